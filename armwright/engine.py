@@ -1,0 +1,184 @@
+"""The engine: images and containers, through Docker's own SDK. Everything here speaks of one daemon on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from armwright.errors import FailedError, InputError, MachineError
+
+PLATFORM = "linux/arm64"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in the engine's store.
+
+    Attributes:
+        digest: of its manifest, "sha256:<64 hex digits>"; the same that a registry shows.
+        labels: its labels.
+        compressed: bytes of its compressed layers and configuration, what a pull transfers.
+        unpacked: bytes of its unpacked layers; 0 when it is not unpacked yet.
+        platform: e.g. "linux/arm64".
+    """
+
+    digest: str
+    labels: Mapping[str, str]
+    compressed: int
+    unpacked: int
+    platform: str
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished container: its exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Engine:
+    """One Docker daemon.
+
+    Raises:
+        MachineError: it does not answer.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._client = docker.from_env(timeout=600, version="auto")
+            self._api: Any = self._client.api  # its methods are not typed
+            self.info: Mapping[str, Any] = self._client.info()
+        except (DockerException, requests.RequestException) as wrong:
+            raise MachineError("the Docker engine does not answer; nothing was started", "./inv setup") from wrong
+        if not any("containerd.snapshotter" in str(value) for _, value in self.info.get("DriverStatus") or []):
+            raise MachineError(
+                "the engine does not use the containerd image store: its digests would not be the registry's",
+                "./inv setup",
+            )
+
+    @cached_property
+    def version(self) -> str:
+        """The engine's version."""
+        return str(self._client.version()["Version"])
+
+    def find(self, reference: str) -> Image | None:
+        """Return an image by name, name@digest or digest; None if the store has none."""
+        try:
+            attributes = self._api.inspect_image(reference)
+        except (ImageNotFound, NotFound):
+            return None
+        except APIError as wrong:
+            raise InputError(f"not an image reference: {reference!r}: {wrong.explanation}", "docker images") from wrong
+        return Image(
+            digest=attributes["Id"],
+            labels=attributes["Config"].get("Labels") or {},
+            compressed=attributes["Size"],
+            unpacked=self._unpacked(reference),
+            platform=f"{attributes['Os']}/{attributes['Architecture']}",
+        )
+
+    def _unpacked(self, reference: str) -> int:
+        """Sum the layers' sizes; 0 for an image that was pulled or built and not unpacked yet."""
+        try:
+            return sum(layer["Size"] for layer in self._api.history(reference))
+        except NotFound:
+            return 0
+
+    def names(self) -> dict[str, str]:
+        """Return every name in the store with the digest behind it."""
+        return {tag: str(image.id) for image in self._client.images.list() for tag in image.tags}
+
+    def tag(self, reference: str, name: str) -> None:
+        """Give an image one more name."""
+        repository, _, tag = name.rpartition(":")
+        self._api.tag(reference, repository, tag, force=True)
+
+    def untag(self, name: str) -> None:
+        """Take a name away; nothing happens when it is not there."""
+        with contextlib.suppress(ImageNotFound):
+            self._api.remove_image(name, noprune=True)
+
+    def run(self, reference: str, command: list[str], environment: Mapping[str, str], timeout: float) -> Ran:
+        """Run a container as strictly as an image of ours allows: no network, read-only, no new privileges.
+
+        Args:
+            reference: the image.
+            command: the words after the image's name.
+            environment: variables.
+            timeout: seconds after which it is killed.
+
+        Raises:
+            FailedError: it could not be started, or did not end in time.
+        """
+        try:
+            container = self._client.containers.create(
+                reference,
+                command,
+                environment=dict(environment),
+                platform=PLATFORM,
+                network_mode="none",
+                read_only=True,
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                labels={"org.armwright.run": "smoke"},
+            )
+        except APIError as wrong:
+            raise FailedError(f"the container could not be made: {wrong.explanation}", "invoke doctor") from wrong
+        try:
+            container.start()
+            code = int(container.wait(timeout=timeout)["StatusCode"])
+            return Ran(
+                code,
+                container.logs(stdout=True, stderr=False).decode(errors="replace"),
+                container.logs(stdout=False, stderr=True).decode(errors="replace"),
+            )
+        except APIError as wrong:
+            raise FailedError(f"the container could not be started: {wrong.explanation}", "invoke doctor") from wrong
+        except requests.RequestException as wrong:
+            raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from wrong
+        finally:
+            with contextlib.suppress(APIError, requests.RequestException):
+                container.remove(force=True)
+
+    def push(self, reference: str, on_status: Callable[[str], None]) -> None:
+        """Push one name to its registry.
+
+        Raises:
+            FailedError: the registry refused it or does not answer.
+        """
+        with _registry_errors(reference):
+            for event in self._api.push(reference, stream=True, decode=True):
+                if "error" in event:
+                    raise FailedError(f"push of {reference} failed: {event['error']}", "invoke registry show")
+                if event.get("status"):
+                    on_status(f"{event.get('id', '')} {event['status']}".strip())
+
+    def remote_digest(self, reference: str) -> str | None:
+        """Return the digest behind a name in its registry, with the engine's own credentials; None if there is none."""
+        try:
+            return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
+        except NotFound:
+            return None
+        except APIError as wrong:
+            if "not found" in str(wrong.explanation) or "unknown" in str(wrong.explanation):
+                return None
+            raise FailedError(
+                f"the registry of {reference} does not answer: {wrong.explanation}", "invoke registry start"
+            ) from wrong
+
+
+@contextlib.contextmanager
+def _registry_errors(reference: str) -> Iterator[None]:
+    try:
+        yield
+    except (APIError, requests.RequestException) as wrong:
+        raise FailedError(f"push of {reference} failed: {wrong}", "invoke registry show") from wrong

@@ -1,0 +1,59 @@
+"""Errors as kinds: each class is an exit code, each message says what happened, why, and the next command."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ArmwrightError(Exception):
+    """Base of every error a user can meet.
+
+    Args:
+        what: one sentence: what happened and why.
+        next_step: the command or the change that gets the user further; shown on a line of its own.
+
+    Attributes:
+        code: the exit code of the process (see the design: 1 failed, 2 wrong words, 3 machine).
+    """
+
+    code = 1
+
+    def __init__(self, what: str, next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.next_step = next_step
+
+
+class FailedError(ArmwrightError):
+    """A build, a proof or a push was started and failed."""
+
+    code = 1
+
+
+class InputError(ArmwrightError):
+    """The words of the command or of a file are wrong; nothing was started."""
+
+    code = 2
+
+
+class MachineError(ArmwrightError):
+    """The machine cannot do it (engine, emulator, disk, network); `doctor` says why."""
+
+    code = 3
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str:
+    """Say what would have been right.
+
+    Args:
+        value: what was given.
+        allowed: the closed set.
+
+    Returns:
+        "did you mean 'n1'? allowed: a64fx, generic, n1, v1"; without the question when nothing is near.
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.4)
+    question = f"did you mean '{close[0]}'? " if close else ""
+    return f"{question}allowed: {', '.join(names)}"

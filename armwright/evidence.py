@@ -1,0 +1,155 @@
+"""Evidence: what a smoke run saw, as a JSON file beside the image; nothing is staged without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from armwright.errors import FailedError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Check(_Part):
+    """One check of a smoke run: what was expected, what was found."""
+
+    name: str
+    state: Literal["pass", "fail", "not run"]
+    expected: str
+    found: str
+
+
+class Kernel(_Part):
+    """One kind of kernel that ran: who told it, the operation, the implementation, how often."""
+
+    workload: str
+    source: str
+    operation: str
+    implementation: str
+    calls: int
+
+
+class Workload(_Part):
+    """One workload's answers, compared with values computed independently of any framework."""
+
+    name: str
+    samples: int
+    accuracy: float
+    largest_error: float
+    seconds: float
+
+
+class Cpu(_Part):
+    """The CPU of the run; `emulator` is empty on a real one."""
+
+    title: str
+    parts: list[str]
+    features: list[str]
+    vector_bytes: int | None
+    emulator: str
+    cpus: int
+
+
+class Report(_Part):
+    """What `smoke --json` prints inside an image (scripts/smoke/smoke.py)."""
+
+    schema_: Literal[1]
+    combo: str
+    proven: bool
+    cpu: Cpu
+    versions: dict[str, str]
+    checks: list[Check]
+    kernels: list[Kernel]
+    workloads: list[Workload]
+    peak_memory_bytes: int
+    seconds: float
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
+    )
+
+
+class Evidence(_Part):
+    """A report with what only the outside knows."""
+
+    schema_version: Literal[1] = 1
+    combo: str
+    image: str
+    inputs: str
+    platform: str
+    engine: str
+    emulator: str
+    compressed_bytes: int
+    unpacked_bytes: int
+    report: Report
+
+    @property
+    def failed(self) -> list[Check]:
+        """The checks that did not pass."""
+        return [check for check in self.report.checks if check.state == "fail"]
+
+
+def path(root: Path, combo: str) -> Path:
+    """Return the file of a combo's evidence."""
+    return root / "build" / "evidence" / f"{combo}.json"
+
+
+def write(root: Path, evidence: Evidence) -> Path:
+    """Write the evidence of a proven image, whole or not at all.
+
+    Raises:
+        FailedError: it does not prove the image; evidence of a failed proof is never written.
+    """
+    if not evidence.report.proven:
+        raise FailedError(f"{evidence.combo} is not proven: {', '.join(check.name for check in evidence.failed)}")
+    file = path(root, evidence.combo)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_suffix(".part")
+    scratch.write_text(
+        json.dumps(evidence.model_dump(by_alias=True), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    scratch.replace(file)
+    return file
+
+
+def read(root: Path, combo: str) -> Evidence | None:
+    """Read a combo's evidence; None if there is none or it is not valid evidence."""
+    try:
+        return Evidence.model_validate_json(path(root, combo).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+
+
+def doubt(evidence: Evidence | None, *, combo: str, inputs: str, digest: str) -> str | None:
+    """Say why evidence does not prove an image; None if it does.
+
+    Args:
+        evidence: what `read` returned.
+        combo: the combo's id.
+        inputs: the plan's digest.
+        digest: the image's digest.
+    """
+    if evidence is None:
+        return "there is no valid evidence"
+    problems = [
+        (evidence.combo != combo or evidence.report.combo != combo, f"the evidence is of {evidence.report.combo}"),
+        (evidence.image != digest, f"the evidence is of another image ({evidence.image[:19]}…)"),
+        (evidence.inputs != inputs, "the evidence is of other inputs: recipes or scripts changed since"),
+        (not evidence.report.proven or bool(evidence.failed), "the evidence says the proof failed"),
+        (not any(check.state == "pass" for check in evidence.report.checks), "the evidence holds no check"),
+    ]
+    return next((text for wrong, text in problems if wrong), None)
+
+
+def load(data: Any) -> Report:  # noqa: ANN401 - a JSON document
+    """Check a report that came out of an image.
+
+    Raises:
+        ValidationError: it is not one.
+    """
+    return Report.model_validate(data)

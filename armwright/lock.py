@@ -1,0 +1,183 @@
+"""Locks: exact versions and hashes of everything that is downloaded; no address of any index or mirror.
+
+`recipes/locks/<framework>-<version>.txt` holds the wheels, in pip's format; `recipes/locks/<base>.yaml` the
+distribution's packages. Making a lock needs the network, reading one needs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import StringConstraints
+
+from armwright import console, process, source
+from armwright.errors import InputError
+from armwright.recipes import Base, Framework, Recipe
+from armwright.source import Mistakes
+
+# Distributions that turn a CPU image into a CUDA image: 588 MB became 3.3 GB (pytorch#160162).
+FORBIDDEN = re.compile(r"^(nvidia-.*|cuda-.*|triton)$")
+_PINNED = re.compile(r"^(?P<name>[a-z0-9][a-z0-9.-]*)==(?P<version>[A-Za-z0-9.+!]+)", re.MULTILINE)
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+DebVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+~:-]+$")]
+DebName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+
+
+class Deb(Recipe):
+    """One package of the distribution."""
+
+    version: DebVersion
+    sha256: Sha256
+
+
+class BaseLock(Recipe):
+    """The packages of a base.
+
+    Attributes:
+        created: when the lock was made, UTC; every file of the image gets this time.
+        root: the image's packages, always AArch64.
+        tools: the build tools' packages, by Debian architecture of the build platform.
+    """
+
+    created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    root: dict[DebName, Deb]
+    tools: dict[Annotated[str, StringConstraints(pattern=r"^(amd64|arm64)$")], dict[DebName, Deb]]
+
+    @property
+    def epoch(self) -> int:
+        """Seconds since 1970: SOURCE_DATE_EPOCH of the builds."""
+        return int(datetime.fromisoformat(self.created).timestamp())
+
+
+def base_path(root: Path, base: str) -> Path:
+    """Return the file that holds a base's lock."""
+    return root / "recipes" / "locks" / f"{base}.yaml"
+
+
+def wheels_path(root: Path, framework: str, version: str) -> Path:
+    """Return the file that holds a framework version's lock."""
+    return root / "recipes" / "locks" / f"{framework}-{version}.txt"
+
+
+def read_base(root: Path, base: str) -> BaseLock:
+    """Read a base's lock.
+
+    Raises:
+        InputError: it is missing or wrong, with the places.
+    """
+    path = base_path(root, base)
+    mistakes = Mistakes()
+    if not path.exists():
+        raise InputError(f"there is no lock for {base}", f"invoke lock --base {base}")
+    document = source.read(path, str(path.relative_to(root)), mistakes)
+    parsed = source.parse(document, BaseLock, mistakes) if document else None
+    mistakes.raise_if_any()
+    assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a lock
+    return parsed
+
+
+def write_base(root: Path, base: str, lock: BaseLock) -> None:
+    """Write a base's lock."""
+    head = f"# The packages of {base}, by `invoke lock --base {base}`: exact versions and hashes.\n"
+    body = yaml.safe_dump(lock.model_dump(), sort_keys=True, default_flow_style=None, width=160)
+    base_path(root, base).write_text(head + body, encoding="utf-8")
+
+
+def read_wheels(root: Path, framework: str, version: str) -> str:
+    """Read a framework version's lock, checked.
+
+    Raises:
+        InputError: it is missing, or `check_wheels` refuses it.
+    """
+    path = wheels_path(root, framework, version)
+    if not path.exists():
+        raise InputError(
+            f"there is no lock for {framework} {version}", f"invoke lock --framework {framework} --version {version}"
+        )
+    text = path.read_text(encoding="utf-8")
+    check_wheels(text, str(path.relative_to(root)))
+    return text
+
+
+def check_wheels(text: str, name: str) -> None:
+    """Refuse a lock that holds a CUDA distribution, an address, or a line without a hash.
+
+    Args:
+        text: the lock.
+        name: how messages call it.
+
+    Raises:
+        InputError: every bad line with its place.
+    """
+    wrong = []
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        pinned = _PINNED.match(line)
+        if "://" in line:
+            wrong.append(f"{name}:{number}: an address; a lock holds versions and hashes only")
+        elif pinned and FORBIDDEN.match(pinned["name"]):
+            wrong.append(f"{name}:{number}: {pinned['name']} is a CUDA distribution; it does not belong in a CPU image")
+        elif pinned and not (line.endswith("\\") and lines[number : number + 1] and "--hash=sha256:" in lines[number]):
+            wrong.append(f"{name}:{number}: {pinned['name']} has no sha256")
+        elif not pinned and line.strip() and not re.fullmatch(r"#.*|\s+--hash=sha256:[0-9a-f]{64}( \\)?", line):
+            wrong.append(f"{name}:{number}: not a pinned requirement: {line.strip()[:60]!r}")
+    if wrong:
+        raise InputError("the lock is wrong:\n  " + "\n  ".join(wrong), "make it anew with `invoke lock`")
+
+
+def packages(text: str) -> dict[str, str]:
+    """Return the distributions of a wheel lock: name to version."""
+    return {found["name"]: found["version"] for found in _PINNED.finditer(text)}
+
+
+def make_wheels(root: Path, framework: Framework, version: str, base: Base) -> None:
+    """Resolve a framework version for AArch64 on the host's own package index and write its lock.
+
+    The resolver evaluates dependency markers for AArch64, not for this machine (pip does not).
+
+    Raises:
+        InputError: what was resolved is refused by `check_wheels`.
+        FailedError: the resolver failed; its words are in the message.
+    """
+    console.step(f"lock {framework.name} {version}")
+    requirements = root / "build" / "lock" / f"{framework.name}-{version}.in"
+    requirements.parent.mkdir(parents=True, exist_ok=True)
+    requirements.write_text("".join(f"{one}\n" for one in framework.versions[version].requires), encoding="utf-8")
+    words = ["uv", "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate", "--generate-hashes"]
+    words += ["--no-emit-index-url", "--no-emit-find-links", "--only-binary", ":all:"]
+    words += ["--python-platform", f"aarch64-{base.manylinux}", "--python-version", base.python, str(requirements)]
+    text = process.capture(words, env=index_environment())
+    path = wheels_path(root, framework.name, version)
+    head = (
+        f"# The wheels of {framework.title} {version} on {base.title}, by `invoke lock`: exact versions and hashes.\n"
+    )
+    kept = "".join(line + "\n" for line in text.splitlines() if not line.startswith("--"))
+    check_wheels(head + kept, str(path.relative_to(root)))
+    path.write_text(head + kept, encoding="utf-8")
+    console.detail(f"{path.relative_to(root)}: {len(packages(kept))} wheels")
+
+
+def index_environment() -> Mapping[str, str]:
+    """Translate the host's pip configuration (index, extra indexes, CA bundle) into uv's variables."""
+    settings = dict(_settings(process.capture(["pip", "config", "list"]).splitlines()))
+    found: dict[str, str] = {}
+    if "index-url" in settings:
+        found["UV_DEFAULT_INDEX"] = settings["index-url"]
+    extra = [url for url in settings.get("extra-index-url", "").split() if not url.startswith("file:")]
+    if extra:
+        found["UV_INDEX"] = " ".join(extra)
+    if "cert" in settings:
+        found["SSL_CERT_FILE"] = settings["cert"]
+    return found
+
+
+def _settings(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for line in lines:
+        key, _, value = line.partition("=")
+        yield key.rpartition(".")[2], value.strip("'\"")

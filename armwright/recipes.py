@@ -1,0 +1,317 @@
+"""The facts: one frozen model for each kind of recipe under recipes/, loaded with every mistake at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from armwright import source
+from armwright.errors import nearest
+from armwright.source import Document, Mistakes
+
+
+def _no_way_up(path: str) -> str:
+    if ".." in Path(path).parts:
+        raise ValueError("'..' is not allowed in a path")
+    return path
+
+
+def _never_max(cpu: str) -> str:
+    """Refuse the model `max`: OpenBLAS picks SME kernels there, whose products are wrong under QEMU 10 and 11."""
+    if cpu.split(",", maxsplit=1)[0] == "max":
+        raise ValueError("never the model 'max': name a real CPU")
+    return cpu
+
+
+# Every text is a closed pattern: the patterns match the whole value, so no line break or shell word slips through.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=40)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){1,3}([a-z]+\d*)?$")]
+Requirement = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(\s*[<>=!~]=?\s*[0-9][0-9.]*\s*,?)*$")
+]
+Feature = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
+Part = Annotated[str, StringConstraints(pattern=r"^(0x[0-9a-f]{2}:0x[0-9a-f]{3}|\*)$")]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Setting = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.{},:=/-]*$")]
+# A path or glob inside an image's tree: never absolute, never upwards, no shell word in it.
+Glob = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_*.+-]+(/[A-Za-z0-9_*.+-]+)*$"), AfterValidator(_no_way_up)
+]
+Absolute = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_.+-]+)+$"), AfterValidator(_no_way_up)]
+Reason = Annotated[
+    str, StringConstraints(min_length=8, pattern=r"^[^\x00-\x1f\x7f]*$")
+]  # one line: it is rendered into comments
+Sentence = Annotated[str, StringConstraints(min_length=2, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Recipe(BaseModel):
+    """Base of all models: frozen, strict (an unquoted `3.10` is a float and is refused), no unknown key."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Drop(Recipe):
+    """Files that are left out, with the reason."""
+
+    paths: list[Glob] = Field(min_length=1)
+    reason: Reason
+
+
+class Emulator(Recipe):
+    """The emulator's CPU that proves a target where no real one is at hand."""
+
+    cpu: Annotated[
+        str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*(,[a-z0-9-]+=[a-z0-9]+)*$"), AfterValidator(_never_max)
+    ]
+    note: Reason
+
+
+class Target(Recipe):
+    """The CPU an image is for."""
+
+    kind: ClassVar[str] = "target"
+    name: Name
+    title: Sentence
+    aliases: list[Name] = []
+    parts: list[Part] = Field(min_length=1)
+    floor: list[Feature] = Field(min_length=1)
+    vector_bytes: Literal[16, 32, 64, 128, 256] | None = None
+    openblas_cores: list[Annotated[str, StringConstraints(pattern=r"^([a-z0-9]+|\*)$")]] = Field(min_length=1)
+    emulator: Emulator
+    fallback: Name | None = None
+
+
+class Backend(Recipe):
+    """The library that does the arithmetic."""
+
+    kind: ClassVar[str] = "backend"
+    name: Name
+    title: Sentence
+    aliases: list[Name] = []
+
+
+class Package(Recipe):
+    """A package of the distribution, with the reason it is there."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+    reason: Reason
+
+
+class Link(Recipe):
+    """A symbolic link that a maintainer script would have made."""
+
+    path: Glob
+    target: Glob
+    reason: Reason
+
+
+class Archive(Recipe):
+    """A root file system unpacked from the distribution's signed archive."""
+
+    suites: list[Name] = Field(min_length=1)
+    keyring: Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.gpg$")]
+    packages: list[Package] = Field(min_length=1)
+    python: Absolute
+    site: Absolute
+    libraries: list[Absolute]
+    drop: list[Drop] = []
+    links: list[Link] = []
+
+
+class Registry(Recipe):
+    """A public image as the base, pinned by digest."""
+
+    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}$")]
+    python: Absolute
+    site: Absolute
+    unverified: Reason | None = None
+
+
+class Base(Recipe):
+    """The distribution below the framework."""
+
+    kind: ClassVar[str] = "base"
+    name: Name
+    title: Sentence
+    python: Annotated[str, StringConstraints(pattern=r"^3\.\d+$")]
+    glibc: Annotated[str, StringConstraints(pattern=r"^2\.\d+$")]
+    archive: Archive
+    registry: Registry
+    tools: list[Package]
+
+    @property
+    def manylinux(self) -> str:
+        """The newest tag of wheels that run here and that the resolver knows: manylinux_2_40."""
+        return f"manylinux_2_{min(int(self.glibc.split('.')[1]), 40)}"
+
+
+class Release(Recipe):
+    """One version of a framework."""
+
+    provider: Literal["wheel"]
+    base: Name
+    requires: list[Requirement] = Field(min_length=1)
+    libraries: dict[Sentence, Annotated[str, StringConstraints(pattern=r"^[0-9][0-9a-z.]*$")]] = {}
+
+
+class Strip(Recipe):
+    """File names whose symbol tables are stripped."""
+
+    paths: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_*.+-]+$")]] = Field(min_length=1)
+    reason: Reason
+
+
+class Environment(Recipe):
+    """A variable the entrypoint sets where the user has not; `{cpus}` is the number of usable CPUs."""
+
+    name: Variable
+    value: Setting
+    reason: Reason
+
+
+class FastMath(Environment):
+    """A variable set only on request and only where the CPU has the feature."""
+
+    feature: Feature
+
+
+class KernelRule(Recipe):
+    """What may run for an operation: every kernel of it must match; no pattern at all means it must not run."""
+
+    source: Literal["onednn", "openblas", "profiler"]
+    operation: Annotated[str, StringConstraints(pattern=r"^[a-z_*]+$")]
+    implementations: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:*.+{}-]+$")]]
+    optional: bool = False
+    reason: Reason
+
+
+class Override(Recipe):
+    """Kernel rules that replace those of the same source and operation on some targets."""
+
+    targets: list[Name]
+    kernels: list[KernelRule]
+
+
+class Flavour(Recipe):
+    """A framework over one backend: what switches it on, and what must be seen to run."""
+
+    overlay: Name | None = None
+    environment: list[Environment] = []
+    fast_math: FastMath | None = None
+    kernels: list[KernelRule] = Field(min_length=1)
+    overrides: list[Override] = []
+
+    def rules(self, target: Target) -> list[KernelRule]:
+        """Return the kernel rules on a target: overrides applied, `{cores}` replaced by its OpenBLAS cores."""
+        replaced = [rule for override in self.overrides if target.name in override.targets for rule in override.kernels]
+        keys = {(rule.source, rule.operation) for rule in replaced}
+        kept = [rule for rule in self.kernels if (rule.source, rule.operation) not in keys]
+        return [_with_cores(rule, target.openblas_cores) for rule in (*kept, *replaced)]
+
+
+def _with_cores(rule: KernelRule, cores: list[str]) -> KernelRule:
+    names = [name for one in rule.implementations for name in (cores if one == "{cores}" else [one])]
+    return rule.model_copy(update={"implementations": names})
+
+
+class Framework(Recipe):
+    """A framework: its versions, and what each backend means for it."""
+
+    kind: ClassVar[str] = "framework"
+    name: Name
+    title: Sentence
+    aliases: list[Name] = []
+    module: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+    distribution: Name
+    workloads: list[Name] = Field(min_length=1)
+    versions: dict[Version, Release] = Field(min_length=1)
+    drop: list[Drop] = []
+    strip: Strip | None = None
+    environment: list[Environment] = []
+    backends: dict[Name, Flavour] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _environment_is_not_doubled(self) -> Framework:
+        for flavour in self.backends.values():
+            names = [one.name for one in (*self.environment, *flavour.environment)]
+            if len(names) != len(set(names)):
+                raise ValueError("a variable is set twice: once for the framework and once for a backend")
+        return self
+
+
+Kind = TypeVar("Kind", Framework, Backend, Target, Base)
+
+
+class Recipes(BaseModel):
+    """Everything under recipes/, by name."""
+
+    model_config = ConfigDict(frozen=True)
+    frameworks: Mapping[str, Framework]
+    backends: Mapping[str, Backend]
+    targets: Mapping[str, Target]
+    bases: Mapping[str, Base]
+
+    def names(self, axis: Literal["frameworks", "backends", "targets"]) -> dict[str, str]:
+        """Map each name and alias on an axis to the name."""
+        recipes: Mapping[str, Any] = getattr(self, axis)
+        return {alias: name for name, recipe in recipes.items() for alias in (name, *recipe.aliases)}
+
+
+def load(root: Path, mistakes: Mistakes) -> Recipes:
+    """Load all recipes of a project.
+
+    Args:
+        root: the project's root, the folder with recipes/.
+        mistakes: where everything wrong is noted, with file, line and column.
+    """
+    frameworks = _folder(root, "frameworks", Framework, mistakes)
+    backends = _folder(root, "backends", Backend, mistakes)
+    targets = _folder(root, "targets", Target, mistakes)
+    bases = _folder(root, "bases", Base, mistakes)
+    for framework, document in frameworks.values():
+        for version, release in framework.versions.items():
+            _known(document, ("versions", version, "base"), release.base, bases, mistakes)
+        for name, flavour in framework.backends.items():
+            _known(document, ("backends", name), name, backends, mistakes)
+            for index, override in enumerate(flavour.overrides):
+                for position, target in enumerate(override.targets):
+                    _known(
+                        document, ("backends", name, "overrides", index, "targets", position), target, targets, mistakes
+                    )
+    for recipe, document in targets.values():
+        if recipe.fallback is not None:
+            _known(document, ("fallback",), recipe.fallback, targets, mistakes)
+    return Recipes(
+        frameworks=_plain(frameworks), backends=_plain(backends), targets=_plain(targets), bases=_plain(bases)
+    )
+
+
+def _folder(root: Path, folder: str, model: type[Kind], mistakes: Mistakes) -> dict[str, tuple[Kind, Document]]:
+    found: dict[str, tuple[Kind, Document]] = {}
+    taken: dict[str, str] = {}
+    for path in sorted((root / "recipes" / folder).glob("*.yaml")):
+        document = source.read(path, str(path.relative_to(root)), mistakes)
+        recipe: Kind | None = source.parse(document, model, mistakes) if document else None
+        if document is None or recipe is None:
+            continue
+        if recipe.name != path.stem:
+            mistakes.add(document, ("name",), f"the recipe '{recipe.name}' must be in {recipe.name}.yaml")
+        for alias in (recipe.name, *getattr(recipe, "aliases", [])):
+            if taken.setdefault(alias, recipe.name) != recipe.name:
+                mistakes.add(document, ("aliases",), f"'{alias}' already means {model.kind} '{taken[alias]}'")
+        found[recipe.name] = (recipe, document)
+    return found
+
+
+def _known(
+    document: Document, location: source.Location, name: str, allowed: Mapping[str, Any], mistakes: Mistakes
+) -> None:
+    if name not in allowed:
+        mistakes.add(document, location, f"unknown name '{name}': {nearest(name, allowed)}")
+
+
+def _plain(found: Mapping[str, tuple[Kind, Document]]) -> dict[str, Kind]:
+    return {name: document[0] for name, document in found.items()}

@@ -1,0 +1,104 @@
+"""The command `test`: linters, types and three tiers of tests, in the order in which a mistake is cheapest to find."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from armwright import console, matrix, process, render
+from armwright.errors import FailedError, InputError, nearest
+from armwright.plan import plan
+
+TIERS = ("checks", "unit", "engine", "image")
+
+
+def run(root: Path, tier: str = "") -> int:
+    """Run one tier, or all of them; the first that fails ends the run.
+
+    Args:
+        root: the project's root.
+        tier: checks (linters and types), unit (no engine, no network), engine (real Docker), image (builds and proves).
+
+    Returns:
+        the exit code.
+
+    Raises:
+        InputError: there is no such tier.
+    """
+    if tier and tier not in TIERS:
+        raise InputError(f"--tier {tier!r} is not known: {nearest(tier, TIERS)}", "invoke test --help")
+    _install(root)
+    started = time.monotonic()
+    for one in [tier] if tier else TIERS:
+        console.step(f"test: {one}")
+        code = _checks(root) if one == "checks" else _pytest(root, one)
+        if code:
+            raise FailedError(f"the tier '{one}' failed", f"invoke test --tier {one}")
+        console.detail(f"{one}: {time.monotonic() - started:.0f} s so far")
+    return 0
+
+
+def _install(root: Path) -> None:
+    """Add what the tests need to the virtual environment, from its hashed lock; nothing is done twice."""
+    lock = root / "requirements" / "test.lock"
+    stamp = Path(sys.prefix) / "test.lock"
+    if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
+        return
+    console.step("install what the tests need, from requirements/test.lock")
+    words = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--no-deps",
+        "--requirement",
+        str(lock),
+    ]
+    process.stream(words, root / "build" / "logs" / "test-requirements.log")
+    stamp.write_bytes(lock.read_bytes())
+
+
+def _checks(root: Path) -> int:
+    """Run every linter over everything it can read, the rendered Dockerfiles of the whole matrix included."""
+    scripts = [str(path) for path in (root / "inv", root / ".ci" / "run") if "sh" in path.read_text().splitlines()[0]]
+    checks: list[tuple[str, Callable[[], int]]] = [
+        ("ruff check", lambda: _call(root, "ruff", "check", ".")),
+        ("ruff format", lambda: _call(root, "ruff", "format", "--check", ".")),
+        ("mypy --strict", lambda: _call(root, "mypy")),
+        ("shellcheck", lambda: _call(root, "shellcheck", *scripts)),
+        ("hadolint", lambda: _hadolint(root)),
+    ]
+    failed = []
+    for name, check in checks:
+        console.detail(name)
+        if check():
+            failed.append(name)
+    for name in failed:
+        console.say(f"failed: {name}", "red")
+    return 1 if failed else 0
+
+
+def _hadolint(root: Path) -> int:
+    loaded = matrix.load(root)
+    folder = root / "build" / "lint"
+    paths = []
+    for combo in loaded.combos:
+        if combo.refusal is None:
+            for source in ("archive", "registry"):
+                one = plan(loaded, combo, source)
+                context = folder / f"{combo.id}-{source}"
+                render.write(context, one.files, one.lock.epoch)
+                paths.append(str(context / "Dockerfile"))
+    return _call(root, "hadolint", *paths)
+
+
+def _pytest(root: Path, tier: str) -> int:
+    return _call(root, "pytest", str(root / "tests" / tier), "--durations=5")
+
+
+def _call(root: Path, *words: str) -> int:
+    return process.attached(words, cwd=root, env={"PYTHONDONTWRITEBYTECODE": "1"})

@@ -1,0 +1,238 @@
+"""The proof: run an image on its CPU, real or emulated, take its report, and write evidence when it holds."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from armwright import binfmt, console, evidence
+from armwright.engine import Engine, Image
+from armwright.errors import FailedError, InputError, MachineError
+from armwright.evidence import Evidence, Report
+from armwright.matrix import Combo, Matrix
+from armwright.plan import plan
+from armwright.recipes import Target
+from armwright.selection import Selector
+
+TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute and a half on 2 cores
+REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
+
+
+def of_image(matrix: Matrix, reference: str, chosen: Selector, workload: str, *, as_json: bool) -> int:
+    """Prove any image of ours, without its build tree; nothing is written.
+
+    Returns:
+        the exit code: 0 proven, 1 not.
+
+    Raises:
+        InputError: a selector was given too, or the image is not there or not ours.
+    """
+    if chosen != Selector():
+        raise InputError("--image names one image and cannot be joined with the selectors", "invoke smoke --help")
+    engine = Engine()
+    image = find(engine, reference)
+    with console.progress(f"prove {reference}"):
+        proof = prove(engine, reference, image, target_of(matrix, image), _words(workload))
+    if as_json:
+        console.document(document(proof))
+    else:
+        show(proof)
+        _conclusion(proof)
+    return 1 if proof.failed else 0
+
+
+def of_combos(matrix: Matrix, combos: Sequence[Combo], workload: str, *, as_json: bool) -> int:
+    """Prove built images of combos; a whole proof becomes evidence and gives the image its name.
+
+    Raises:
+        InputError: one of them is not built; nothing was started.
+    """
+    engine = Engine()
+    plans = [plan(matrix, combo) for combo in combos]
+    absent = [one.combo.id for one in plans if engine.find(one.reference) is None]
+    if absent:
+        raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
+    proofs = []
+    for one in plans:
+        with console.progress(f"prove {one.combo.id} on {one.combo.target.emulator.cpu}"):
+            proof = prove(engine, one.reference, find(engine, one.reference), one.combo.target, _words(workload))
+        proofs.append(proof)
+        if not as_json:
+            show(proof)
+        if proof.report.proven:
+            conclude(matrix.root, proof)
+            engine.tag(one.reference, one.tag)
+    if as_json:
+        console.document([document(proof) for proof in proofs])
+    for proof in proofs:
+        _conclusion(proof)
+    return 1 if any(proof.failed for proof in proofs) else 0
+
+
+def _words(workload: str) -> list[str]:
+    return ["--workload", workload] if workload else []
+
+
+def prove(engine: Engine, reference: str, image: Image, target: Target, words: Sequence[str] = ()) -> Evidence:
+    """Run an image's own smoke run on the target's CPU.
+
+    Args:
+        engine: the engine that has the image.
+        reference: the image, by name or digest.
+        image: what the engine knows about it.
+        target: the CPU it is for.
+        words: options of the smoke run.
+
+    Returns:
+        evidence, proven or not; it is not written.
+
+    Raises:
+        FailedError: the container gave no report: a refusal, a crash, or somebody else's entrypoint.
+        MachineError: the emulator is missing or too old.
+    """
+    emulator = require_runner(target)
+    environment = {"QEMU_CPU": target.emulator.cpu} if emulator else {}
+    ran = engine.run(reference, ["smoke", "--json", *words], environment, TIMEOUT)
+    report = _report(reference, ran.code, ran.out, ran.err)
+    image = engine.find(reference) or image  # the run unpacked it: now its unpacked size is known
+    return Evidence(
+        combo=image.labels["org.armwright.combo"],
+        image=image.digest,
+        inputs=image.labels["org.armwright.inputs"],
+        platform=image.platform,
+        engine=engine.version,
+        emulator=f"{emulator}, {target.emulator.cpu}: {target.emulator.note}" if emulator else "",
+        compressed_bytes=image.compressed,
+        unpacked_bytes=image.unpacked,
+        report=report,
+    )
+
+
+def require_runner(target: Target) -> str:
+    """Check that this machine can run the image of a target.
+
+    Returns:
+        the emulator, e.g. "QEMU 10.0.2"; empty on an Arm machine.
+
+    Raises:
+        MachineError: no emulator serves containers, or it does not know the target's CPU.
+    """
+    if platform.machine() == "aarch64":
+        return ""
+    emulation = binfmt.look()
+    if not emulation.serves_containers:
+        raise MachineError(
+            "no emulator for aarch64 is registered that serves containers; nothing was started", "./inv setup"
+        )
+    cpu = target.emulator.cpu.split(",")[0]
+    if cpu not in binfmt.cpus():
+        raise MachineError(
+            f"the emulator (QEMU {emulation.running}) does not know the CPU {cpu}; nothing was started", "./inv setup"
+        )
+    return f"QEMU {emulation.running}"
+
+
+def find(engine: Engine, reference: str) -> Image:
+    """Find an image of ours in the engine.
+
+    Raises:
+        InputError: the engine has none by that name, or it is somebody else's.
+    """
+    image = engine.find(reference)
+    if image is None:
+        raise InputError(f"the engine has no image {reference!r}", f"docker pull {reference}, or invoke list")
+    missing = [name for name in ("combo", "target", "inputs") if f"org.armwright.{name}" not in image.labels]
+    if missing:
+        raise InputError(
+            f"{reference} was not made by Armwright: it has no label org.armwright.{missing[0]}; it was not started",
+            "invoke list shows the images that can be built",
+        )
+    return image
+
+
+def target_of(matrix: Matrix, image: Image) -> Target:
+    """Return the target an image says it is for.
+
+    Raises:
+        InputError: no recipe knows it.
+    """
+    name = image.labels["org.armwright.target"]
+    if name not in matrix.recipes.targets:
+        raise InputError(f"the image is for the target {name!r}, which no recipe here knows", "invoke list --all")
+    return matrix.recipes.targets[name]
+
+
+def show(proof: Evidence) -> None:
+    """Print the checks as a table, and the kernels below."""
+    report = proof.report
+    where = f"{report.cpu.title}" + (f", emulated by {report.cpu.emulator}" if report.cpu.emulator else "")
+    console.table(
+        f"{report.combo} on {where}",
+        ["check", "state", "expected", "found"],
+        [[check.name, _state(check.state), check.expected, check.found] for check in report.checks],
+    )
+    ours = [kernel for kernel in report.kernels if kernel.operation != "reorder"]
+    console.table(
+        "kernels",
+        ["workload", "told by", "operation", "implementation", "calls"],
+        [[one.workload or "-", one.source, one.operation, one.implementation, str(one.calls)] for one in ours],
+    )
+
+
+def conclude(root: Path, proof: Evidence) -> Path:
+    """Write the evidence of a proven image.
+
+    Raises:
+        FailedError: it is not proven; each failed check is named with what was expected and found.
+    """
+    if not proof.report.proven:
+        raise FailedError(
+            f"{proof.combo} is not proven:\n" + "\n".join(f"  {line}" for line in _failures(proof)),
+            f"docker run --rm -it {proof.image[:19]} shows the image; build/logs/{proof.combo}.log its making",
+        )
+    return evidence.write(root, proof)
+
+
+def document(proof: Evidence) -> object:
+    """Return the evidence as a JSON document."""
+    return proof.model_dump(by_alias=True)
+
+
+def _conclusion(proof: Evidence) -> None:
+    """Say in a line what a proof comes to; what failed or was not run, below."""
+    if proof.report.proven:
+        console.say(f"{proof.combo}: proven", "green")
+    else:
+        verdict = "NOT PROVEN" if proof.failed else "right as far as was asked for; not proven as a whole"
+        console.say(
+            f"{proof.combo}: {verdict}\n  " + "\n  ".join(_failures(proof)), "red" if proof.failed else "yellow"
+        )
+
+
+def _failures(proof: Evidence) -> list[str]:
+    failed = [f"{check.name}: expected {check.expected}, found {check.found}" for check in proof.failed]
+    skipped = [f"{check.name}: not run, {check.found}" for check in proof.report.checks if check.state == "not run"]
+    return failed + skipped
+
+
+def _report(reference: str, code: int, out: str, err: str) -> Report:
+    words = (err.strip() or out.strip() or "nothing").splitlines()
+    if code == REFUSED:
+        raise FailedError(f"{reference} refused to start: {words[-1]}", "invoke smoke runs it on its own CPU")
+    if code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
+        raise FailedError(f"{reference} died from signal {code - 128}: {words[-1]}", "invoke doctor")
+    try:
+        return evidence.load(json.loads(out))
+    except (json.JSONDecodeError, ValidationError) as wrong:
+        raise FailedError(
+            f"{reference} gave no report (exit {code}); its last words: {words[-1]}",
+            f"docker run --rm {reference} smoke",
+        ) from wrong
+
+
+def _state(state: str) -> str:
+    return {"pass": "ok", "fail": "fail", "not run": "warn not run"}[state]

@@ -1,0 +1,86 @@
+"""Staging: proven images, and only those, go to a registry; immutable names first, everybody's names last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from armwright import console, evidence
+from armwright.engine import Engine
+from armwright.errors import FailedError
+from armwright.matrix import Combo, Matrix
+from armwright.plan import Plan, plan
+
+LOCAL = "127.0.0.1:5000"
+STAGING = "staging"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A staged image: its combo, digest, and the name to pull."""
+
+    combo: Combo
+    digest: str
+    name: str
+
+
+def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL) -> list[Staged]:
+    """Push proven images.
+
+    Every image is first pushed under its immutable name (tag and inputs), and the registry's digest compared with the
+    proven one. Only when all of them are there do the names that people pull move: a set is never half published.
+
+    Args:
+        matrix: the loaded matrix.
+        combos: what to stage.
+        registry: host and port, without a scheme.
+
+    Raises:
+        FailedError: an image is not proven for its very digest (nothing is pushed), or the registry failed.
+    """
+    engine = Engine()
+    plans = [plan(matrix, combo) for combo in combos]
+    digests = _proven(matrix, plans, engine)
+    staged = []
+    with console.progress(f"stage {len(plans)} image(s) to {registry}/{STAGING}") as shown:
+        for one in plans:
+            _push(engine, one, f"{registry}/{STAGING}/{one.reference}", digests[one.combo.id], shown)
+        for one in plans:
+            name = f"{registry}/{STAGING}/{one.tag}"
+            _push(engine, one, name, digests[one.combo.id], shown)
+            staged.append(Staged(one.combo, digests[one.combo.id], name))
+    return staged
+
+
+def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, str]:
+    """Return the digest of each image; refuse all if one is not proven."""
+    digests: dict[str, str] = {}
+    problems: list[str] = []
+    for one in plans:
+        image = engine.find(one.reference)
+        if image is None:
+            problems.append(f"{one.combo.id}: not built")
+            continue
+        proof = evidence.read(matrix.root, one.combo.id)
+        doubt = evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=image.digest)
+        if doubt:
+            problems.append(f"{one.combo.id}: {doubt}")
+        digests[one.combo.id] = image.digest
+    if problems:
+        first = problems[0].split(":")[0]
+        raise FailedError(
+            "not proven, so nothing was pushed:\n  " + "\n  ".join(problems), f"invoke build --combo {first}"
+        )
+    return digests
+
+
+def _push(engine: Engine, one: Plan, name: str, digest: str, shown: console.Progress) -> None:
+    engine.tag(one.reference, name)
+    try:
+        if engine.remote_digest(name) != digest:
+            engine.push(name, lambda status: shown.update(f"{one.tag}: {status}"))
+        there = engine.remote_digest(name)
+    finally:
+        engine.untag(name)  # the name belongs to the registry; the engine keeps its own
+    if there != digest:
+        raise FailedError(f"the registry has {there} under {name}, and {digest} was proven", "invoke registry show")

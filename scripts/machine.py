@@ -1,0 +1,299 @@
+"""Readings of the machine that a container runs on: its CPU, how many of its CPUs, and whether it is real.
+
+Every function reads below `root`, which is `/` except in tests, and none of them raises because of what it finds there:
+a container may hide or rearrange any of these files. Standard library only, and little of it: this is imported before
+every program that the image starts.
+
+Sources. Part numbers: Linux `arch/arm64/include/asm/cputype.h` and util-linux `sys-utils/lscpu-arm.c`; the hidden part
+0x00:0x000 is docker/for-mac#6512. Feature names and their bits: Linux `arch/arm64/include/uapi/asm/hwcap.h`, which
+`/proc/cpuinfo` prints in the order of the bits. Quotas: the kernel's `cgroup-v2` and `sched-bwc` documents.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+import struct
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path("/")
+ARCHITECTURE = "aarch64"
+
+PART_NAMES = {
+    "0x00:0x000": "Arm CPU hidden by its hypervisor",
+    "0x41:0xd03": "Arm Cortex-A53",
+    "0x41:0xd05": "Arm Cortex-A55",
+    "0x41:0xd07": "Arm Cortex-A57",
+    "0x41:0xd08": "Arm Cortex-A72",
+    "0x41:0xd0b": "Arm Cortex-A76",
+    "0x41:0xd0c": "Arm Neoverse N1",
+    "0x41:0xd40": "Arm Neoverse V1",
+    "0x41:0xd49": "Arm Neoverse N2",
+    "0x41:0xd4f": "Arm Neoverse V2",
+    "0x41:0xd84": "Arm Neoverse V3",
+    "0x41:0xd8e": "Arm Neoverse N3",
+    "0x42:0x516": "Broadcom Vulcan (ThunderX2)",
+    "0x43:0x0af": "Cavium ThunderX2",
+    "0x46:0x001": "Fujitsu A64FX",
+    "0x48:0xd01": "HiSilicon Kunpeng 920",
+    "0x61:0x022": "Apple M1 (efficiency cores)",
+    "0x61:0x023": "Apple M1 (performance cores)",
+    "0x6d:0xd49": "Microsoft Azure Cobalt 100",
+    "0xc0:0xac3": "Ampere AmpereOne",
+    "0xc0:0xac4": "Ampere AmpereOne A",
+}
+
+FEATURE_MEANINGS = {
+    "fp": "floating point",
+    "asimd": "NEON vectors",
+    "atomics": "large-system atomics",
+    "fphp": "half-precision scalars",
+    "asimdhp": "half-precision vectors",
+    "asimdrdm": "rounding multiply-add",
+    "asimddp": "dot product",
+    "asimdfhm": "half-precision multiply-add",
+    "fcma": "complex arithmetic",
+    "jscvt": "JavaScript conversion",
+    "lrcpc": "acquire loads",
+    "crc32": "checksums",
+    "aes": "AES encryption",
+    "i8mm": "8-bit matrix multiply",
+    "bf16": "bfloat16",
+    "sve": "scalable vectors",
+    "sve2": "scalable vectors 2",
+    "svei8mm": "8-bit matrix multiply in SVE",
+    "svebf16": "bfloat16 in SVE",
+}
+
+# Entries of the auxiliary vector (AT_HWCAP, AT_HWCAP2), and the names of their bits from bit 0 upwards.
+_HWCAPS = {
+    16: "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 "
+    "sm3 sm4 asimddp sha512 sve asimdfhm dit uscat ilrcpc flagm ssbs sb paca pacg",
+    26: "dcpodp sve2 sveaes svepmull svebitperm svesha3 svesm4 flagm2 frint svei8mm svef32mm svef64mm svebf16 i8mm "
+    "bf16 dgh rng bti mte",
+}
+
+# A line of /proc/self/mountinfo: id, parent, device, root, mount point, options and tags, " - ", type, source, options.
+_CGROUP_MOUNT = re.compile(
+    r"^\S+ \S+ \S+ (?P<subtree>\S+) (?P<mount_point>\S+) .* - (?P<version>cgroup2?) \S+ (?P<options>\S+)$", re.MULTILINE
+)
+
+_PR_SVE_GET_VL = 51
+_PR_SVE_VL_LEN_MASK = 0xFFFF
+
+
+class Processor(NamedTuple):
+    """The CPU as the kernel describes it.
+
+    Attributes:
+        features: what every processor has, under the names of /proc/cpuinfo; the intersection, because a program may
+            be moved between the big and the little ones.
+        parts: the different "implementer:part" pairs, in the order of the processors; empty when not shown.
+    """
+
+    features: frozenset[str]
+    parts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name people know this CPU by."""
+        return " + ".join(PART_NAMES.get(part, f"CPU {part}") for part in self.parts) or "unknown part"
+
+
+class Cpus(NamedTuple):
+    """How many CPUs this container may use, and a phrase that says why so many."""
+
+    number: int
+    reason: str
+
+
+class Emulation(NamedTuple):
+    """Whether another architecture plays this one.
+
+    Attributes:
+        emulated: None when nothing tells.
+        name: the emulator's name; empty without one.
+        model: the CPU it was told to play; empty when it was not told.
+    """
+
+    emulated: bool | None
+    name: str = ""
+    model: str = ""
+
+
+class Machine(NamedTuple):
+    """All readings together."""
+
+    architecture: str
+    processor: Processor
+    vector_bytes: int | None
+    cpus: Cpus
+    emulation: Emulation
+
+
+def read_machine(environ: Mapping[str, str], root: Path = ROOT) -> Machine:
+    """Take every reading once."""
+    processor = read_processor(root)
+    return Machine(
+        platform.machine(), processor, vector_bytes(processor.features), usable_cpus(root), emulation(environ, root)
+    )
+
+
+def read_processor(root: Path = ROOT) -> Processor:
+    """Read /proc/cpuinfo; where it lists no Arm features, ask the auxiliary vector for them.
+
+    Emulators of before 2023 (QEMU 7.2, Debian 12) show the host's cpuinfo, but the vector has always been the guest's.
+    """
+    features: list[frozenset[str]] = []
+    parts: list[str] = []
+    implementer = ""
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        match key.strip():
+            case "Features":
+                features.append(frozenset(value.split()))
+            case "CPU implementer":
+                implementer = value.strip().lower()
+            case "CPU part":
+                parts.append(f"{implementer}:{value.strip().lower()}")
+    common = frozenset.intersection(*features) if features else _auxiliary_features(root)
+    return Processor(common, tuple(dict.fromkeys(parts)))
+
+
+def vector_bytes(features: frozenset[str]) -> int | None:
+    """Ask the kernel for the length of this process's SVE vectors; None without SVE, or without an answer."""
+    if "sve" not in features:
+        return None
+    try:
+        import ctypes  # noqa: PLC0415  (most CPUs never need it)
+
+        answer = int(ctypes.CDLL(None).prctl(_PR_SVE_GET_VL, 0, 0, 0, 0))
+    except (ImportError, OSError, AttributeError, MemoryError):  # a cut-down Python, a hardened kernel
+        return None
+    return answer & _PR_SVE_VL_LEN_MASK if answer > 0 else None
+
+
+def usable_cpus(root: Path = ROOT) -> Cpus:
+    """Count the CPUs this process may use: its affinity mask, or its cgroup's quota where that is tighter."""
+    present = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0))
+    quota = min(_cpu_quotas(root), default=math.inf)
+    if quota < allowed:
+        number = max(1, math.ceil(quota))
+        rounded = "" if number == quota else ", rounded up"
+        return Cpus(number, f"cgroup quota {_cpus(quota)}{rounded}; the machine has {present}")
+    if allowed < present:
+        return Cpus(allowed, f"{_cpus(allowed)} in the affinity mask; the machine has {present}")
+    return Cpus(allowed, "the only CPU of the machine" if allowed == 1 else f"all {_cpus(allowed)} of the machine")
+
+
+def emulation(environ: Mapping[str, str], root: Path = ROOT) -> Emulation:
+    """Tell an emulated CPU from a real one: /sys is always the host's, whatever the emulator makes of the rest."""
+    host = _text(root / "sys/devices/system/cpu/modalias")
+    if not host.startswith("cpu:type:"):
+        return Emulation(emulated=None)
+    if host.startswith("cpu:type:x86") and platform.machine() == ARCHITECTURE:
+        return Emulation(emulated=True, name="QEMU", model=environ.get("QEMU_CPU", ""))
+    return Emulation(emulated=False)
+
+
+def describe_feature(feature: str) -> str:
+    """Put a feature into words: "asimddp (dot product)"."""
+    meaning = FEATURE_MEANINGS.get(feature)
+    return f"{feature} ({meaning})" if meaning else feature
+
+
+def _auxiliary_features(root: Path) -> frozenset[str]:
+    if platform.machine() != ARCHITECTURE:  # the same bits mean other things there
+        return frozenset()
+    try:
+        vector = dict(struct.iter_unpack("=QQ", (root / "proc/self/auxv").read_bytes()))
+    except (OSError, struct.error):
+        return frozenset()
+    return frozenset(
+        name
+        for entry, names in _HWCAPS.items()
+        for bit, name in enumerate(names.split())
+        if vector.get(entry, 0) >> bit & 1
+    )
+
+
+def _cpu_quotas(root: Path) -> Iterator[float]:
+    """Yield every quota that binds this process, in CPUs, whichever cgroup version (or both) the host mounts."""
+    own = _own_cgroups(root)
+    for version, subtree, mount_point in _cpu_cgroup_mounts(root):
+        for folder in _cgroup_levels(root / mount_point.lstrip("/"), subtree, own.get(version, "/")):
+            quota = _quota_v2(folder) if version == "cgroup2" else _quota_v1(folder)
+            if quota is not None:
+                yield quota
+
+
+def _own_cgroups(root: Path) -> dict[str, str]:
+    """Read where this process hangs in the v2 tree and in the v1 tree of the cpu controller."""
+    own: dict[str, str] = {}
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            own["cgroup2"] = path
+        elif "cpu" in controllers.split(","):
+            own["cgroup"] = path
+    return own
+
+
+def _cpu_cgroup_mounts(root: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield (version, the part of the tree that is mounted, where) of every mount that can hold CPU quotas."""
+    for mount in _CGROUP_MOUNT.finditer(_text(root / "proc/self/mountinfo")):
+        if mount["version"] == "cgroup2" or "cpu" in mount["options"].split(","):
+            yield mount["version"], mount["subtree"], mount["mount_point"]
+
+
+def _cgroup_levels(mount_point: Path, subtree: str, own: str) -> Iterator[Path]:
+    """Yield the folders from the mount point down to the process's own.
+
+    A container usually sees its own cgroup as the mount point, while /proc/self/cgroup may tell the path on the host;
+    what does not lie below the mounted part of the tree is not visible here.
+    """
+    folder = mount_point
+    yield folder
+    path = PurePosixPath(own)
+    if path.is_relative_to(subtree) and ".." not in path.parts:
+        for part in path.relative_to(subtree).parts:
+            folder /= part
+            yield folder
+
+
+def _quota_v2(folder: Path) -> float | None:
+    quota, _, period = _text(folder / "cpu.max").strip().partition(" ")
+    return _ratio(quota, period)
+
+
+def _quota_v1(folder: Path) -> float | None:
+    return _ratio(_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    """Divide quota by period; None for "max", for -1, and for anything that is no quota."""
+    try:
+        ratio = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return ratio if ratio > 0 else None
+
+
+def _cpus(number: float) -> str:
+    return f"{number:g} CPU" if number == 1 else f"{number:g} CPUs"
+
+
+def _text(path: Path) -> str:
+    """Read a small file; what is missing, forbidden or cannot be a path at all reads as empty."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return ""

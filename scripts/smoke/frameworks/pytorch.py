@@ -1,0 +1,50 @@
+"""PyTorch, as the smoke run sees it: its versions and its profiler."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+_LIBRARIES = Path(torch.__file__).parent / "lib"
+# Operators that name an implementation; the others are wrappers that are the same for every backend.
+_CONVOLUTIONS = re.compile(r"^aten::(mkldnn_convolution|thnn_conv2d|_slow_conv2d_forward|_nnpack_spatial_convolution)$")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the framework and of the libraries that compute, read from the libraries themselves."""
+    found = {"torch": torch.__version__.split("+")[0]}
+    onednn = re.search(r"MKL-DNN v(\S+)", torch.__config__.show())
+    if onednn:
+        found["oneDNN"] = onednn[1]
+    for path in _LIBRARIES.glob("libarm_compute.so*"):
+        with path.open("rb") as library, mmap.mmap(library.fileno(), 0, access=mmap.ACCESS_READ) as image:
+            acl = re.search(rb"arm_compute_version=v([0-9.]+)", image)
+            if acl:
+                found["Arm Compute Library"] = acl[1].decode()
+    for path in _LIBRARIES.glob("libopenblas*.so*"):
+        config = ctypes.CDLL(str(path)).openblas_get_config
+        config.restype = ctypes.c_char_p
+        found["OpenBLAS"] = config().decode().split()[1]
+    return found
+
+
+def profiled(call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:
+    """Run something under the profiler.
+
+    Returns:
+        what it returned, and the operators that name an implementation: operation to operator to calls.
+    """
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        result = call()
+    names = Counter(event.name for event in seen.events() or [])
+    # thnn_conv2d is the wrapper around _slow_conv2d_forward: one convolution, one row
+    chosen = {name: calls for name, calls in names.items() if _CONVOLUTIONS.match(name) and name != "aten::thnn_conv2d"}
+    return result, {"convolution": chosen}

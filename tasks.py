@@ -1,0 +1,239 @@
+"""The commands: each parses its words, calls one function of the package, and turns its result into an exit code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from armwright import console
+from armwright.errors import ArmwrightError
+
+if TYPE_CHECKING:
+    from armwright.matrix import Matrix
+    from armwright.selection import Selector
+
+# The package's modules are imported inside the commands: `invoke --list` and a second `build` stay quick.
+ROOT = Path(__file__).resolve().parent
+INTERRUPTED = 130
+AXES = {
+    "framework": "e.g. pytorch",
+    "version": "e.g. 2.10.0; left out: the newest that the other axes allow",
+    "target": "a target or one of its names: n1, graviton2, altra, a64fx, fugaku",
+    "backend": "e.g. acl, openblas",
+    "combo": "a glob over ids, e.g. 'pytorch-*-n1-*', instead of the four above",
+}
+BASE = "archive (the default): unpack the distribution's signed archive; registry: a digest-pinned public image"
+JSON = "one JSON document on stdout and nothing else"
+
+
+def command(*positional: str, name: str | None = None, **words: str) -> Callable[[Callable[..., int | None]], Any]:
+    """Make a task whose errors are sentences and whose result is an exit code.
+
+    A parameter `chosen` of the body becomes the five selector options on the command line.
+
+    Args:
+        positional: parameters given by position.
+        name: the command's name where the function's is taken.
+        words: help for each option.
+    """
+
+    def wrap(body: Callable[..., int | None]) -> Any:  # noqa: ANN401 - invoke's tasks are not typed
+        own = list(inspect.signature(body).parameters.values())
+        selects = any(parameter.name == "chosen" for parameter in own)
+        options = (
+            [inspect.Parameter(axis, inspect.Parameter.KEYWORD_ONLY, default="") for axis in AXES] if selects else []
+        )
+
+        @functools.wraps(body)
+        def run(context: Context, **given: Any) -> None:  # noqa: ANN401 - whatever invoke parsed
+            try:
+                if selects:
+                    given["chosen"] = _selector({axis: given.pop(axis) for axis in AXES})
+                code = body(context, **given) or 0
+            except ArmwrightError as problem:
+                console.error(problem)
+                code = problem.code
+            except KeyboardInterrupt:
+                console.say("interrupted; the same command goes on from here", "yellow")
+                code = INTERRUPTED
+            if code:
+                sys.exit(code)
+
+        kept = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in own[1:]
+            if parameter.name != "chosen"
+        ]
+        run.__signature__ = inspect.Signature([own[0], *options, *kept])  # type: ignore[attr-defined]
+        known = {**(AXES if selects else {}), **words}
+        return task(run, name=name, positional=positional, help=known, auto_shortflags=False)
+
+    return wrap
+
+
+def _selector(words: dict[str, str]) -> Selector:
+    from armwright.selection import Selector
+
+    return Selector(words["framework"], words["version"], words["target"], words["backend"], words["combo"])
+
+
+def _matrix() -> Matrix:
+    from armwright import matrix
+
+    return matrix.load(ROOT)
+
+
+@command(dry_run="say the steps and do nothing")
+def setup(_: Context, dry_run: bool = False) -> None:
+    """Bring this machine to where it can build; nothing is done twice.
+
+    Example: ./inv setup --dry-run
+    """
+    from armwright import setup as steps
+
+    steps.run(dry_run=dry_run)
+
+
+@command(json=JSON)
+def doctor(_: Context, json: bool = False) -> int:
+    """Check every precondition; name for each failure the command that mends it.
+
+    Example: invoke doctor
+    """
+    from armwright import doctor as checks
+
+    return checks.run(
+        ROOT, {target.emulator.cpu.split(",")[0] for target in _matrix().recipes.targets.values()}, as_json=json
+    )
+
+
+@command(name="list", all_="refused combos too, each with the reason", json=JSON)
+def list_(_: Context, chosen: Selector, all_: bool = False, json: bool = False) -> None:
+    """Show the combos and their state: proven, built, not built, refused.
+
+    Example: invoke list --target n1 --all
+    """
+    from armwright import listing
+
+    listing.combos(_matrix(), chosen, refused=all_, as_json=json)
+
+
+@command(base=BASE, json=JSON)
+def plan(_: Context, chosen: Selector, base: str = "archive", json: bool = False) -> None:
+    """Show what would be built, in order, and why.
+
+    Example: invoke plan --target v1
+    """
+    from armwright import listing
+
+    listing.plans(_matrix(), chosen, base, as_json=json)
+
+
+@command(base=BASE, fetch="put the downloads beside them, so that plain `docker buildx build` builds them")
+def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = False) -> None:
+    """Write the contexts to build/contexts/<id>/.
+
+    Example: invoke render --combo pytorch-2.10.0-n1-acl --fetch
+    """
+    from armwright import listing
+
+    listing.contexts(_matrix(), chosen, base, fetch=fetch)
+
+
+@command(
+    base=BASE,
+    smoke="prove what was built; --no-smoke leaves it unproven, under its immutable name only",
+    keep_going="a failed combo does not end the run",
+    builder="a buildx builder other than the engine's own",
+    dry_run="show the plan and stop",
+    locked="fail, rather than make a base's lock anew, where the archive moved on",
+    verbose="show BuildKit's words as they come",
+)
+def build(  # noqa: PLR0913, PLR0917 - a command's options
+    _: Context, chosen: Selector, base: str = "archive", smoke: bool = True, keep_going: bool = False,
+    builder: str = "", dry_run: bool = False, locked: bool = False, verbose: bool = False,
+) -> int:  # fmt: skip
+    """Plan, build and prove images.
+
+    Examples: invoke build --target n1 --backend acl; invoke build --combo 'pytorch-*-a64fx-*' --keep-going
+    """
+    from armwright import build as builds
+    from armwright import listing
+
+    matrix = _matrix()
+    if dry_run:
+        listing.plans(matrix, chosen, base, as_json=False)
+        return 0
+    options = builds.Options(smoke, keep_going, builder, listing.source(base), locked, verbose)
+    results = builds.build(matrix, listing.possible(matrix, chosen), options)
+    builds.summarize(results)
+    return next((result.problem.code for result in results if result.problem), 0)
+
+
+@command(image="any image of ours, by name or digest; needs no build tree", workload="only this one", json=JSON)
+def smoke(_: Context, chosen: Selector, image: str = "", workload: str = "", json: bool = False) -> int:
+    """Prove images that exist.
+
+    Examples: invoke smoke --target n1; invoke smoke --image 127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl
+    """
+    from armwright import listing
+    from armwright import smoke as proofs
+
+    matrix = _matrix()
+    if image:
+        return proofs.of_image(matrix, image, chosen, workload, as_json=json)
+    return proofs.of_combos(matrix, listing.possible(matrix, chosen), workload, as_json=json)
+
+
+@command(to="host and port of the registry; left out: 127.0.0.1:5000")
+def stage(_: Context, chosen: Selector, to: str = "") -> None:
+    """Push proven images to staging: immutable names first, everybody's names last.
+
+    Example: invoke stage --target n1 --backend acl
+    """
+    from armwright import listing
+    from armwright import stage as staging
+
+    matrix = _matrix()
+    for staged in staging.stage(matrix, listing.possible(matrix, chosen), to or staging.LOCAL):
+        console.result(f"docker pull {staged.name}  # {staged.digest}")
+
+
+@command("action", action="start, stop or show", port="left out: 5000", json=JSON)
+def registry(_: Context, action: str, port: int = 5000, json: bool = False) -> None:
+    """Run the local registry that serves as staging, on 127.0.0.1.
+
+    Example: invoke registry start
+    """
+    from armwright import registry as daemon
+
+    daemon.run(ROOT, action, port=port, as_json=json)
+
+
+@command(framework="this framework's wheels", version="only this version's", base="this base's packages")
+def lock(_: Context, framework: str = "", version: str = "", base: str = "") -> None:
+    """Write hashed locks anew: wheels of the frameworks, packages of the bases; without options all of them.
+
+    Examples: invoke lock --base debian-13; invoke lock --framework pytorch --version 2.10.0
+    """
+    from armwright import relock
+
+    relock.run(_matrix(), framework, version, base)
+
+
+@command(tier="checks, unit, engine or image; left out: all of them, in this order")
+def test(_: Context, tier: str = "") -> int:  # noqa: PT028 - a command, not a test
+    """Run the project's checks and tests.
+
+    Example: invoke test --tier unit
+    """
+    from armwright import selftest
+
+    return selftest.run(ROOT, tier)

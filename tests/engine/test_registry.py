@@ -1,0 +1,142 @@
+"""The local registry, run for real on a port of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from armwright import daemon, http, registry
+from armwright.errors import FailedError, InputError, MachineError
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind((registry.HOST, 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "build" / "registry"
+    yield folder
+    registry.stop(folder)
+
+
+def test_it_starts_once_answers_and_is_stopped_once(home: Path, port: int) -> None:
+    first, started = registry.start(home, port)
+    assert (started, first.running, first.address) == (True, True, f"127.0.0.1:{port}")
+    assert http.get(f"http://127.0.0.1:{port}/v2/").ok
+    again, started = registry.start(home, port)
+    assert (started, again.pid) == (False, first.pid)
+    assert registry.stop(home)
+    assert not registry.stop(home)
+    assert not registry.show(home).running
+    assert not registry.answers(home)
+
+
+def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
+    status, _ = registry.start(home, port)
+    upload = http.request("POST", f"http://{status.address}/v2/staging/thing/blobs/uploads/").headers["Location"]
+    digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # of "hello"
+    http.request(
+        "PUT", f"{upload}&digest={digest}", data=b"hello", headers={"Content-Type": "application/octet-stream"}
+    )
+    assert status.pid is not None
+    os.kill(status.pid, signal.SIGKILL)
+    while daemon.alive(home / "pid", "docker-registry"):
+        time.sleep(0.01)
+    assert not registry.show(home).running
+    assert registry.start(home, port)[1]
+    assert http.get(f"http://{status.address}/v2/staging/thing/blobs/{digest}").content == b"hello"
+
+
+def test_a_process_id_that_was_given_to_somebody_else_is_not_believed_and_not_killed(home: Path, port: int) -> None:
+    home.mkdir(parents=True)
+    (home / "pid").write_text(f"{os.getpid()}\n")
+    assert not registry.stop(home)
+    (home / "pid").write_text(f"{os.getpid()}\n")
+    assert registry.start(home, port)[1]
+
+
+def test_calls_at_the_same_time_start_one(home: Path, port: int) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: registry.start(home, port), range(4)))
+    assert sum(started for _, started in results) == 1
+    assert len({status.pid for status, _ in results}) == 1
+
+
+def test_a_port_of_somebody_else_is_refused_with_their_name(home: Path) -> None:
+    with socket.create_server((registry.HOST, 0)) as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(MachineError, match=f"port {taken} .*process {os.getpid()}") as caught:
+            registry.start(home, taken)
+    assert f"--port {taken + 1}" in caught.value.next_step
+
+
+def test_a_second_port_is_refused_while_it_runs(home: Path, port: int) -> None:
+    registry.start(home, port)
+    with pytest.raises(MachineError, match=f"runs already, on port {port}"):
+        registry.start(home, port + 1)
+
+
+def test_a_registry_that_ends_at_once_shows_the_tail_of_its_log(home: Path) -> None:
+    with pytest.raises(MachineError, match=r"ended with [1-9][\s\S]*parsing"):
+        daemon.start(["docker-registry", "serve", "/dev/null"], home / "log", lambda: registry.answers(home))
+
+
+def test_a_daemon_that_stays_silent_is_ended(home: Path) -> None:
+    with pytest.raises(MachineError, match=r"was silent"):
+        daemon.start(["sleep", "600"], home / "log", lambda: False, patience=0.3)
+
+
+def test_an_address_where_nobody_listens_says_so_without_a_stack_of_wrappings(port: int) -> None:
+    with pytest.raises(MachineError, match=r"cannot be reached: Connection refused$") as caught:
+        http.get(f"http://127.0.0.1:{port}/v2/")
+    assert caught.value.next_step == "invoke registry start"
+
+
+def test_a_status_that_is_an_error_is_one_unless_it_is_an_answer(home: Path, port: int) -> None:
+    address = registry.start(home, port)[0].address
+    with pytest.raises(FailedError, match="/v2/none/manifests/1 was answered with 404"):
+        http.get(f"http://{address}/v2/none/manifests/1")
+    assert http.get(f"http://{address}/v2/none/manifests/1", accept=(404,)).status_code == 404
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("show", "start", "start", "show", "stop", "stop")
+    for word in words:
+        registry.run(tmp_path, word, port=port)
+    said = [line.split(";")[0].split("(")[0].strip() for line in capsys.readouterr().out.splitlines()]
+    place = f"on 127.0.0.1:{port}"
+    states = (
+        "does not run: invoke registry start",
+        f"started {place}",
+        f"runs {place}",
+        f"runs {place}",
+        "stopped",
+        "did not run",
+    )
+    assert said == [f"registry: {state}" for state in states]
+
+
+@pytest.mark.parametrize(
+    ("action", "port", "told"), [("strat", 5000, "did you mean 'start'"), ("start", 70000, "no port")]
+)
+def test_wrong_words_start_nothing(tmp_path: Path, action: str, port: int, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        registry.run(tmp_path, action, port=port)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_proxy_stands_between_us_and_loopback(home: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert registry.start(home, port)[1]

@@ -1,0 +1,292 @@
+"""Trains the LeNet-5 of the smoke workload on real handwritten digits, in plain NumPy, and writes its files.
+
+    pip install --require-hashes -r requirements/train.lock
+    python training/lenet.py                  # train, write the three files (about a minute)
+    python training/lenet.py --check          # train again: are the committed files reproduced, bit for bit?
+    python training/lenet.py --expected-only  # only the expected logits, from the committed weights
+
+Files, in `scripts/smoke/lenet/`:
+
+    weights.npz   float32: conv1.weight (6, 1, 5, 5), conv2.weight (16, 6, 5, 5), fc1.weight (120, 400),
+                  fc2.weight (84, 120), fc3.weight (10, 84), and for each layer its .bias (outputs,)
+    inputs.npz    images uint8 (360, 8, 8), values 0..16; labels int64 (360,): digits the training never saw
+    expected.npz  logits float64 (360, 10); labels int64 (360,)
+
+Images are NCHW, kernels OIHW, dense weights (outputs, inputs); fc1 reads the pooled maps in (channel, row, column)
+order. The network is conv1, ReLU, 2x2 max-pool, conv2, ReLU, 2x2 max-pool, fc1, ReLU, fc2, ReLU, fc3.
+
+The same bits from every machine: matrix products differ in their last bits from one BLAS to the next, and training
+would amplify that. So after every step the weights are rounded to multiples of 2**-16, far coarser than those last
+bits, which removes the difference before it can grow. The expected logits are summed term by term in a fixed order,
+without BLAS.
+"""
+
+import argparse
+import io
+import runpy
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_digits
+
+Array = npt.NDArray[np.float64]
+Arrays = dict[str, Array]
+
+FOLDER = Path(__file__).resolve().parents[1] / "scripts" / "smoke" / "lenet"
+SHAPES = {"conv1": (6, 1, 5, 5), "conv2": (16, 6, 5, 5), "fc1": (120, 400), "fc2": (84, 120), "fc3": (10, 84)}
+KERNEL = 5
+HELD_OUT = 360
+SPLIT_SEED = 1998  # the year of both the digits and LeNet-5
+TRAINING_SEED = 3  # the first that leaves no unit idle on the training digits: an idle unit's weights would prove nothing
+# The four below were chosen on parts of the training digits (three folds); the held-out digits had no say.
+EPOCHS = 30
+RATE = 0.01
+SHIFT = 2
+DECAY = 0.001
+BATCH = 32
+MOMENTUM = 0.9
+GRID = 2.0**-16
+
+prepare: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]] = runpy.run_path(str(FOLDER / "prepare.py"))["prepare"]
+
+
+# The expected logits: the network as it is defined, and nothing else.
+
+
+def expected_logits(weights: Mapping[str, npt.NDArray[np.float32]], images: npt.NDArray[np.uint8]) -> Array:
+    """Compute the logits in float64 from the float32 weights, independently of the training's forward pass."""
+    w = {name: array.astype(np.float64) for name, array in weights.items()}
+    x = prepare(images).astype(np.float64)
+    x = pooled(np.maximum(convolved(x, w["conv1.weight"], w["conv1.bias"]), 0))
+    x = pooled(np.maximum(convolved(x, w["conv2.weight"], w["conv2.bias"]), 0))
+    x = x.reshape(len(x), -1)
+    x = np.maximum(dense(x, w["fc1.weight"], w["fc1.bias"]), 0)
+    x = np.maximum(dense(x, w["fc2.weight"], w["fc2.bias"]), 0)
+    return dense(x, w["fc3.weight"], w["fc3.bias"])
+
+
+def convolved(x: Array, weight: Array, bias: Array) -> Array:
+    """Valid cross-correlation: the bias, then one shifted plane after the other."""
+    height, width = x.shape[2] - KERNEL + 1, x.shape[3] - KERNEL + 1
+    out = np.zeros((len(x), len(weight), height, width)) + bias[:, np.newaxis, np.newaxis]
+    for channel, row, column in product(range(x.shape[1]), range(KERNEL), range(KERNEL)):
+        plane = x[:, np.newaxis, channel, row : row + height, column : column + width]
+        out += weight[:, channel, row, column, np.newaxis, np.newaxis] * plane
+    return out
+
+
+def pooled(x: Array) -> Array:
+    """Take the largest of each 2x2 block."""
+    return np.maximum(
+        np.maximum(x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2]),
+        np.maximum(x[:, :, 1::2, 0::2], x[:, :, 1::2, 1::2]),
+    )
+
+
+def dense(x: Array, weight: Array, bias: Array) -> Array:
+    """Affine map: the bias, then one input after the other."""
+    out = np.zeros((len(x), len(weight))) + bias
+    for unit in range(x.shape[1]):
+        out += x[:, unit, np.newaxis] * weight[:, unit]
+    return out
+
+
+# The training: the same network for speed (im2col and matrix products), with its gradients.
+
+
+def windows(x: Array) -> Array:
+    """Lay every 5x5 window out as a row: im2col, (N * H' * W', C * 25)."""
+    views = np.lib.stride_tricks.sliding_window_view(x, (KERNEL, KERNEL), axis=(2, 3))
+    return views.transpose(0, 2, 3, 1, 4, 5).reshape(-1, x.shape[1] * KERNEL**2)
+
+
+def from_windows(rows: Array, shape: tuple[int, ...]) -> Array:
+    """Add every row back to where its window lay: the transpose of `windows`."""
+    count, channels, height, width = shape
+    high, wide = height - KERNEL + 1, width - KERNEL + 1
+    patches = rows.reshape(count, high, wide, channels, KERNEL, KERNEL).transpose(0, 3, 4, 5, 1, 2)
+    out = np.zeros(shape)
+    for row, column in product(range(KERNEL), range(KERNEL)):
+        out[:, :, row : row + high, column : column + wide] += patches[:, :, row, column]
+    return out
+
+
+class Convolution:
+    """One convolution, ReLU and 2x2 max-pool, remembering what its gradient needs."""
+
+    def __init__(self, x: Array, weight: Array, bias: Array) -> None:
+        self.input_shape = x.shape
+        self.weight = weight
+        self.rows = windows(x)
+        size = x.shape[2] - KERNEL + 1
+        self.map_shape = (len(x), size // 2, 2, size // 2, 2, len(weight))
+        maps = (self.rows @ weight.reshape(len(weight), -1).T + bias).reshape(self.map_shape)
+        blocks = maps.transpose(0, 5, 1, 3, 2, 4).reshape(len(x), len(weight), size // 2, size // 2, 4)
+        self.winner = blocks.argmax(axis=-1)[..., np.newaxis]
+        self.out = np.maximum(np.take_along_axis(blocks, self.winner, axis=-1)[..., 0], 0)
+
+    def gradients(self, upstream: Array, *, to_input: bool) -> tuple[Array, Array, Array]:
+        """Return the gradients of the weight, the bias and (only when asked for, else empty) the input."""
+        blocks = np.zeros((*self.out.shape, 4))
+        np.put_along_axis(blocks, self.winner, (upstream * (self.out > 0))[..., np.newaxis], axis=-1)
+        count, half, channels = self.map_shape[0], self.map_shape[1], self.map_shape[5]
+        maps = blocks.reshape(count, channels, half, half, 2, 2).transpose(0, 2, 4, 3, 5, 1).reshape(-1, channels)
+        kernels = self.weight.reshape(channels, -1)
+        below = from_windows(maps @ kernels, self.input_shape) if to_input else np.empty(0)
+        return (maps.T @ self.rows).reshape(self.weight.shape), maps.sum(axis=0), below
+
+
+def loss_and_gradients(w: Arrays, x: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Arrays]:
+    """Return the mean cross-entropy of one batch and its gradient for every weight."""
+    first = Convolution(x, w["conv1.weight"], w["conv1.bias"])
+    second = Convolution(first.out, w["conv2.weight"], w["conv2.bias"])
+    flat = second.out.reshape(len(x), -1)
+    hidden1 = np.maximum(flat @ w["fc1.weight"].T + w["fc1.bias"], 0)
+    hidden2 = np.maximum(hidden1 @ w["fc2.weight"].T + w["fc2.bias"], 0)
+    logits = hidden2 @ w["fc3.weight"].T + w["fc3.bias"]
+
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    each = np.arange(len(x))
+    loss = float(-np.log(probabilities[each, labels]).mean())
+
+    gradients: Arrays = {}
+    upstream = probabilities
+    upstream[each, labels] -= 1
+    upstream /= len(x)
+    for layer, below in (("fc3", hidden2), ("fc2", hidden1), ("fc1", flat)):
+        gradients[f"{layer}.weight"], gradients[f"{layer}.bias"] = upstream.T @ below, upstream.sum(axis=0)
+        upstream = (upstream @ w[f"{layer}.weight"]) * (below > 0)
+    conv2 = second.gradients(upstream.reshape(second.out.shape), to_input=True)
+    conv1 = first.gradients(conv2[2], to_input=False)
+    gradients |= {"conv2.weight": conv2[0], "conv2.bias": conv2[1], "conv1.weight": conv1[0], "conv1.bias": conv1[1]}
+    return loss, gradients
+
+
+def on_grid(array: Array) -> Array:
+    """Round to multiples of 2**-16; such a weight below 256 is exact in float32 as well."""
+    return np.round(array / GRID) * GRID
+
+
+def untrained(random: np.random.Generator) -> Arrays:
+    """Draw the weights uniformly with He's variance (2 / inputs); the biases start at zero.
+
+    Each unit's weights are moved to sum to zero: its inputs are never negative, so a unit that starts with a negative
+    sum can be silent on every image and never learn.
+    """
+    w: Arrays = {}
+    for layer, shape in SHAPES.items():
+        inputs = tuple(range(1, len(shape)))
+        limit = float(np.sqrt(6 / np.prod(shape[1:])))
+        drawn = random.uniform(-limit, limit, shape)
+        w[f"{layer}.weight"] = on_grid(drawn - drawn.mean(axis=inputs, keepdims=True))
+        w[f"{layer}.bias"] = np.zeros(shape[0])
+    return w
+
+
+def shifted(x: Array, random: np.random.Generator) -> Array:
+    """Move each image by up to two pixels in both directions; what comes in is paper."""
+    size = x.shape[2]
+    padded = np.pad(x, ((0, 0), (0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
+    views = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3))
+    rows, columns = random.integers(0, 2 * SHIFT + 1, (2, len(x)))
+    return views[np.arange(len(x)), :, rows, columns]
+
+
+def train(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], random: np.random.Generator) -> Arrays:
+    """Train by stochastic gradient descent with momentum and weight decay; the rate falls linearly to nothing."""
+    x = prepare(images).astype(np.float64)
+    w = untrained(random)
+    velocity = {name: np.zeros_like(array) for name, array in w.items()}
+    for epoch in range(EPOCHS):
+        order = random.permutation(len(x))
+        losses = []
+        for start in range(0, len(x), BATCH):
+            batch = order[start : start + BATCH]
+            rate = RATE * (1 - (epoch + start / len(x)) / EPOCHS)
+            loss, gradients = loss_and_gradients(w, shifted(x[batch], random), labels[batch])
+            losses.append(loss)
+            for name, gradient in gradients.items():
+                pull = DECAY * w[name] if name.endswith(".weight") else 0
+                velocity[name] = MOMENTUM * velocity[name] - rate * (gradient + pull)
+                w[name] = on_grid(w[name] + velocity[name])
+        print(f"epoch {epoch + 1:2} of {EPOCHS}: loss {np.mean(losses):.5f}", flush=True)
+    return w
+
+
+# The files.
+
+
+def npz(**arrays: npt.NDArray[np.generic]) -> bytes:
+    """Return the bytes of an .npz; NumPy dates every member 1980-01-01 and compresses nothing, so they never vary."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def loaded(name: str) -> dict[str, npt.NDArray[np.generic]]:
+    """Read a committed file."""
+    with np.load(FOLDER / name) as archive:
+        return dict(archive)
+
+
+def trained_files() -> Iterator[tuple[str, bytes]]:
+    """Train, and yield each file's name and bytes."""
+    digits = load_digits()
+    images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int64)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
+    unseen, seen = order[:HELD_OUT], order[HELD_OUT:]
+    trained = train(images[seen], labels[seen], np.random.default_rng(TRAINING_SEED))
+    weights = {name: array.astype(np.float32) for name, array in trained.items()}
+    yield "weights.npz", npz(**weights)
+    yield "inputs.npz", npz(images=images[unseen], labels=labels[unseen])
+    yield "expected.npz", expected_file(weights, images[unseen], labels[unseen])
+
+
+def expected_file(
+    weights: Mapping[str, npt.NDArray[np.float32]], images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
+) -> bytes:
+    """Return the bytes of `expected.npz`, after saying how many digits are recognised."""
+    logits = expected_logits(weights, images)
+    right = int((logits.argmax(axis=1) == labels).sum())
+    print(f"{right} of {len(labels)} unseen digits recognised ({right / len(labels):.4f})")
+    return npz(logits=logits, labels=labels)
+
+
+def expected_again() -> Iterator[tuple[str, bytes]]:
+    """Yield `expected.npz` as it follows from the committed weights and inputs."""
+    inputs = loaded("inputs.npz")
+    yield "expected.npz", expected_file(loaded("weights.npz"), inputs["images"], inputs["labels"])
+
+
+def reproduced(files: Iterator[tuple[str, bytes]]) -> bool:
+    """Say of each file whether the committed one has the same bytes; return whether all have."""
+    verdicts = []
+    for name, content in files:
+        path = FOLDER / name
+        verdicts.append(path.is_file() and path.read_bytes() == content)
+        print(f"{name}: {'reproduced bit for bit' if verdicts[-1] else 'differs from the committed file'}")
+    return all(verdicts)
+
+
+def main() -> int:
+    """Write the files, or compare them; return the exit code."""
+    parser = argparse.ArgumentParser(description="Train the smoke workload's LeNet-5 and write its files.")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check", action="store_true", help="train again and compare with the committed files")
+    mode.add_argument("--expected-only", action="store_true", help="compare only the expected logits; no training")
+    words = parser.parse_args()
+    if words.check or words.expected_only:
+        return 0 if reproduced(trained_files() if words.check else expected_again()) else 1
+    for name, content in list(trained_files()):
+        (FOLDER / name).write_bytes(content)
+        print(f"{name}: {len(content)} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
