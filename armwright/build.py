@@ -120,7 +120,7 @@ def fetch(root: Path, one: Plan) -> None:
         downloads |= {"root.tar": image.tar, "root.status": image.status, "tools.tar": tools.tar}
     downloads["wheels"] = wheels.ensure(cache, one.base, one.files["requirements.txt"].decode(), log)
     downloads["uv"] = Path(process.require("uv"))
-    render.write(context, one.files, one.lock.epoch)
+    render.write(context, one.files)
     for name, path in downloads.items():
         _link(path, context / name)
 

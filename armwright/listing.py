@@ -77,7 +77,7 @@ def contexts(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool) -> Non
         if fetch:
             build.fetch(matrix.root, one)
         else:
-            render.write(folder, one.files, one.lock.epoch)
+            render.write(folder, one.files)
         console.result(str(folder.relative_to(matrix.root)))
 
 

@@ -1,9 +1,8 @@
-"""From a plan to a context: the Dockerfile by its template, and the files on disk with times that never change."""
+"""From a plan to a context: the Dockerfile by its template, and the files on disk."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from functools import lru_cache
@@ -45,13 +44,15 @@ def dockerfile(root: Path, context: Mapping[str, Any]) -> bytes:
     return _environment(root / "dockerfiles").get_template("Dockerfile.j2").render(context).encode()
 
 
-def write(folder: Path, files: Mapping[str, bytes], epoch: int) -> None:
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a context's own files; what an earlier plan left there is removed, downloads too.
+
+    The files keep the time at which they are written: BuildKit takes a file of the same size and time for unchanged.
+    The Dockerfile gives them the time they have in the image.
 
     Args:
         folder: the context, build/contexts/<id>.
         files: path to content.
-        epoch: seconds since 1970, the modification time of every file and folder, so that layers never differ by time.
     """
     shutil.rmtree(folder, ignore_errors=True)
     for name, data in files.items():
@@ -59,8 +60,6 @@ def write(folder: Path, files: Mapping[str, bytes], epoch: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         path.chmod(0o644)
-        os.utime(path, (epoch, epoch))
-    for path in [*folder.rglob("*"), folder]:
+    for path in folder.rglob("*"):
         if path.is_dir():
             path.chmod(0o755)
-            os.utime(path, (epoch, epoch))

@@ -91,7 +91,7 @@ def _hadolint(root: Path) -> int:
             for source in ("archive", "registry"):
                 one = plan(loaded, combo, source)
                 context = folder / f"{combo.id}-{source}"
-                render.write(context, one.files, one.lock.epoch)
+                render.write(context, one.files)
                 paths.append(str(context / "Dockerfile"))
     return _call(root, "hadolint", *paths)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.autograd.profiler import profile
 
 _LIBRARIES = Path(torch.__file__).parent / "lib"
 # Operators that name an implementation; the others are wrappers that are the same for every backend.
@@ -39,12 +39,14 @@ def versions() -> dict[str, str]:
 def profiled(call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:
     """Run something under the profiler.
 
+    The older profiler: the one in torch.profiler loads the compiler, which wants a folder it can write to.
+
     Returns:
         what it returned, and the operators that name an implementation: operation to operator to calls.
     """
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+    with profile(use_kineto=False) as seen:
         result = call()
-    names = Counter(event.name for event in seen.events() or [])
+    names = Counter(event.name for event in seen.function_events or [])
     # thnn_conv2d is the wrapper around _slow_conv2d_forward: one convolution, one row
     chosen = {name: calls for name, calls in names.items() if _CONVOLUTIONS.match(name) and name != "aten::thnn_conv2d"}
     return result, {"convolution": chosen}
