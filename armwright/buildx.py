@@ -152,7 +152,7 @@ def _text(log: Mapping[str, Any]) -> str:
 def _cause(failure: FailedError) -> FailedError | MachineError:
     if "no space left" in failure.what.lower():
         return MachineError(f"the disk is full: {failure.what}", "docker system prune, then the same command again")
-    if "is not a docker command" in failure.what or "unknown flag" in failure.what:
+    if re.search(r"is not a docker command|docker: unknown command|unknown flag", failure.what):
         return MachineError("docker has no buildx plugin that is new enough", "./inv setup")
     if re.search(r"no builder|failed to find driver|builder .* not found", failure.what):
         return MachineError(f"there is no such builder: {failure.what}", "docker buildx ls")

@@ -93,6 +93,11 @@ class Evidence(_Part):
         """The checks that did not pass."""
         return [check for check in self.report.checks if check.state == "fail"]
 
+    @property
+    def proves(self) -> bool:
+        """The report says proven, and every one of its checks says so too."""
+        return self.report.proven and all(check.state == "pass" for check in self.report.checks)
+
 
 def path(root: Path, combo: str) -> Path:
     """Return the file of a combo's evidence."""
@@ -105,8 +110,9 @@ def write(root: Path, evidence: Evidence) -> Path:
     Raises:
         FailedError: it does not prove the image; evidence of a failed proof is never written.
     """
-    if not evidence.report.proven:
-        raise FailedError(f"{evidence.combo} is not proven: {', '.join(check.name for check in evidence.failed)}")
+    if not evidence.proves:
+        wrong = [check.name for check in evidence.report.checks if check.state != "pass"]
+        raise FailedError(f"{evidence.combo} is not proven: {', '.join(wrong) or 'its report says so'}")
     file = path(root, evidence.combo)
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_suffix(".part")
@@ -137,11 +143,12 @@ def doubt(evidence: Evidence | None, *, combo: str, inputs: str, digest: str) ->
     if evidence is None:
         return "there is no valid evidence"
     problems = [
-        (evidence.combo != combo or evidence.report.combo != combo, f"the evidence is of {evidence.report.combo}"),
+        (evidence.combo != combo, f"the evidence is of {evidence.combo}"),
+        (evidence.report.combo != combo, f"the report in the evidence is of {evidence.report.combo}"),
         (evidence.image != digest, f"the evidence is of another image ({evidence.image[:19]}…)"),
         (evidence.inputs != inputs, "the evidence is of other inputs: recipes or scripts changed since"),
-        (not evidence.report.proven or bool(evidence.failed), "the evidence says the proof failed"),
-        (not any(check.state == "pass" for check in evidence.report.checks), "the evidence holds no check"),
+        (not evidence.report.checks, "the evidence holds no check"),
+        (not evidence.proves, "the evidence says the proof failed or was not finished"),
     ]
     return next((text for wrong, text in problems if wrong), None)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from armwright import console, process, source
 from armwright.errors import InputError
@@ -22,11 +22,18 @@ from armwright.source import Mistakes
 
 # Distributions that turn a CPU image into a CUDA image: 588 MB became 3.3 GB (pytorch#160162).
 FORBIDDEN = re.compile(r"^(nvidia-.*|cuda-.*|triton)$")
+_HASH = re.compile(r" +--hash=sha256:[0-9a-f]{64}( \\)?")
+_LINE = re.compile(r"[a-z0-9][a-z0-9.-]*==[A-Za-z0-9.+!]+ \\")
 _PINNED = re.compile(r"^(?P<name>[a-z0-9][a-z0-9.-]*)==(?P<version>[A-Za-z0-9.+!]+)", re.MULTILINE)
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DebVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+~:-]+$")]
 DebName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+
+
+def _a_time(text: str) -> str:
+    datetime.fromisoformat(text)  # 2026-13-45 fits the pattern and is none
+    return text
 
 
 class Deb(Recipe):
@@ -45,7 +52,7 @@ class BaseLock(Recipe):
         tools: the build tools' packages, by Debian architecture of the build platform.
     """
 
-    created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_a_time)]
     root: dict[DebName, Deb]
     tools: dict[Annotated[str, StringConstraints(pattern=r"^(amd64|arm64)$")], dict[DebName, Deb]]
 
@@ -100,7 +107,7 @@ def read_wheels(root: Path, framework: str, version: str) -> str:
         raise InputError(
             f"there is no lock for {framework} {version}", f"invoke lock --framework {framework} --version {version}"
         )
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")  # what is not text is refused like any bad line
     check_wheels(text, str(path.relative_to(root)))
     return text
 
@@ -123,9 +130,11 @@ def check_wheels(text: str, name: str) -> None:
             wrong.append(f"{name}:{number}: an address; a lock holds versions and hashes only")
         elif pinned and FORBIDDEN.match(pinned["name"]):
             wrong.append(f"{name}:{number}: {pinned['name']} is a CUDA distribution; it does not belong in a CPU image")
-        elif pinned and not (line.endswith("\\") and lines[number : number + 1] and "--hash=sha256:" in lines[number]):
+        elif pinned and not (lines[number : number + 1] and _HASH.fullmatch(lines[number])):
             wrong.append(f"{name}:{number}: {pinned['name']} has no sha256")
-        elif not pinned and line.strip() and not re.fullmatch(r"#.*|\s+--hash=sha256:[0-9a-f]{64}( \\)?", line):
+        elif pinned and not _LINE.fullmatch(line):
+            wrong.append(f"{name}:{number}: more than name==version: {line.strip()[:60]!r}")
+        elif not pinned and line.strip() and not line.startswith("#") and not _HASH.fullmatch(line):
             wrong.append(f"{name}:{number}: not a pinned requirement: {line.strip()[:60]!r}")
     if wrong:
         raise InputError("the lock is wrong:\n  " + "\n  ".join(wrong), "make it anew with `invoke lock`")

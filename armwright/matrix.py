@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,10 @@ def _one_or_more(value: object) -> object:
 
 
 def _specifiers(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be text: put it in quotes, for example '==2.10.0'")  # noqa: TRY004 - pydantic's way
     try:
-        return SpecifierSet(value) if isinstance(value, str) else value
+        return SpecifierSet(value)
     except InvalidSpecifier as wrong:
         raise ValueError(f"{wrong}; write for example '==2.10.0' or '>=2.10,<2.12'") from wrong
 
@@ -53,7 +55,7 @@ class Rule(Recipe):
 class Axes(Recipe):
     """The values of the axes."""
 
-    frameworks: dict[Name, list[Version]] = Field(min_length=1)
+    frameworks: dict[Name, Annotated[list[Version], Field(min_length=1)]] = Field(min_length=1)
     targets: list[Name] = Field(min_length=1)
     backends: list[Name] = Field(min_length=1)
 
@@ -191,34 +193,54 @@ def load(root: Path) -> Matrix:
     known = recipes.load(root, mistakes)
     document = source.read(root / FILE, FILE, mistakes)
     parsed = source.parse(document, MatrixFile, mistakes) if document else None
-    if document is not None and parsed is not None:
-        _check(document, parsed, known, mistakes)
+    if document is not None:
+        _check_names(root, document, known, mistakes)
+    if document is not None and parsed is not None and not mistakes.found:
+        _check_rules(document, parsed, mistakes)
     mistakes.raise_if_any()
     assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a file
     return Matrix(root, known, parsed.axes, tuple(parsed.rules))
 
 
-def _check(document: Document, parsed: MatrixFile, known: Recipes, mistakes: Mistakes) -> None:
-    """Note every name that no recipe knows, every value given twice, every rule that refuses what is not published."""
+def _check_names(root: Path, document: Document, known: Recipes, mistakes: Mistakes) -> None:
+    """Note every name that no recipe knows and every value given twice, whatever else is wrong with the file."""
+
+    def names(location: source.Location, allowed: Iterable[str], what: str) -> None:
+        found = source.at(document.data, location)
+        words = found if isinstance(found, list) else [found]
+        for index, name in enumerate(words):
+            if isinstance(name, str) and name not in allowed:
+                mistakes.add(document, (*location, index), f"unknown {what} '{name}': {nearest(name, allowed)}")
+            elif isinstance(name, str) and name in words[:index]:
+                mistakes.add(document, (*location, index), f"'{name}' is given twice")
+
+    frameworks = recipes.files(root, "frameworks")
+    given = source.at(document.data, ("axes", "frameworks"))
+    for name in given if isinstance(given, dict) else ():
+        if name in known.frameworks:
+            names(("axes", "frameworks", name), known.frameworks[name].versions, f"version of {name}")
+        elif isinstance(name, str) and name not in frameworks:
+            text = f"unknown framework '{name}': {nearest(name, frameworks)}"
+            mistakes.add(document, ("axes", "frameworks", name), text, key=True)
+    allowed = {axis: recipes.files(root, f"{axis}s") for axis in ("framework", "target", "backend")}
+    names(("axes", "targets"), allowed["target"], "target")
+    names(("axes", "backends"), allowed["backend"], "backend")
+    rules = source.at(document.data, ("rules",))
+    for index in range(len(rules) if isinstance(rules, list) else 0):
+        for axis, known_names in allowed.items():
+            names(("rules", index, "refuse", axis), known_names, axis)
+
+
+def _check_rules(document: Document, parsed: MatrixFile, mistakes: Mistakes) -> None:
+    """Note every rule that refuses nothing of what is published: a typing error in its version, or out of date."""
     axes = parsed.axes
-
-    def names(location: source.Location, given: Sequence[str], allowed: Iterable[str], what: str) -> None:
-        allowed = list(allowed)
-        for index, name in enumerate(given):
-            place = (*location, index)
-            if name not in allowed:
-                mistakes.add(document, place, f"unknown {what} '{name}': {nearest(name, allowed)}")
-            elif name in given[:index]:
-                mistakes.add(document, place, f"'{name}' is given twice")
-
-    for framework, versions in axes.frameworks.items():
-        place = ("axes", "frameworks", framework)
-        if framework in known.frameworks:
-            names(place, versions, known.frameworks[framework].versions, f"version of {framework}")
-        else:
-            mistakes.add(document, place, f"unknown framework '{framework}': {nearest(framework, known.frameworks)}")
-    names(("axes", "targets"), axes.targets, known.targets, "target")
-    names(("axes", "backends"), axes.backends, known.backends, "backend")
+    published = [
+        (framework, version, target, backend)
+        for framework, versions in axes.frameworks.items()
+        for version in versions
+        for target in axes.targets
+        for backend in axes.backends
+    ]
     for index, rule in enumerate(parsed.rules):
-        for axis, published in (("framework", axes.frameworks), ("target", axes.targets), ("backend", axes.backends)):
-            names(("rules", index, "refuse", axis), getattr(rule.refuse, axis) or [], published, axis)
+        if not any(_speaks_of(rule.refuse, *combo) for combo in published):
+            mistakes.add(document, ("rules", index), "this rule refuses nothing that is published")

@@ -143,10 +143,11 @@ def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, A
 
 
 def _fallbacks(matrix: Matrix, combo: Combo) -> list[dict[str, Any]]:
-    """Name the images that run where this one refuses to, nearest first."""
+    """Name the images that run where this one refuses to, nearest first: of the same version where there is one."""
     found = []
     for name in matrix.chain(combo.target):
-        near = matrix.newest(combo.framework.name, name, combo.backend)
+        same = matrix.by_id[f"{combo.framework.name}-{combo.version}-{name}-{combo.backend}"]
+        near = matrix.newest(combo.framework.name, name, combo.backend) if same.refusal else same
         if near is not None:
             found.append({"target": name, "floor": near.target.floor, "image": near.tag})
     return found

@@ -36,9 +36,11 @@ Feature = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
 Part = Annotated[str, StringConstraints(pattern=r"^(0x[0-9a-f]{2}:0x[0-9a-f]{3}|\*)$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Setting = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.{},:=/-]*$")]
-# A path or glob inside an image's tree: never absolute, never upwards, no shell word in it.
+# A path or glob inside an image's tree: never absolute, never upwards, no shell word and no option (`-f`) in it.
 Glob = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_*.+-]+(/[A-Za-z0-9_*.+-]+)*$"), AfterValidator(_no_way_up)
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_*.+][A-Za-z0-9_*.+-]*(/[A-Za-z0-9_*.+-]+)*$"),
+    AfterValidator(_no_way_up),
 ]
 Absolute = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_.+-]+)+$"), AfterValidator(_no_way_up)]
 Reason = Annotated[
@@ -273,17 +275,19 @@ def load(root: Path, mistakes: Mistakes) -> Recipes:
     bases = _folder(root, "bases", Base, mistakes)
     for framework, document in frameworks.values():
         for version, release in framework.versions.items():
-            _known(document, ("versions", version, "base"), release.base, bases, mistakes)
+            _known(root, "bases", document, ("versions", version, "base"), release.base, mistakes)
         for name, flavour in framework.backends.items():
-            _known(document, ("backends", name), name, backends, mistakes)
+            _known(root, "backends", document, ("backends", name), name, mistakes, key=True)
             for index, override in enumerate(flavour.overrides):
                 for position, target in enumerate(override.targets):
-                    _known(
-                        document, ("backends", name, "overrides", index, "targets", position), target, targets, mistakes
-                    )
+                    place = ("backends", name, "overrides", index, "targets", position)
+                    _known(root, "targets", document, place, target, mistakes)
     for recipe, document in targets.values():
         if recipe.fallback is not None:
-            _known(document, ("fallback",), recipe.fallback, targets, mistakes)
+            _known(root, "targets", document, ("fallback",), recipe.fallback, mistakes)
+        if recipe.fallback in targets and not set(targets[recipe.fallback][0].floor) < set(recipe.floor):
+            text = f"'{recipe.fallback}' must need less than '{recipe.name}': a part of its floor"
+            mistakes.add(document, ("fallback",), text)
     return Recipes(
         frameworks=_plain(frameworks), backends=_plain(backends), targets=_plain(targets), bases=_plain(bases)
     )
@@ -306,11 +310,18 @@ def _folder(root: Path, folder: str, model: type[Kind], mistakes: Mistakes) -> d
     return found
 
 
-def _known(
-    document: Document, location: source.Location, name: str, allowed: Mapping[str, Any], mistakes: Mistakes
-) -> None:
+def files(root: Path, folder: str) -> list[str]:
+    """Name the recipes of a folder by their files: a recipe with a mistake in it is not unknown for that."""
+    return sorted(path.stem for path in (root / "recipes" / folder).glob("*.yaml"))
+
+
+def _known(  # noqa: PLR0913, PLR0917 - one check, spelled out
+    root: Path, folder: str, document: Document, location: source.Location, name: str, mistakes: Mistakes, *,
+    key: bool = False,
+) -> None:  # fmt: skip
+    allowed = files(root, folder)
     if name not in allowed:
-        mistakes.add(document, location, f"unknown name '{name}': {nearest(name, allowed)}")
+        mistakes.add(document, location, f"unknown name '{name}': {nearest(name, allowed)}", key=key)
 
 
 def _plain(found: Mapping[str, tuple[Kind, Document]]) -> dict[str, Kind]:

@@ -154,7 +154,7 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
             f"--extract-hook=copy-out /var/cache/apt/archives {shlex.quote(str(scratch))}",
         ]
         words += [f"--include={','.join(names)}", base.archive.suites[0], str(scratch / "root.tar"), *_sources(base)]
-        _run(words, log, shown)
+        _run(words, base.name, log, shown)
         debs = {}
         with (scratch / "status").open("w", encoding="utf-8") as status:
             for path in sorted(archives.glob("*.deb")):
@@ -186,7 +186,7 @@ def _sources(base: Base) -> list[str]:
     return [f"deb [signed-by={keyring}] {site} {suite} main" for suite, site in sites.items() if site]
 
 
-def _run(words: Sequence[str], log: Path, shown: console.Progress) -> None:
+def _run(words: Sequence[str], base: str, log: Path, shown: console.Progress) -> None:
     seen: list[str] = []
 
     def follow(line: str) -> str:
@@ -198,15 +198,15 @@ def _run(words: Sequence[str], log: Path, shown: console.Progress) -> None:
     try:
         process.stream(words, log, follow)
     except FailedError as failure:
-        raise _cause("\n".join(seen), failure) from failure
+        raise _cause("\n".join(seen), failure, base) from failure
 
 
-def _cause(said: str, failure: FailedError) -> Exception:
+def _cause(said: str, failure: FailedError, base: str) -> Exception:
     gone = re.search(r"Version '(?P<version>[^']+)' for '(?P<name>[^']+)' was not found", said)
     if gone:
         return StaleLockError(
             f"the archive no longer has {gone['name']} {gone['version']}: it moved on since the lock was made",
-            "invoke lock --base, then the same command again",
+            f"invoke lock --base {base}, then the same command again",
         )
     why, mend = apt.cause(said)
     return (

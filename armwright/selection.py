@@ -72,8 +72,8 @@ def _names(matrix: Matrix, selector: Selector) -> tuple[Sequence[str], Sequence[
     frameworks = _resolve("framework", selector.framework, axes.frameworks, recipes.names("frameworks"), problems)
     targets = _resolve("target", selector.target, axes.targets, recipes.names("targets"), problems)
     backends = _resolve("backend", selector.backend, axes.backends, recipes.names("backends"), problems)
-    known = {version for framework in frameworks for version in axes.frameworks[framework]}
-    if selector.version and selector.version not in known and not problems:
+    known = {version for framework in frameworks or axes.frameworks for version in axes.frameworks[framework]}
+    if selector.version and selector.version not in known:
         problems.append(f"--version {selector.version} is not known: {nearest(selector.version, known)}")
     if problems:
         raise InputError("\n       ".join(problems), "invoke list shows every combo; nothing was started")
@@ -112,7 +112,7 @@ def _by_glob(matrix: Matrix, selector: Selector) -> list[Combo]:
     given = [f"--{axis}" for axis in ("framework", "version", "target", "backend") if getattr(selector, axis)]
     if given:
         raise InputError(f"--combo selects by id and cannot be joined with {', '.join(given)}", "invoke list")
-    found = [combo for combo in matrix.combos if fnmatchcase(combo.id, selector.combo)]
+    found = [combo for combo in matrix.combos if fnmatchcase(combo.id, selector.combo.lower())]
     if not found:
         raise InputError(f"no combo matches {selector.combo!r}: {_near_id(matrix, selector.combo)}", "invoke list")
     return found

@@ -12,19 +12,14 @@ from armwright import console, lock, process
 from armwright.errors import ArmwrightError, FailedError, InputError, MachineError
 from armwright.recipes import Base
 
-# What pip prints -> what kind of error it is, what it means, and what helps. The first that fits is told.
+# What pip prints -> what kind of error it is, what it means, and what helps. The first that fits is told: an index
+# that cannot be reached comes before the wheel that pip then says it does not have.
 _CAUSES: tuple[tuple[str, type[ArmwrightError], str, str], ...] = (
     (
         "DO NOT MATCH THE HASHES",
         InputError,
         "a wheel on the index is not the one of the lock",
         "find out who changed it, or make the lock anew with `invoke lock`",
-    ),
-    (
-        "No matching distribution",
-        InputError,
-        "the index does not have a wheel of the lock for AArch64",
-        "make the lock anew with `invoke lock`",
     ),
     (
         "No space left",
@@ -37,6 +32,12 @@ _CAUSES: tuple[tuple[str, type[ArmwrightError], str, str], ...] = (
         MachineError,
         "the package index cannot be reached",
         "check the network and `pip config list`, then the same command again",
+    ),
+    (
+        "No matching distribution",
+        InputError,
+        "the index does not have a wheel of the lock for AArch64",
+        "make the lock anew with `invoke lock`",
     ),
 )
 

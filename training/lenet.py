@@ -41,12 +41,12 @@ SHAPES = {"conv1": (6, 1, 5, 5), "conv2": (16, 6, 5, 5), "fc1": (120, 400), "fc2
 KERNEL = 5
 HELD_OUT = 360
 SPLIT_SEED = 1998  # the year of both the digits and LeNet-5
-TRAINING_SEED = 3  # the first that leaves no unit idle on the training digits: an idle unit's weights would prove nothing
-# The four below were chosen on parts of the training digits (three folds); the held-out digits had no say.
-EPOCHS = 30
-RATE = 0.01
-SHIFT = 2
-DECAY = 0.001
+TRAINING_SEED = 1  # of 1 to 6, the first with the fewest units that are silent on every training digit (6 of 204)
+# The four below were compared on four folds of the training digits (0.9916 on average).
+EPOCHS = 40
+RATE = 0.02
+SHIFT = 3
+DECAY = 0.005
 BATCH = 32
 MOMENTUM = 0.9
 GRID = 2.0**-16
@@ -189,7 +189,7 @@ def untrained(random: np.random.Generator) -> Arrays:
 
 
 def shifted(x: Array, random: np.random.Generator) -> Array:
-    """Move each image by up to two pixels in both directions; what comes in is paper."""
+    """Move each image by up to three pixels in both directions; what comes in is paper."""
     size = x.shape[2]
     padded = np.pad(x, ((0, 0), (0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
     views = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(2, 3))
