@@ -167,7 +167,8 @@ def _announce(root: Path, plans: Sequence[Plan], engine: Engine, options: Option
     todo = [one for one in plans if states[one.combo.id] == "not built"]
     console.step(f"plan: {len(plans)} image(s), {len(todo)} to build")
     for one in plans:
-        what = {"proven": "proven: nothing to do", "built": "built: prove it", "not built": "build and prove it"}
+        prove = " and prove it" if options.smoke else "; not proven"
+        what = {"proven": "proven: nothing to do", "built": f"built{prove}", "not built": f"build{prove}"}
         console.detail(f"{one.combo.id}  {what[states[one.combo.id]]}")
     free = shutil.disk_usage(root).free
     if todo and free < LEAST_FREE:

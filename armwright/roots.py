@@ -67,9 +67,8 @@ def ensure(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: Path) 
     """
     architecture = TARGET if role == "root" else build_architecture()
     debs = base_lock.root if role == "root" else base_lock.tools.get(architecture, {})
-    key = hashlib.sha256(
-        json.dumps({name: deb.sha256 for name, deb in debs.items()}, sort_keys=True).encode()
-    ).hexdigest()
+    content = json.dumps({package: deb.model_dump() for package, deb in debs.items()}, sort_keys=True)
+    key = hashlib.sha256(content.encode()).hexdigest()
     name = f"{base.name}-{role}-{architecture}-{key[:12]}"
     found = Unpacked(cache / "roots" / f"{name}.tar", cache / "roots" / f"{name}.status")
     if found.tar.exists() and found.status.exists():

@@ -1,0 +1,160 @@
+"""The facts under recipes/: what is refused at load, and that a new fact is only data."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from conftest import ROOT, Tree
+
+from armwright.matrix import Matrix
+
+PYTORCH = "recipes/frameworks/pytorch.yaml"
+N1 = "recipes/targets/n1.yaml"
+DEBIAN = "recipes/bases/debian-13.yaml"
+
+
+def test_the_project_s_recipes_load_with_a_reason_for_everything_left_out(matrix: Matrix) -> None:
+    assert {"generic", "n1", "v1", "a64fx"} <= set(matrix.recipes.targets)
+    assert {"openblas", "acl"} <= set(matrix.recipes.backends)
+    for framework in matrix.recipes.frameworks.values():
+        assert all(len(drop.reason) >= 8 for drop in framework.drop)
+        assert all(version in framework.versions for version in matrix.axes.frameworks[framework.name])
+
+
+def test_every_floor_holds_what_its_fallback_needs(matrix: Matrix) -> None:
+    fallbacks = {name: one.fallback for name, one in matrix.recipes.targets.items() if one.fallback}
+    assert fallbacks
+    for name, fallback in fallbacks.items():
+        assert set(matrix.recipes.targets[fallback].floor) < set(matrix.recipes.targets[name].floor)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        (N1, "title:", "titel:", ":2:1: unknown key 'titel': did you mean 'title'?"),
+        (N1, "name: n1", "name: N1", ":1:7: 'name'"),
+        (N1, "name: n1", "name: n2", ":1:7: the recipe 'n2' must be in n2.yaml"),
+        (N1, "cpu: neoverse-n1", "cpu: max", "never the model 'max'"),
+        (N1, "cpu: neoverse-n1", "cpu: 'max,sve=off'", "never the model 'max'"),
+        (N1, "cpu: neoverse-n1", "cpu: 'neoverse-n1 -d all'", "'cpu'"),
+        (N1, "fallback: generic", "fallback: genric", "unknown name 'genric': did you mean 'generic'?"),
+        (N1, "fallback: generic", "fallback: v1", "'v1' must need less than 'n1'"),
+        (N1, "fallback: generic", "fallback: n1", "'n1' must need less than 'n1'"),
+        (N1, 'parts: ["0x41:0xd0c"]', "parts: [0x41]", "'parts' must be text: put 0x41 in quotes"),
+        (N1, "note: an exact model", 'note: "an exact\\nRUN curl evil"', "'note'"),
+        (N1, "title: Arm Neoverse N1", 'title: "Arm\\nRUN curl evil"', ":2:8: 'title'"),
+        (DEBIAN, 'python: "3.13"', "python: 3.13", ":3:9: 'python' must be text: put 3.13 in quotes"),
+        (DEBIAN, "site: /usr", "site: usr", "'site'"),
+        (DEBIAN, "site: /usr", "site: /../usr", "'..' is not allowed in a path"),
+        (DEBIAN, "reason: the interpreter", 'reason: "the\\ninterpreter"', "'reason'"),
+        (DEBIAN, "reason: the interpreter", "reason: short", "'reason'"),
+        (DEBIAN, "@sha256:", "@sha256:0", "'image'"),
+        (PYTORCH, "base: debian-13", "base: debian-31", "unknown name 'debian-31': did you mean 'debian-13'?"),
+        (PYTORCH, "provider: wheel", "provider: weel", "'provider'"),
+        (PYTORCH, "requires: [torch==2.10.0, numpy]", "requires: ['torch @ https://x']", "'requires'"),
+        (PYTORCH, "requires: [torch==2.10.0, numpy]", "requires: [--pre]", "'requires'"),
+        (PYTORCH, "targets: [a64fx]", "targets: [a64f]", "unknown name 'a64f': did you mean 'a64fx'?"),
+        (PYTORCH, "{name: OPENBLAS_NUM_THREADS", "{name: OMP_NUM_THREADS", "a variable is set twice"),
+        (PYTORCH, "name: ONEDNN_DEFAULT_FPMATH_MODE", "name: 'A B'", "'name'"),
+        (PYTORCH, "value: BF16", "value: 'BF16; true'", "'value'"),
+        (PYTORCH, "source: profiler", "source: profilr", "'source'"),
+    ],
+)
+def test_a_wrong_fact_is_refused_at_its_place(tree: Tree, file: str, old: str, new: str, words: str) -> None:
+    tree.edit(file, old, new)
+    found = tree.mistakes()
+    assert any(one.startswith(f"{file}:") and words in one for one in found), found
+
+
+@pytest.mark.parametrize("taken", ["graviton3", "v1"])
+def test_a_name_that_already_means_another_target_is_refused(tree: Tree, taken: str) -> None:
+    tree.edit(N1, "graviton2", taken)
+    assert tree.mistakes() == [f"recipes/targets/v1.yaml:3:10: '{taken}' already means target 'n1'"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../etc", "torch/../../etc", "/etc/passwd", "a b", "$(id)", "`id`", "a;b", "a|b", "a&b", "a>b", "'a'", "a\\\\",
+     "~", "{a,b}", "-rf", "--no-preserve-root", "a//b", "a/", "", "a\\nRUN b"],
+)  # fmt: skip
+def test_a_glob_is_neither_absolute_nor_upwards_nor_a_word_of_the_shell(tree: Tree, path: str) -> None:
+    tree.edit(PYTORCH, "paths: [torch/test]", f'paths: ["{path}"]')
+    assert any(f"{PYTORCH}:" in one and "'paths'" in one for one in tree.mistakes())
+
+
+def test_mistakes_of_several_recipes_come_together_and_draw_no_others_after_them(tree: Tree) -> None:
+    tree.edit(PYTORCH, "title:", "titel:")
+    tree.edit(N1, "title:", "titel:")
+    tree.edit(DEBIAN, 'python: "3.13"', "python: 3.13")
+    files = [one.split(":")[0] for one in tree.mistakes()]
+    assert files == [DEBIAN, PYTORCH, PYTORCH, N1, N1]  # each: 'title' is missing, and 'titel' is unknown
+
+
+def test_a_framework_that_names_an_unknown_backend_is_told_where_the_backend_stands(tree: Tree) -> None:
+    tree.edit(PYTORCH, "\n  acl:\n", "\n  acls:\n")
+    line = (tree.root / PYTORCH).read_text().splitlines().index("  acls:") + 1
+    assert tree.mistakes() == [f"{PYTORCH}:{line}:3: unknown name 'acls': did you mean 'acl'? allowed: acl, openblas"]
+
+
+def test_kernel_rules_of_a_target_replace_the_general_ones_of_the_same_operation(matrix: Matrix) -> None:
+    flavour = matrix.recipes.frameworks["pytorch"].backends["acl"]
+
+    def implementations(target: str, source: str, operation: str) -> list[list[str]]:
+        rules = flavour.rules(matrix.recipes.targets[target])
+        return [one.implementations for one in rules if (one.source, one.operation) == (source, operation)]
+
+    assert implementations("a64fx", "onednn", "convolution") == [["brgconv:sve_512"]]
+    assert implementations("n1", "onednn", "convolution") == [["*:acl", "acl"]]
+    assert implementations("n1", "openblas", "core") == [["neoversen1"]]
+    assert implementations("a64fx", "openblas", "core") == [["a64fx", "armv8sve"]]
+
+
+def test_no_rule_of_the_project_accepts_a_reference_kernel(matrix: Matrix) -> None:
+    for framework in matrix.recipes.frameworks.values():
+        for flavour in framework.backends.values():
+            for target in matrix.recipes.targets.values():
+                for rule in flavour.rules(target):
+                    if rule.source == "onednn":
+                        assert not {"*", "*:any", "gemm:*"} & set(rule.implementations)
+                        assert not any("ref" in one or "simple" in one for one in rule.implementations)
+
+
+def literals(text: str) -> list[tuple[int, str]]:
+    """Return the string literals of a module with their lines; docstrings are words for people and stay out."""
+    tree = ast.parse(text)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    ]
+
+
+def test_literals_are_found_and_docstrings_are_not() -> None:
+    assert literals('"""pytorch"""\ndef f():\n    """n1"""\n    return "v1"\nx = f"a{1}b"\n') == [
+        (4, "v1"),
+        (5, "a"),
+        (5, "b"),
+    ]
+
+
+def test_no_code_of_the_package_names_a_framework_or_a_target(matrix: Matrix) -> None:
+    recipes = matrix.recipes
+    names = {*recipes.names("frameworks"), *recipes.names("targets")}
+    names |= {one for framework in recipes.frameworks.values() for one in (framework.module, framework.distribution)}
+    names -= {"aarch64"}  # an alias of a target, and the name of the whole architecture
+    word = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, sorted(names)))})(?![\w-])", re.IGNORECASE)
+    found = [
+        f"{path.name}:{line}: {text!r}"
+        for path in sorted((ROOT / "armwright").glob("*.py"))
+        for line, text in literals(path.read_text(encoding="utf-8"))
+        if word.search(text)
+    ]
+    assert not found
