@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
-from invoke.tasks import task
+from invoke.tasks import Task, task
 
 from armwright import console
 from armwright.errors import ArmwrightError
@@ -31,6 +31,15 @@ AXES = {
 }
 BASE = "archive (the default): unpack the distribution's signed archive; registry: a digest-pinned public image"
 JSON = "one JSON document on stdout and nothing else"
+
+
+class Command(Task):  # type: ignore[type-arg]
+    """A task with one short option, -v; the others are spelled out."""
+
+    def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
+        """Give invoke an option's names."""
+        options: dict[str, Any] = super().arg_opts(name, default, taken_names)
+        return {**options, "names": ("verbose", "v")} if name == "verbose" else options
 
 
 def command(*positional: str, name: str | None = None, **words: str) -> Callable[[Callable[..., int | None]], Any]:
@@ -73,7 +82,7 @@ def command(*positional: str, name: str | None = None, **words: str) -> Callable
         ]
         run.__signature__ = inspect.Signature([own[0], *options, *kept])  # type: ignore[attr-defined]
         known = {**(AXES if selects else {}), **words}
-        return task(run, name=name, positional=positional, help=known, auto_shortflags=False)
+        return task(run, klass=Command, name=name, positional=positional, help=known, auto_shortflags=False)
 
     return wrap
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -81,8 +82,7 @@ def plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
         "backend": matrix.recipes.backends[combo.backend],
         "base": base,
         "source": source,
-        "site": chosen.site,
-        "python": chosen.python,
+        "distribution": chosen,
         "epoch": base_lock.epoch,
     }
 
@@ -128,7 +128,7 @@ def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, A
         "python": base.python,
         "base": base.name,
         "provider": combo.release.provider,
-        "packages": lock.packages(wheels),
+        "packages": _packages(combo, wheels),
         "fallbacks": _fallbacks(matrix, combo),
         "environment": [one.model_dump() for one in (*framework.environment, *flavour.environment)],
         "fast_math": flavour.fast_math.model_dump() if flavour.fast_math else None,
@@ -139,6 +139,16 @@ def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, A
                 name.removeprefix(f"image/{HOME}/"): hashlib.sha256(data).hexdigest() for name, data in scripts.items()
             },
         },
+    }
+
+
+def _packages(combo: Combo, wheels: str) -> dict[str, str]:
+    """Name what the image holds: the locked distributions but for those that the recipe drops."""
+    dropped = [path for drop in combo.framework.drop for path in drop.paths]
+    return {
+        name: version
+        for name, version in lock.packages(wheels).items()
+        if not any(fnmatchcase(f"{name}-{version}.dist-info", path) for path in dropped)
     }
 
 

@@ -110,25 +110,34 @@ class Link(Recipe):
     reason: Reason
 
 
-class Archive(Recipe):
+class Distribution(Recipe):
+    """Where things are in a root file system, and what of it is left out.
+
+    Attributes:
+        python: the interpreter.
+        site: the folder that its packages are installed in.
+        libraries: the folders of its standard library, whose byte-code is made.
+    """
+
+    python: Absolute
+    site: Absolute
+    libraries: list[Absolute] = Field(min_length=1)
+    drop: list[Drop] = []
+    links: list[Link] = []
+
+
+class Archive(Distribution):
     """A root file system unpacked from the distribution's signed archive."""
 
     suites: list[Name] = Field(min_length=1)
     keyring: Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.gpg$")]
     packages: list[Package] = Field(min_length=1)
-    python: Absolute
-    site: Absolute
-    libraries: list[Absolute]
-    drop: list[Drop] = []
-    links: list[Link] = []
 
 
-class Registry(Recipe):
+class Registry(Distribution):
     """A public image as the base, pinned by digest."""
 
     image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}$")]
-    python: Absolute
-    site: Absolute
     unverified: Reason | None = None
 
 

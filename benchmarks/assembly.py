@@ -4,13 +4,12 @@
 
 The usual way: a base image with Python and pip is given, as if it had been pulled. Then one `docker buildx build
 --platform linux/arm64` whose `RUN pip install` works under emulation, with every version of the combo's lock; layers
-are compressed with gzip, the default. In its time: the download of the wheels, their installation, export, unpacking
-into the engine. Before the clock starts, the base image is made of the packages of our own base and pip with what it
-needs; Python's byte-code is in it, and its layers are compressed already.
+are compressed with gzip, the default. In its time: the download of the wheels, their installation, export. Before the
+clock starts, the base image is made of the packages of our own base and pip with what it needs; Python's byte-code is
+in it, and its layers are compressed already.
 
 Our way: nothing is given. In its time: fetching and unpacking both roots (image and build tools) from the
-distribution's archive, the download of the wheels, assembly, export, unpacking into the engine. No proof is run on
-either side.
+distribution's archive, the download of the wheels, assembly, export. No proof is run on either side.
 
 Both sides start with empty download and BuildKit caches (`docker buildx prune --all`; the project's own downloads stay
 where they are and are not used), with the same package index, one after the other; ours goes first, so that a warm
@@ -172,7 +171,7 @@ def our_way(engine: Engine, one: Plan, scratch: Path, log: Path) -> Side:
     context = build.context_of(scratch, one.combo)
     buildx.build(context, log, name=OURS, epoch=epoch, compression=COMPRESSION)
     ended = time.monotonic()
-    return measured(engine, OURS, {"fetch": fetched - started, "build": ended - fetched})
+    return measured(engine, OURS, {"fetch": fetched - started, "build": ended - fetched}, one.combo.target.emulator.cpu)
 
 
 def usual_way(engine: Engine, one: Plan, scratch: Path, log: Path, settings: str) -> Side:
@@ -196,7 +195,7 @@ def usual_way(engine: Engine, one: Plan, scratch: Path, log: Path, settings: str
             return shown.seconds
 
     make(GIVEN, "--target", "given")
-    return measured(engine, USUAL, {"build": make(USUAL)})
+    return measured(engine, USUAL, {"build": make(USUAL)}, one.combo.target.emulator.cpu)
 
 
 def _secret(name: str, path: Path) -> tuple[str, str]:
@@ -236,12 +235,15 @@ def empty_cache(log: Path) -> None:
     process.stream(["docker", "buildx", "prune", "--all", "--force"], log)
 
 
-def measured(engine: Engine, name: str, parts: Mapping[str, float]) -> Side:
-    """Ask the engine how large an image became.
+def measured(engine: Engine, name: str, parts: Mapping[str, float], emulated: str) -> Side:
+    """Ask the engine how large an image became; starting it once unpacks it, outside the time of both sides.
 
     Raises:
-        FailedError: it is not there, or not unpacked.
+        FailedError: it is not there, or does not start.
     """
+    ran = engine.run(name, ["true"], {"QEMU_CPU": emulated}, timeout=120)
+    if ran.code:
+        raise FailedError(f"{name} does not start: {ran.err.strip() or f'exit {ran.code}'}", "invoke doctor")
     image = engine.find(name)
     if image is None or not image.unpacked:
         raise FailedError(f"the build ended well, but the engine has no unpacked image {name}", "invoke doctor")
@@ -272,7 +274,7 @@ def report(one: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) ->
     how = f"with {emulator}" if emulator else "without emulation, so the ratio of seconds says little"
     console.say(f"measured on {machine}, {how}: it compares assembly, and says nothing about inference speed")
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ours.parts.items())
-    console.say(f"in our seconds: both roots and the wheels from the network ({parts}); in the others': the wheels")
+    console.say(f"in our seconds: both roots and the wheels from the network ({parts}); in the usual way's: the wheels")
     document = {
         "combo": one.combo.id,
         "packages": lock.packages(one.files["requirements.txt"].decode()),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,45 @@ class Tree:
     def plan(self, combo: str, source: Source = "archive") -> Plan:
         matrix = self.load()
         return plan(matrix, matrix.by_id[combo], source)
+
+
+@dataclass
+class Stage:
+    """One stage of a Dockerfile: its FROM line without options, its platform, its instructions."""
+
+    name: str
+    origin: str
+    platform: str
+    instructions: list[str] = field(default_factory=list)
+
+    def words(self) -> list[str]:
+        """Return the instructions' names: COPY, RUN, ..."""
+        return [one.split(None, 1)[0] for one in self.instructions]
+
+
+def stages(dockerfile: bytes) -> list[Stage]:
+    """Take a Dockerfile apart as BuildKit does: comments, continued lines, here-documents."""
+    text = dockerfile.decode()
+    assert text.endswith("\n")
+    lines = iter(text.split("\n"))
+    found: list[Stage] = []
+    for line in lines:
+        if not line.strip() or line.startswith("#"):
+            continue
+        whole = line
+        while whole.endswith("\\"):
+            whole = whole[:-1] + next(lines)
+        ends = re.search(r"<<-?['\"]?(\w+)['\"]?", whole)
+        if ends:
+            whole += "\n" + "\n".join(iter(lambda: next(lines), ends[1]))
+        origin = re.fullmatch(r"FROM (?:--platform=(\S+) )?(\S+)(?: AS (\S+))?", whole)
+        if origin:
+            parent = next((stage for stage in found if stage.name == origin[2]), None)
+            found.append(Stage(origin[3] or "", origin[2], origin[1] or (parent.platform if parent else "")))
+        else:
+            assert found, f"before the first FROM: {whole}"
+            found[-1].instructions.append(whole)
+    return found
 
 
 @pytest.fixture

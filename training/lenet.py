@@ -1,7 +1,7 @@
 """Trains the LeNet-5 of the smoke workload on real handwritten digits, in plain NumPy, and writes its files.
 
     pip install --require-hashes -r requirements/train.lock
-    python training/lenet.py                  # train, write the three files (about a minute)
+    python training/lenet.py                  # train, write the three files (half a minute)
     python training/lenet.py --check          # train again: are the committed files reproduced, bit for bit?
     python training/lenet.py --expected-only  # only the expected logits, from the committed weights
 
@@ -19,6 +19,9 @@ The same bits from every machine: matrix products differ in their last bits from
 would amplify that. So after every step the weights are rounded to multiples of 2**-16, far coarser than those last
 bits, which removes the difference before it can grow. The expected logits are summed term by term in a fixed order,
 without BLAS.
+
+The held-out digits are there to prove a computation, not to measure LeNet-5: the settings were compared on the training
+digits, but three earlier networks were scored on the held-out ones too (0.975, 0.994, 0.981).
 """
 
 import argparse
@@ -28,6 +31,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +39,9 @@ from sklearn.datasets import load_digits
 
 Array = npt.NDArray[np.float64]
 Arrays = dict[str, Array]
+Digits = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+Weights = Mapping[str, npt.NDArray[np.float32]]
 
 FOLDER = Path(__file__).resolve().parents[1] / "scripts" / "smoke" / "lenet"
 SHAPES = {"conv1": (6, 1, 5, 5), "conv2": (16, 6, 5, 5), "fc1": (120, 400), "fc2": (84, 120), "fc3": (10, 84)}
@@ -51,13 +58,13 @@ BATCH = 32
 MOMENTUM = 0.9
 GRID = 2.0**-16
 
-prepare: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]] = runpy.run_path(str(FOLDER / "prepare.py"))["prepare"]
+prepare: Callable[[Digits], npt.NDArray[np.float32]] = runpy.run_path(str(FOLDER / "prepare.py"))["prepare"]
 
 
 # The expected logits: the network as it is defined, and nothing else.
 
 
-def expected_logits(weights: Mapping[str, npt.NDArray[np.float32]], images: npt.NDArray[np.uint8]) -> Array:
+def expected_logits(weights: Weights, images: Digits) -> Array:
     """Compute the logits in float64 from the float32 weights, independently of the training's forward pass."""
     w = {name: array.astype(np.float64) for name, array in weights.items()}
     x = prepare(images).astype(np.float64)
@@ -140,7 +147,7 @@ class Convolution:
         return (maps.T @ self.rows).reshape(self.weight.shape), maps.sum(axis=0), below
 
 
-def loss_and_gradients(w: Arrays, x: Array, labels: npt.NDArray[np.int64]) -> tuple[float, Arrays]:
+def loss_and_gradients(w: Arrays, x: Array, labels: Labels) -> tuple[float, Arrays]:
     """Return the mean cross-entropy of one batch and its gradient for every weight."""
     first = Convolution(x, w["conv1.weight"], w["conv1.bias"])
     second = Convolution(first.out, w["conv2.weight"], w["conv2.bias"])
@@ -197,7 +204,7 @@ def shifted(x: Array, random: np.random.Generator) -> Array:
     return views[np.arange(len(x)), :, rows, columns]
 
 
-def train(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], random: np.random.Generator) -> Arrays:
+def train(images: Digits, labels: Labels, random: np.random.Generator) -> Arrays:
     """Train by stochastic gradient descent with momentum and weight decay; the rate falls linearly to nothing."""
     x = prepare(images).astype(np.float64)
     w = untrained(random)
@@ -221,16 +228,16 @@ def train(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], random: 
 # The files.
 
 
-def npz(**arrays: npt.NDArray[np.generic]) -> bytes:
+def npz(**arrays: npt.NDArray[Any]) -> bytes:
     """Return the bytes of an .npz; NumPy dates every member 1980-01-01 and compresses nothing, so they never vary."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
-def loaded(name: str) -> dict[str, npt.NDArray[np.generic]]:
+def loaded(name: str) -> dict[str, npt.NDArray[Any]]:
     """Read a committed file."""
-    with np.load(FOLDER / name) as archive:
+    with np.load(FOLDER / name, allow_pickle=False) as archive:
         return dict(archive)
 
 
@@ -247,9 +254,7 @@ def trained_files() -> Iterator[tuple[str, bytes]]:
     yield "expected.npz", expected_file(weights, images[unseen], labels[unseen])
 
 
-def expected_file(
-    weights: Mapping[str, npt.NDArray[np.float32]], images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
-) -> bytes:
+def expected_file(weights: Weights, images: Digits, labels: Labels) -> bytes:
     """Return the bytes of `expected.npz`, after saying how many digits are recognised."""
     logits = expected_logits(weights, images)
     right = int((logits.argmax(axis=1) == labels).sum())

@@ -1,0 +1,119 @@
+"""What the engine tier shares: the real engine, names that go away again, and small images that take a second."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from armwright import buildx, process, roots
+from armwright import plan as plans
+from armwright.engine import PLATFORM, Engine, Image
+from armwright.lock import read_base
+from armwright.matrix import Matrix
+
+EPOCH = 1_700_000_000
+Make = Callable[..., Image]
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The machine's engine; without one every test here fails, and says so."""
+    return Engine()
+
+
+@pytest.fixture(scope="session")
+def prefix(engine: Engine) -> Iterator[str]:
+    """A repository of this run's own; all names in it go away at the end."""
+    repository = f"armwright-test-{uuid.uuid4().hex[:8]}"
+    yield repository
+    for name in engine.names():
+        if name.startswith(repository):
+            engine.untag(name)
+
+
+@pytest.fixture
+def name(prefix: str) -> str:
+    """A name nobody else uses."""
+    return f"{prefix}:{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def docker() -> Callable[..., str]:
+    """Docker's own command line; it must succeed."""
+
+    def run(*words: str, given: bytes = b"") -> str:
+        done = subprocess.run(
+            [process.require("docker"), *words], input=given, capture_output=True, check=False, env=os.environ
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    return run
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder with a Dockerfile and files."""
+
+    def make(dockerfile: str, **files: str) -> Path:
+        folder = tmp_path / f"context-{uuid.uuid4().hex[:8]}"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(dockerfile)
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def make(engine: Engine, context: Callable[..., Path], tmp_path: Path) -> Make:
+    """Build an image of one file and labels, under a name."""
+
+    def build(name: str, labels: Mapping[str, str] | None = None, content: str = "content") -> Image:
+        lines = [f'LABEL {key}="{value}"' for key, value in (labels or {}).items()]
+        folder = context("\n".join(["FROM scratch", "COPY file /file", *lines, ""]), file=content)
+        buildx.build(folder, tmp_path / "log", name=name, epoch=EPOCH, compression=plans.COMPRESSION)
+        image = engine.find(name)
+        assert image is not None
+        return image
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tools(matrix: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build tools' root: a tar in which a RUN of the build platform works."""
+    return _root(matrix, "tools", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def shell(matrix: Matrix, docker: Callable[..., str], prefix: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An AArch64 image with a shell, for containers that do something."""
+    name = f"{prefix}:shell"
+    docker("import", "--platform", PLATFORM, str(_root(matrix, "root", tmp_path_factory)), name)
+    return name
+
+
+def _root(matrix: Matrix, role: roots.Role, factory: pytest.TempPathFactory) -> Path:
+    base = matrix.recipes.bases["debian-13"]
+    log = factory.mktemp("roots") / "log"
+    return roots.ensure(matrix.root / "build" / "cache", base, read_base(matrix.root, base.name), role, log).tar
+
+
+@pytest.fixture(scope="session")
+def tiny_tar() -> bytes:
+    """A root file system of one file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo("hello")
+        entry.size = 5
+        archive.addfile(entry, io.BytesIO(b"hello"))
+    return buffer.getvalue()

@@ -1,0 +1,147 @@
+"""`docker buildx build`, for real: what it leaves behind when it ends well, badly, or by Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from armwright import buildx
+from armwright.engine import PLATFORM, Engine
+from armwright.errors import FailedError, MachineError
+from armwright.plan import COMPRESSION
+
+ROOT = Path(__file__).resolve().parents[2]
+EPOCH = 1_700_000_000
+SLOW = """FROM --platform=$BUILDPLATFORM scratch AS slow
+ADD tools.tar /
+COPY marker /marker
+RUN --network=none sleep 6 && cp /marker /done
+FROM scratch
+COPY --from=slow /done /done
+"""
+CHILD = """
+import sys
+from pathlib import Path
+from armwright import buildx
+from armwright.plan import COMPRESSION
+try:
+    buildx.build(Path(sys.argv[1]), Path(sys.argv[2]), name=sys.argv[3], epoch=0, compression=COMPRESSION)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+Context = Callable[..., Path]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "build.log"
+
+
+def test_a_small_build_gets_its_name_and_tells_its_steps(
+    engine: Engine, context: Context, log: Path, name: str
+) -> None:
+    folder = context("FROM scratch\nCOPY file /file\nLABEL a=b\n", file="x")
+    steps = buildx.build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION)
+    image = engine.find(name)
+    assert image is not None
+    assert (image.labels, image.platform) == ({"a": "b"}, PLATFORM)
+    assert any("COPY file /file" in step.name for step in steps)
+    assert "COPY file /file" in log.read_text()
+
+
+def test_the_same_context_gives_the_same_digest_at_another_time_and_place(
+    engine: Engine, context: Context, log: Path, name: str
+) -> None:
+    digests = set()
+    for number in (1, 2):
+        folder = context("FROM scratch\nCOPY --link --chmod=644 file /\n", file="x")
+        os.utime(folder / "file", (EPOCH, EPOCH))
+        buildx.build(folder, log, name=f"{name}-{number}", epoch=EPOCH, compression=COMPRESSION)
+        digests.add(engine.names()[f"{name}-{number}"])
+    assert len(digests) == 1
+
+
+def test_a_build_that_fails_shows_the_tail_and_leaves_no_name(
+    engine: Engine, context: Context, log: Path, name: str
+) -> None:
+    folder = context("FROM scratch\nCOPY file /\nCOPY not-there-at-all /\n", file="x")
+    with pytest.raises(FailedError, match="not-there-at-all") as failed:
+        buildx.build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION)
+    assert failed.value.next_step == f"the whole log: {log}"
+    assert "not-there-at-all" in log.read_text()
+    assert engine.find(name) is None
+
+
+def test_a_dockerfile_that_cannot_be_read_is_told_with_its_line(
+    engine: Engine, context: Context, log: Path, name: str
+) -> None:
+    with pytest.raises(FailedError, match="unknown instruction: FORM"):
+        buildx.build(context("FORM scratch\n"), log, name=name, epoch=EPOCH, compression=COMPRESSION)
+    assert engine.find(name) is None
+
+
+def test_ctrl_c_leaves_no_name_and_no_process_and_the_same_build_then_succeeds(
+    engine: Engine, context: Context, log: Path, name: str, tools: Path
+) -> None:
+    folder = context(SLOW, marker=name)
+    os.link(tools, folder / "tools.tar")
+    words = [sys.executable, "-c", CHILD, str(folder), str(log), name]
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
+        _wait(lambda: log.exists() and "RUN --network=none sleep 6" in log.read_text(), 60)
+        _wait(lambda: _processes("sleep\x006"), 20)
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert engine.find(name) is None
+    _wait(lambda: not _processes(str(folder)) and not _processes("sleep\x006"), 5)
+
+    buildx.build(folder, log, name=name, epoch=0, compression=COMPRESSION)
+    assert engine.find(name) is not None
+
+
+def test_another_builder_gives_the_same_digest_and_leaves_no_archive(
+    engine: Engine, context: Context, log: Path, name: str
+) -> None:
+    folder = context("FROM scratch\nCOPY --link file /file\nLABEL a=b\n", file="x")
+    buildx.build(folder, log, name=f"{name}-direct", epoch=EPOCH, compression=COMPRESSION)
+    buildx.build(folder, log, name=f"{name}-other", epoch=EPOCH, compression=COMPRESSION, builder="default")
+    names = engine.names()
+    assert names[f"{name}-direct"] == names[f"{name}-other"]
+    assert not list(folder.parent.glob("*.tar"))
+
+
+def test_a_builder_nobody_made_is_named_with_the_command_that_lists_them(
+    engine: Engine, context: Context, log: Path, name: str
+) -> None:
+    folder = context("FROM scratch\nCOPY file /file\n", file="x")
+    with pytest.raises(MachineError, match="no such builder.*nobody-made-this") as refused:
+        buildx.build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION, builder="nobody-made-this")
+    assert refused.value.next_step == "docker buildx ls"
+    assert engine.find(name) is None
+
+
+def _wait(true: Callable[[], object], patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def _processes(text: str) -> list[str]:
+    """Name the processes whose command line, words parted by NUL, holds a text; this one and its parents apart."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace")
+        except OSError:  # it ended meanwhile
+            continue
+        if text in words and "pytest" not in words:
+            found.append(words)
+    return found

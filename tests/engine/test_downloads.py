@@ -1,0 +1,136 @@
+"""Roots and wheels from the real archive and the real index: a lock that is wrong or old keeps nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from armwright import lock, roots, wheels
+from armwright.errors import FailedError, InputError, MachineError
+from armwright.lock import BaseLock, Deb
+from armwright.matrix import Matrix
+from armwright.recipes import Base
+
+SMALL = "netbase"  # four files of text, and nothing it depends on
+WHEEL = "filelock"
+
+
+@pytest.fixture(scope="module")
+def base(matrix: Matrix) -> Base:
+    return matrix.recipes.bases["debian-13"]
+
+
+@pytest.fixture(scope="module")
+def right(matrix: Matrix, base: Base) -> Deb:
+    """What the project's own lock says of the small package."""
+    return lock.read_base(matrix.root, base.name).root[SMALL]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def test_the_same_lock_unpacks_to_the_same_content(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
+    contents = []
+    for number in (1, 2):
+        unpacked = roots.ensure(tmp_path / f"cache-{number}", base, _lock(right), "root", log)
+        with tarfile.open(unpacked.tar) as archive:
+            contents.append({entry.name: _entry(archive, entry) for entry in archive})
+        assert f"Package: {SMALL}\nStatus: install ok unpacked\n" in unpacked.status.read_text()
+        assert f"Version: {right.version}" in unpacked.status.read_text()
+    assert contents[0] == contents[1]
+    assert "./etc/services" in contents[0]
+
+
+def test_what_was_unpacked_is_not_unpacked_again(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
+    first = roots.ensure(tmp_path, base, _lock(right), "root", log)
+    log.unlink()
+    assert roots.ensure(tmp_path, base, _lock(right), "root", log) == first
+    assert not log.exists()
+
+
+def test_a_package_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept(
+    base: Base, right: Deb, tmp_path: Path, log: Path
+) -> None:
+    wrong = Deb(version=right.version, sha256="0" * 64)
+    with pytest.raises(FailedError, match=f"not those of the lock: {SMALL}; nothing was kept") as refused:
+        roots.ensure(tmp_path, base, _lock(wrong), "root", log)
+    assert refused.value.next_step == "if you trust your mirror: invoke lock --base debian-13"
+    assert _files(tmp_path / "roots") == []
+
+
+def test_a_version_the_archive_no_longer_has_makes_the_lock_stale(
+    base: Base, right: Deb, tmp_path: Path, log: Path
+) -> None:
+    gone = Deb(version="1.0-gone", sha256=right.sha256)
+    with pytest.raises(roots.StaleLockError, match=rf"no longer has {SMALL} 1\.0-gone") as stale:
+        roots.ensure(tmp_path, base, _lock(gone), "root", log)
+    assert stale.value.next_step.startswith("invoke lock --base debian-13")
+    assert _files(tmp_path / "roots") == []
+
+
+def test_a_wheel_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept(
+    matrix: Matrix, base: Base, tmp_path: Path, log: Path
+) -> None:
+    text = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", _wheel(matrix))
+    lock.check_wheels(text, "the altered lock")
+    with pytest.raises(InputError, match="a wheel on the index is not the one of the lock") as refused:
+        wheels.ensure(tmp_path, base, text, log)
+    assert refused.value.code == 2
+    assert _files(tmp_path / "wheels") == []
+
+
+def test_a_wheel_the_index_does_not_have_is_wrong_input(matrix: Matrix, base: Base, tmp_path: Path, log: Path) -> None:
+    text = re.sub(r"==\S+", "==0.0.0.1", _wheel(matrix))
+    with pytest.raises(InputError, match="the index does not have a wheel of the lock"):
+        wheels.ensure(tmp_path, base, text, log)
+    assert _files(tmp_path / "wheels") == []
+
+
+def test_an_index_that_cannot_be_reached_is_the_machines_fault_and_the_same_command_then_succeeds(
+    matrix: Matrix, base: Base, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as cut:
+        cut.setenv("PIP_CONFIG_FILE", "/dev/null")
+        cut.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
+        cut.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+        cut.delenv("PIP_FIND_LINKS", raising=False)
+        with pytest.raises(MachineError, match="the package index cannot be reached") as failed:
+            wheels.ensure(tmp_path, base, _wheel(matrix), log)
+    assert failed.value.code == 3
+    assert _files(tmp_path / "wheels") == []
+
+    folder = wheels.ensure(tmp_path, base, _wheel(matrix), log)
+    (wheel,) = folder.iterdir()
+    assert hashlib.sha256(wheel.read_bytes()).hexdigest() in _wheel(matrix)
+    log.unlink()
+    assert wheels.ensure(tmp_path, base, _wheel(matrix), log) == folder
+    assert not log.exists()
+
+
+def _lock(deb: Deb) -> BaseLock:
+    return BaseLock(created="2026-01-01T00:00:00Z", root={SMALL: deb}, tools={})
+
+
+def _wheel(matrix: Matrix) -> str:
+    """Cut one small pure-python wheel out of the project's own lock."""
+    text = lock.read_wheels(matrix.root, "pytorch", "2.10.0")
+    found = re.search(rf"^{WHEEL}==.*\n(?:    .*\n)+", text, re.MULTILINE)
+    assert found, f"{WHEEL} is no longer in the lock"
+    return found[0]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Whatever is below a folder, also what is half done."""
+    return sorted(folder.rglob("*"))
+
+
+def _entry(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> tuple[object, ...]:
+    data = archive.extractfile(entry) if entry.isfile() else None
+    digest = hashlib.sha256(data.read()).hexdigest() if data else ""
+    return entry.type, entry.mode, entry.uid, entry.gid, entry.linkname, digest

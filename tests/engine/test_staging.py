@@ -1,0 +1,204 @@
+"""Staging into a real registry: what is refused, what order names appear in, what a second time does."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from armwright import evidence, registry, stage
+from armwright.engine import Engine, Image
+from armwright.errors import FailedError
+from armwright.evidence import Check, Cpu, Evidence, Report
+from armwright.matrix import Matrix
+from armwright.plan import Plan, plan
+
+COMBOS = ("pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl")
+Make = Callable[..., Image]
+Docker = Callable[..., str]
+
+
+@pytest.fixture
+def project(tree: object, engine: Engine) -> Iterator[Matrix]:
+    """The project's data, with inputs (and so with immutable names) of its own."""
+    tree.edit("recipes/locks/debian-13.yaml", "created: '20", "created: '19")  # type: ignore[attr-defined]
+    loaded: Matrix = tree.load()  # type: ignore[attr-defined]
+    yield loaded
+    for one in _plans(loaded):
+        engine.untag(one.reference)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "registry"
+    yield folder
+    registry.stop(folder)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind((registry.HOST, 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def address(home: Path, port: int) -> str:
+    return registry.start(home, port)[0].address
+
+
+def test_a_combo_that_is_not_built_is_refused_and_nothing_is_pushed(project: Matrix, address: str, home: Path) -> None:
+    with pytest.raises(FailedError, match="pytorch-2.10.0-n1-acl: not built") as refused:
+        _stage(project, address)
+    assert refused.value.next_step == "invoke build --combo pytorch-2.10.0-n1-acl"
+    assert registry.show(home).repositories == ()
+
+
+def test_an_image_without_evidence_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
+    _built(project, make, prove=False)
+    with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
+        _stage(project, address)
+    assert registry.show(home).repositories == ()
+
+
+def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
+    _built(project, make)
+    make(_plans(project)[0].reference, content="built again, differently")
+    with pytest.raises(FailedError, match="n1-acl: the evidence is of another image") as refused:
+        _stage(project, address)
+    assert "v1-acl" not in refused.value.what
+    assert registry.show(home).repositories == ()  # v1 is proven, but a set is never half published
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "told"),
+    [
+        (("report", "checks", 0, "state"), "fail", "says the proof failed or was not finished"),
+        (("report", "checks", 0, "state"), "not run", "says the proof failed or was not finished"),
+        (("report", "checks", 0, "state"), "passed", "there is no valid evidence"),
+        (("report", "checks"), [], "holds no check"),
+        (("report", "combo"), "pytorch-2.10.0-n1-openblas", "report in the evidence is of pytorch-2.10.0-n1-openblas"),
+        (("combo",), "pytorch-2.10.0-v1-acl", "the evidence is of pytorch-2.10.0-v1-acl"),
+        (("inputs",), "sha256:" + "0" * 64, "of other inputs"),
+        (("checked_by",), "me", "there is no valid evidence"),
+    ],
+)
+def test_evidence_edited_by_hand_is_refused(  # noqa: PLR0913, PLR0917 - fixtures and the three of the table
+    project: Matrix, address: str, home: Path, make: Make, keys: tuple[str | int, ...], value: object, told: str
+) -> None:
+    _built(project, make)
+    file = evidence.path(project.root, COMBOS[0])
+    document = json.loads(file.read_text())
+    place = document
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    file.write_text(json.dumps(document))
+    with pytest.raises(FailedError, match=told):
+        _stage(project, address)
+    assert registry.show(home).repositories == ()
+
+
+def test_half_a_file_of_evidence_is_refused(project: Matrix, address: str, make: Make) -> None:
+    _built(project, make)
+    file = evidence.path(project.root, COMBOS[0])
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
+        _stage(project, address)
+
+
+def test_a_registry_that_is_down_is_told_with_the_command_that_starts_it(
+    project: Matrix, port: int, make: Make, engine: Engine
+) -> None:
+    _built(project, make)
+    with pytest.raises(FailedError, match=f"127.0.0.1:{port}.* does not answer") as failed:
+        _stage(project, f"127.0.0.1:{port}")
+    assert failed.value.next_step == "invoke registry start"
+    assert not [name for name in engine.names() if name.startswith(f"127.0.0.1:{port}/")]
+
+
+def test_proven_images_arrive_with_their_digest_public_names_last(  # noqa: PLR0913, PLR0917 - all of them fixtures
+    project: Matrix, address: str, home: Path, make: Make, engine: Engine, docker: Docker
+) -> None:
+    images = _built(project, make)
+    staged = _stage(project, address)
+    assert [(one.combo.id, one.digest) for one in staged] == [(combo, images[combo].digest) for combo in COMBOS]
+    tags = _tags(home)
+    plans = _plans(project)
+    assert {name: digest for name, (digest, _) in tags.items()} == {
+        name.partition(":")[2]: images[one.combo.id].digest for one in plans for name in (one.reference, one.tag)
+    }
+    immutable, public = ([tags[name.partition(":")[2]][1] for name in names] for names in _names(plans))
+    assert max(immutable) < min(public)
+    assert not [name for name in engine.names() if name.startswith(address)]
+    for one in staged:
+        docker("pull", "--quiet", one.name)
+        assert engine.names()[one.name] == one.digest
+        engine.untag(one.name)
+
+
+def test_staging_a_second_time_pushes_nothing(project: Matrix, address: str, home: Path, make: Make) -> None:
+    _built(project, make)
+    first = _stage(project, address)
+    before = {path: path.stat().st_mtime_ns for path in (home / "data").rglob("*") if path.is_file()}
+    assert _stage(project, address) == first
+    assert {path: path.stat().st_mtime_ns for path in (home / "data").rglob("*") if path.is_file()} == before
+
+
+def _plans(project: Matrix) -> list[Plan]:
+    return [plan(project, project.by_id[combo]) for combo in COMBOS]
+
+
+def _names(plans: list[Plan]) -> tuple[list[str], list[str]]:
+    return [one.reference for one in plans], [one.tag for one in plans]
+
+
+def _stage(project: Matrix, address: str) -> list[stage.Staged]:
+    return stage.stage(project, [project.by_id[combo] for combo in COMBOS], address)
+
+
+def _built(project: Matrix, make: Make, *, prove: bool = True) -> dict[str, Image]:
+    """Make small images in the place of real ones, and evidence for them."""
+    images = {}
+    for one in _plans(project):
+        image = make(one.reference, {"org.armwright.combo": one.combo.id, "org.armwright.inputs": one.inputs})
+        images[one.combo.id] = image
+        if prove:
+            evidence.write(project.root, _proof(one, image))
+    return images
+
+
+def _proof(one: Plan, image: Image) -> Evidence:
+    cpu = Cpu(title="a CPU", parts=["0x41:0xd0c"], features=["asimd"], vector_bytes=None, emulator="", cpus=1)
+    report = Report(
+        schema_=1,
+        combo=one.combo.id,
+        proven=True,
+        cpu=cpu,
+        versions={},
+        checks=[Check(name="floor", state="pass", expected="asimd", found="all there")],
+        kernels=[],
+        workloads=[],
+        peak_memory_bytes=1,
+        seconds=1.0,
+    )
+    return Evidence(
+        combo=one.combo.id,
+        image=image.digest,
+        inputs=one.inputs,
+        platform=image.platform,
+        engine="made up",
+        emulator="",
+        compressed_bytes=image.compressed,
+        unpacked_bytes=image.unpacked,
+        report=report,
+    )
+
+
+def _tags(home: Path) -> dict[str, tuple[str, int]]:
+    """Read the registry's own files: every tag with its digest and when it was written."""
+    links = (home / "data").glob("docker/registry/v2/repositories/staging/pytorch/_manifests/tags/*/current/link")
+    return {link.parents[1].name: (link.read_text(), link.stat().st_mtime_ns) for link in links}

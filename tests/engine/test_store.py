@@ -1,0 +1,105 @@
+"""The engine's store and its containers, for real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from armwright.engine import PLATFORM, Engine
+from armwright.errors import FailedError, InputError
+
+Docker = Callable[..., str]
+
+
+def test_a_name_that_is_not_there_is_none(engine: Engine, name: str) -> None:
+    assert engine.find(name) is None
+    assert engine.find("sha256:" + "0" * 64) is None
+
+
+@pytest.mark.parametrize("garbage", ["No Such:Thing!", "-", "a:b:c:d", "../x"])
+def test_a_garbage_reference_is_refused_as_wrong_words(engine: Engine, garbage: str) -> None:
+    with pytest.raises(InputError, match="not an image reference") as refused:
+        engine.find(garbage)
+    assert refused.value.next_step == "docker images"
+
+
+def test_an_imported_image_without_labels_is_found_by_name_and_by_digest(
+    engine: Engine, docker: Docker, name: str, tiny_tar: bytes
+) -> None:
+    docker("import", "--platform", PLATFORM, "-", name, given=tiny_tar)
+    image = engine.find(name)
+    assert image is not None
+    assert (image.labels, image.platform) == ({}, PLATFORM)
+    assert image.digest == docker("image", "inspect", "--format", "{{.Id}}", name)
+    assert image.compressed > 0
+    assert image.unpacked > 0
+    assert engine.find(image.digest) == image
+
+
+def test_names_come_and_go_and_the_image_stays(engine: Engine, docker: Docker, name: str, tiny_tar: bytes) -> None:
+    docker("import", "--platform", PLATFORM, "-", name, given=tiny_tar)
+    image = engine.find(name)
+    assert image is not None
+    for other in (f"{name}-more", f"127.0.0.1:5999/{name}"):
+        engine.tag(name, other)
+        assert engine.names()[other] == image.digest
+        engine.untag(other)
+        engine.untag(other)
+        assert other not in engine.names()
+    assert engine.names()[name] == image.digest
+
+
+def test_a_name_moves_to_another_image(engine: Engine, docker: Docker, name: str, tiny_tar: bytes) -> None:
+    docker("import", "--platform", PLATFORM, "-", name, given=tiny_tar)
+    docker("import", "--platform", PLATFORM, "--change", "LABEL one=1", "-", f"{name}-new", given=tiny_tar)
+    engine.tag(f"{name}-new", name)
+    found = engine.find(name)
+    assert found is not None
+    assert found.labels == {"one": "1"}
+
+
+PROBE = """
+echo "net: $(echo /sys/class/net/*)"
+grep -E '^(CapEff|NoNewPrivs)' /proc/self/status
+touch /file || echo refused
+echo "var: $ARMWRIGHT_TEST"
+echo aside >&2
+exit 7
+"""
+
+
+def test_a_container_has_no_network_no_privilege_and_nothing_to_write_to(engine: Engine, shell: str) -> None:
+    ran = engine.run(shell, ["sh", "-c", PROBE], {"ARMWRIGHT_TEST": "a b"}, timeout=60)
+    assert ran.code == 7
+    assert ran.out.splitlines() == [
+        "net: /sys/class/net/lo",
+        "CapEff:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "refused",
+        "var: a b",
+    ]
+    assert "Read-only file system" in ran.err
+    assert ran.err.endswith("aside\n")
+
+
+def test_a_container_that_does_not_end_is_killed_and_removed(engine: Engine, docker: Docker, shell: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(FailedError, match="did not end within 2 s"):
+        engine.run(shell, ["sleep", "600"], {}, timeout=2)
+    assert time.monotonic() - started < 20
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={shell}") == ""
+
+
+def test_a_program_that_is_not_there_is_a_sentence_and_leaves_no_container(
+    engine: Engine, docker: Docker, shell: str
+) -> None:
+    with pytest.raises(FailedError, match="no-such-program"):
+        engine.run(shell, ["no-such-program"], {}, timeout=60)
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={shell}") == ""
+
+
+def test_a_container_of_no_image_is_a_sentence(engine: Engine, name: str) -> None:
+    with pytest.raises(FailedError, match="could not be made"):
+        engine.run(name, ["true"], {}, timeout=60)
