@@ -71,7 +71,13 @@ class Engine:
         return str(self._client.version()["Version"])
 
     def find(self, reference: str) -> Image | None:
-        """Return an image by name, name@digest or digest; None if the store has none."""
+        """Return an image by name, name@digest or digest; None if the store has none.
+
+        Raises:
+            InputError: it is no reference.
+        """
+        if ".." in reference.split("/"):  # the SDK puts it into a URL, where this would lead to something else
+            raise InputError(f"not an image reference: {reference!r}", "docker images")
         try:
             attributes = self._api.inspect_image(reference)
         except (ImageNotFound, NotFound):

@@ -107,8 +107,8 @@ def stream(
             cwd=cwd,
             start_new_session=True,  # one interrupt, handled here, and not a second one racing it in the child
         )
+        assert child.stdout is not None  # noqa: S101 - for the type checker; PIPE was asked for
         try:
-            assert child.stdout is not None  # noqa: S101 - for the type checker; PIPE was asked for
             for line in child.stdout:
                 kept = on_line(line.rstrip("\n")) if on_line else line.rstrip("\n")
                 if kept is not None:
@@ -119,6 +119,8 @@ def stream(
         except BaseException:
             _stop(child)
             raise
+        finally:
+            child.stdout.close()
     if code:
         raise FailedError(_failure(arguments, code, tail), f"the whole log: {log}")
 

@@ -121,7 +121,7 @@ def test_a_builder_nobody_made_is_named_with_the_command_that_lists_them(
     engine: Engine, context: Context, log: Path, name: str
 ) -> None:
     folder = context("FROM scratch\nCOPY file /file\n", file="x")
-    with pytest.raises(MachineError, match="no such builder.*nobody-made-this") as refused:
+    with pytest.raises(MachineError, match=r"(?s)no such builder.*nobody-made-this") as refused:
         buildx.build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION, builder="nobody-made-this")
     assert refused.value.next_step == "docker buildx ls"
     assert engine.find(name) is None

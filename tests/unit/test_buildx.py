@@ -12,17 +12,20 @@ from armwright import buildx, console
 from armwright.buildx import Follower, Step
 
 LOAD, COPY, RUN = "sha256:b584", "sha256:b62d", "sha256:36d8"
-# buildx 0.13.1 with Docker 26.1.5, a Dockerfile of a cached COPY and a RUN that fails; digests cut short.
+# buildx 0.13.1 with Docker 26.1.5, a Dockerfile of a cached COPY and a RUN that fails; the digests are cut short, the
+# time of the context is made longer.
 RECORDED: list[dict[str, Any]] = [
     {"vertexes": [{"digest": LOAD, "name": "[internal] load build context"}]},
-    {"vertexes": [{"digest": LOAD, "name": "[internal] load build context", "started": "2026-11-20T09:59:18.49036817Z"}]},
+    {"vertexes": [{
+        "digest": LOAD, "name": "[internal] load build context", "started": "2026-11-20T09:59:18.49036817Z",
+    }]},
     {"statuses": [{
         "id": "transferring context:", "vertex": LOAD, "name": "transferring", "current": 22,
         "timestamp": "2026-11-20T09:59:18.493007419Z", "started": "2026-11-20T09:59:18.491640889Z",
     }]},
     {"vertexes": [{
         "digest": LOAD, "name": "[internal] load build context",
-        "started": "2026-11-20T09:59:18.490591034Z", "completed": "2026-11-20T09:59:20.740591350Z",
+        "started": "2026-11-20T09:59:18.490591034Z", "completed": "2026-11-20T09:59:20.840591034Z",
     }]},
     {"vertexes": [{
         "digest": COPY, "inputs": [LOAD], "name": "[1/2] COPY a /a", "cached": True,
@@ -53,7 +56,7 @@ ONE_LINE = [json.dumps(event) for event in RECORDED]
 MANY_LINES = [line for event in RECORDED for line in json.dumps(event, indent=2).splitlines()]
 LOGGED = [
     "[internal] load build context …",
-    "[internal] load build context: 2.3 s",
+    "[internal] load build context: 2.4 s",
     "[1/2] COPY a /a: cached",
     '[2/2] RUN ["/nope"] …',
     'runc run failed: unable to start container process: exec: "/nope": stat /nope: no such file or directory',
@@ -72,7 +75,7 @@ def test_events_become_the_same_log_and_steps_in_both_layouts(lines: list[str]) 
     follower, logged = follow([*lines, *TAIL])
     assert logged == LOGGED
     assert [(step.name, round(step.seconds, 2), step.cached) for step in follower.steps] == [
-        ("[internal] load build context", 2.25, False),
+        ("[internal] load build context", 2.35, False),
         ("[1/2] COPY a /a", 0.0, True),
         ('[2/2] RUN ["/nope"]', 0.2, False),
     ]

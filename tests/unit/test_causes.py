@@ -24,13 +24,15 @@ ERROR: No matching distribution found for torch==2.10.0
 NO_WHEEL = """ERROR: Could not find a version that satisfies the requirement torch==2.10.0 (from versions: 2.9.0, 2.9.1)
 ERROR: No matching distribution found for torch==2.10.0
 """
-WRONG_HASH = """ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package \
-versions, please update the hashes. Otherwise, examine the package contents carefully; someone may have tampered with them.
+WRONG_HASH = """ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the \
+package versions, please update the hashes. Otherwise, examine the package contents carefully; someone may have \
+tampered with them.
     filelock==4.2.11 from https://files.example/filelock-4.2.11-py3-none-any.whl:
         Expected sha256 020e229e4bb9d410fc799c07ddf45fa217cba970278f40b30751d94f309b69e2
              Got        0cb84119fb8dce17898e1f69c974d5019daa59c4d7656be390a5fa59ccced912
 """
-NO_CERTIFICATE = """WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(SSLCertVerificationError(1, \
+NO_CERTIFICATE = """WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(\
+SSLCertVerificationError(1, \
 '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate'))': /simple/torch/
 ERROR: No matching distribution found for torch==2.10.0
 """
@@ -107,8 +109,8 @@ def test_mmdebstrap_s_words_tell_what_the_machine_lacks(said: str, words: str, n
     [
         ("ERROR: failed to solve: write /x: no space left on device", "the disk is full", "docker system prune"),
         ("cp: error writing '/x': No space left on device", "the disk is full", "docker system prune"),
-        ("docker: 'buildx' is not a docker command.", "no buildx plugin", "./inv setup"),  # until Docker 27
-        ("docker: unknown command: docker buildx\n\nRun 'docker --help'", "no buildx plugin", "./inv setup"),  # 28
+        ("docker: 'buildx' is not a docker command.", "no buildx plugin", "./inv setup"),  # older clients
+        ("docker: unknown command: docker buildx\n\nRun 'docker --help'", "no buildx plugin", "./inv setup"),  # 28.2
         ("unknown flag: --progress\nSee 'docker buildx build --help'.", "no buildx plugin", "./inv setup"),
         ('ERROR: no builder "nope" found', "there is no such builder", "docker buildx ls"),
         ('ERROR: failed to find driver "moon"', "there is no such builder", "docker buildx ls"),

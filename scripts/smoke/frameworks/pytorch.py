@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.autograd.profiler import profile
 
-_LIBRARIES = Path(torch.__file__).parent / "lib"
+_PACKAGE = Path(torch.__file__).parent
 # Operators that name an implementation; the others are wrappers that are the same for every backend.
 _CONVOLUTIONS = re.compile(r"^aten::(mkldnn_convolution|thnn_conv2d|_slow_conv2d_forward|_nnpack_spatial_convolution)$")
 
@@ -24,16 +24,22 @@ def versions() -> dict[str, str]:
     onednn = re.search(r"MKL-DNN v(\S+)", torch.__config__.show())
     if onednn:
         found["oneDNN"] = onednn[1]
-    for path in _LIBRARIES.glob("libarm_compute.so*"):
+    for path in _libraries("libarm_compute[.-]"):
         with path.open("rb") as library, mmap.mmap(library.fileno(), 0, access=mmap.ACCESS_READ) as image:
             acl = re.search(rb"arm_compute_version=v([0-9.]+)", image)
             if acl:
                 found["Arm Compute Library"] = acl[1].decode()
-    for path in _LIBRARIES.glob("libopenblas*.so*"):
+    for path in _libraries("libopenblas"):
         config = ctypes.CDLL(str(path)).openblas_get_config
         config.restype = ctypes.c_char_p
         found["OpenBLAS"] = config().decode().split()[1]
     return found
+
+
+def _libraries(name: str) -> list[Path]:
+    """Find a library of the wheel: it ships them in torch/lib from 2.10 on, in torch.libs before; with a hash or not."""
+    folders = (_PACKAGE / "lib", _PACKAGE.with_name("torch.libs"))
+    return [path for folder in folders for path in folder.glob(f"{name}*so*")]
 
 
 def profiled(call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:

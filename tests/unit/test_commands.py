@@ -1,0 +1,149 @@
+"""The commands as a user runs them: what is on standard output, which exit code, and what comes next.
+
+No engine answers here (DOCKER_HOST leads nowhere): reading commands work all the same, and building says what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+from conftest import ROOT
+
+
+class Said(NamedTuple):
+    """What a command came to; its two streams with the terminal's line breaks taken out."""
+
+    code: int
+    out: str
+    err: str
+
+
+COMMANDS = [
+    "list",
+    "list --all",
+    "list --all --json",
+    "plan --json",
+    "build --target n9 --backend mkl",
+    "build --target n1 --base moon",
+    "build --version 2.10.0 --target generic",
+    "build --target n1 --backend acl",
+    "build --target n1 --dry-run",
+    "stage --target n1",
+    "lock --base nope",
+    "test --tier foo",
+]
+
+
+def run(words: str) -> Said:
+    environment = {
+        **os.environ,
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "COLUMNS": "500",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words.split()],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, Said]:
+    """Run every command once, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(COMMANDS, pool.map(run, COMMANDS), strict=True))
+
+
+def document(one: Said) -> Any:  # noqa: ANN401 - a JSON document
+    assert one.code == 0
+    return json.loads(one.out)
+
+
+def test_list_shows_what_can_be_built_and_says_that_more_is_hidden(said: dict[str, Said]) -> None:
+    one = said["list"]
+    assert one.code == 0
+    assert "pytorch-2.10.0-n1-acl" in one.out
+    assert "pytorch-2.10.0-generic-acl" not in one.out
+    assert "refused combo(s) not shown; invoke list --all shows why" in one.err
+
+
+def test_list_all_shows_what_is_refused_with_the_reason_and_the_nearest(said: dict[str, Said]) -> None:
+    one = said["list --all"]
+    assert one.code == 0
+    line = next(line for line in one.out.splitlines() if line.startswith("pytorch-2.10.0-generic-acl"))
+    assert "refused" in line
+    assert "illegal instruction" in one.out
+    assert "nearest: pytorch-2.9.1-generic-acl" in " ".join(one.out.split())
+
+
+def test_list_works_without_an_engine_and_says_so(said: dict[str, Said]) -> None:
+    assert "the engine does not answer, so nothing is shown as built; ./inv setup" in said["list"].err
+
+
+def test_list_json_is_one_document_with_a_row_for_each_combo(said: dict[str, Said]) -> None:
+    rows = document(said["list --all --json"])
+    keys = {"id", "framework", "version", "target", "backend", "image", "state", "reason"}
+    assert all(set(row) == keys for row in rows)
+    states = {row["id"]: row["state"] for row in rows}
+    assert states["pytorch-2.10.0-generic-acl"] == "refused"
+    assert states["pytorch-2.10.0-n1-acl"] == "not built"
+    assert all(bool(row["reason"]) == (row["state"] == "refused") for row in rows)
+
+
+def test_plan_json_is_one_document_with_digests_and_reasons(said: dict[str, Said]) -> None:
+    rows = document(said["plan --json"])
+    keys = {"id", "state", "why", "base", "emulator", "inputs", "image", "reference", "files"}
+    assert all(set(row) == keys for row in rows)
+    row = next(row for row in rows if row["id"] == "pytorch-2.10.0-n1-acl")
+    assert row["inputs"].startswith("sha256:")
+    assert row["reference"] == f"pytorch:2.10.0-n1-acl-{row['inputs'][7:19]}"
+    assert (row["base"], row["emulator"]) == ("debian-13 (archive)", "neoverse-n1")
+    assert "Dockerfile" in row["files"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("build --target n9 --backend mkl", ["--target 'n9' is not known", "--backend 'mkl' is not known", "openblas"]),
+        ("build --target n1 --base moon", ["--base 'moon' is not known", "archive, registry"]),
+        ("build --version 2.10.0 --target generic", ["illegal instruction", "--combo pytorch-2.9.1-generic-"]),
+        ("lock --base nope", ["--base 'nope' is not known", "debian-13"]),
+        ("test --tier foo", ["--tier 'foo' is not known", "checks, engine, image, unit"]),
+    ],
+)
+def test_wrong_words_are_exit_code_2_with_cause_and_next_command_and_nothing_started(
+    said: dict[str, Said], words: str, told: list[str]
+) -> None:
+    one = said[words]
+    assert one.code == 2
+    assert one.out == ""
+    first = one.err.splitlines()[0]
+    assert first.startswith("error: ")  # nothing before it: no step was announced
+    assert "==>" not in one.err
+    assert "\nnext:  " in one.err
+    assert "Traceback" not in one.err
+    assert all(word in one.err for word in told), one.err
+
+
+@pytest.mark.parametrize("words", ["build --target n1 --backend acl", "stage --target n1"])
+def test_without_an_engine_the_exit_code_is_3_and_setup_comes_next(said: dict[str, Said], words: str) -> None:
+    one = said[words]
+    assert one.code == 3
+    assert one.out == ""
+    assert "error: the Docker engine does not answer; nothing was started" in one.err
+    assert "next:  ./inv setup" in one.err
+    assert "==>" not in one.err
+
+
+def test_a_dry_run_of_a_build_shows_the_plan_and_needs_no_engine(said: dict[str, Said]) -> None:
+    one = said["build --target n1 --dry-run"]
+    assert one.code == 0
+    assert "pytorch-2.10.0-n1-acl" in one.out
+    assert "not built" in one.out
