@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, InstanceOf
 
 from armwright import recipes, source
 from armwright.errors import nearest
-from armwright.recipes import Base, Flavour, Framework, Name, Reason, Recipe, Recipes, Release, Target, Version
+from armwright.patterns import Name, Reason, Version
+from armwright.recipes import Base, Flavour, Framework, Recipe, Recipes, Release, Target
 from armwright.source import Document, Mistakes
 
 FILE = "matrix.yaml"

@@ -6,47 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from armwright import source
 from armwright.errors import nearest
+from armwright.patterns import (
+    Absolute,
+    EmulatedCpu,
+    Feature,
+    Glob,
+    Name,
+    Part,
+    Reason,
+    Requirement,
+    Sentence,
+    Setting,
+    Variable,
+    Version,
+)
 from armwright.source import Document, Mistakes
-
-
-def _no_way_up(path: str) -> str:
-    if ".." in Path(path).parts:
-        raise ValueError("'..' is not allowed in a path")
-    return path
-
-
-def _never_max(cpu: str) -> str:
-    """Refuse the model `max`: OpenBLAS picks SME kernels there, whose products are wrong under QEMU 10 and 11."""
-    if cpu.split(",", maxsplit=1)[0] == "max":
-        raise ValueError("never the model 'max': name a real CPU")
-    return cpu
-
-
-# Every text is a closed pattern: the patterns match the whole value, so no line break or shell word slips through.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=40)]
-Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){1,3}([a-z]+\d*)?$")]
-Requirement = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(\s*[<>=!~]=?\s*[0-9][0-9.]*\s*,?)*$")
-]
-Feature = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
-Part = Annotated[str, StringConstraints(pattern=r"^(0x[0-9a-f]{2}:0x[0-9a-f]{3}|\*)$")]
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
-Setting = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.{},:=/-]*$")]
-# A path or glob inside an image's tree: never absolute, never upwards, no shell word and no option (`-f`) in it.
-Glob = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_*.+][A-Za-z0-9_*.+-]*(/[A-Za-z0-9_*.+-]+)*$"),
-    AfterValidator(_no_way_up),
-]
-Absolute = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_.+-]+)+$"), AfterValidator(_no_way_up)]
-Reason = Annotated[
-    str, StringConstraints(min_length=8, pattern=r"^[^\x00-\x1f\x7f]*$")
-]  # one line: it is rendered into comments
-Sentence = Annotated[str, StringConstraints(min_length=2, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Recipe(BaseModel):
@@ -65,9 +43,7 @@ class Drop(Recipe):
 class Emulator(Recipe):
     """The emulator's CPU that proves a target where no real one is at hand."""
 
-    cpu: Annotated[
-        str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*(,[a-z0-9-]+=[a-z0-9]+)*$"), AfterValidator(_never_max)
-    ]
+    cpu: EmulatedCpu
     note: Reason
 
 

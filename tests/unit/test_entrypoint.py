@@ -225,7 +225,7 @@ def test_anything_else_is_executed_as_given(container: Container, words: tuple[s
 def test_smoke_runs_the_script_beside_the_entrypoint(container: Container) -> None:
     assert container.run("smoke", "--help", "x") == (0, "", "")
     script = Path(entrypoint.__file__).parent / "smoke/smoke.py"
-    assert container.became == ["/usr/bin/python3", "-I", str(script), "--help", "x"]
+    assert container.became == [sys.executable, "-I", str(script), "--help", "x"]
     assert container.environ["OMP_NUM_THREADS"] == "3"
 
 
@@ -362,7 +362,7 @@ def test_a_damaged_value_is_named(container: Container, path: str, value: object
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """The files as an image has them."""
-    for name in ("entrypoint.py", "machine.py"):
+    for name in ("entrypoint.py", "machine.py", "choices.py", "image.py", "page.py"):
         shutil.copy(Path(entrypoint.__file__).with_name(name), tmp_path)
     (tmp_path / "image.json").write_text(json.dumps(IMAGE), encoding="utf-8")
     return tmp_path

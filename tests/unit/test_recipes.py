@@ -59,6 +59,7 @@ def test_every_floor_holds_what_its_fallback_needs(matrix: Matrix) -> None:
         (PYTORCH, "{name: OPENBLAS_NUM_THREADS", "{name: OMP_NUM_THREADS", "a variable is set twice"),
         (PYTORCH, "name: ONEDNN_DEFAULT_FPMATH_MODE", "name: 'A B'", "'name'"),
         (PYTORCH, "value: BF16", "value: 'BF16; true'", "'value'"),
+        (PYTORCH, "optional: true", "optional: 'true'", "'optional'"),
         (PYTORCH, "source: profiler", "source: profilr", "'source'"),
     ],
 )

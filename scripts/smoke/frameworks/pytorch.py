@@ -37,7 +37,7 @@ def versions() -> dict[str, str]:
 
 
 def _libraries(name: str) -> list[Path]:
-    """Find a library of the wheel: it ships them in torch/lib from 2.10 on, in torch.libs before; with a hash or not."""
+    """Find a library of the wheel: in torch/lib from 2.10 on, in torch.libs before; with a hash in its name or not."""
     folders = (_PACKAGE / "lib", _PACKAGE.with_name("torch.libs"))
     return [path for folder in folders for path in folder.glob(f"{name}*so*")]
 

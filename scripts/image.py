@@ -1,0 +1,118 @@
+"""What this image is: image.json, read and trusted only where it has the declared shape.
+
+Written by the plan (armwright/plan.py); standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypedDict, cast, get_args, get_origin, get_type_hints, is_typeddict
+
+SCHEMA = 1
+
+
+class Target(TypedDict):
+    """The CPU the image is for."""
+
+    name: str
+    title: str
+    floor: list[str]
+    parts: list[str]
+
+
+class Backend(TypedDict):
+    """The library that does the arithmetic."""
+
+    name: str
+    title: str
+    versions: dict[str, str]
+
+
+class Fallback(TypedDict):
+    """An image that asks less of the CPU."""
+
+    target: str
+    floor: list[str]
+    image: str
+
+
+class Variable(TypedDict):
+    """One environment variable the image wants; `{cpus}` in its value is the number of usable CPUs."""
+
+    name: str
+    value: str
+    reason: str
+
+
+class FastMath(TypedDict):
+    """The variable that allows reduced precision, and the CPU feature without which it is of no use."""
+
+    name: str
+    value: str
+    feature: str
+    reason: str
+
+
+class Image(TypedDict):
+    """The part of image.json that is read here."""
+
+    schema: int
+    combo: str
+    title: str
+    module: str
+    version: str
+    target: Target
+    backend: Backend
+    python: str
+    base: str
+    provider: str
+    fallbacks: list[Fallback]
+    environment: list[Variable]
+    fast_math: FastMath | None
+    packages: dict[str, str]
+
+
+class DamagedError(Exception):
+    """image.json is missing or is not what it should be; the text is a sentence."""
+
+
+def read_image(file: Path) -> Image:
+    """Read image.json.
+
+    Raises:
+        DamagedError: it cannot be read, is not JSON, or has another shape; what and where.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DamagedError(f"{file} cannot be read ({error.strerror}); the image is incomplete.") from None
+    except ValueError:
+        raise DamagedError(f"{file} is not JSON; the image is damaged.") from None
+    fault = next(_faults(document, Image), None)
+    if fault is None and document["schema"] != SCHEMA:
+        fault = "schema"
+    if fault is not None:
+        raise DamagedError(f"{file} has no usable value for '{fault}'; the image is damaged.")
+    return cast("Image", document)
+
+
+def _faults(value: object, kind: object, where: str = "") -> Iterator[str]:
+    """Yield the path of everything in a JSON value that is not of the declared kind."""
+    arguments = get_args(kind)
+    if is_typeddict(kind):
+        fields = value if isinstance(value, dict) else {}
+        for name, inner in get_type_hints(kind).items():
+            yield from _faults(fields.get(name), inner, f"{where}.{name}".lstrip("."))
+    elif type(None) in arguments:
+        if value is not None:
+            yield from _faults(value, arguments[0], where)
+    elif get_origin(kind) is list and isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _faults(item, arguments[0], f"{where}[{position}]")
+    elif get_origin(kind) is dict and isinstance(value, dict):
+        for name, item in value.items():
+            yield from _faults(item, arguments[1], f"{where}.{name}")
+    elif not isinstance(value, get_origin(kind) or cast("type", kind)):
+        yield where
