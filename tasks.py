@@ -186,8 +186,12 @@ def build(  # noqa: PLR0913, PLR0917 - a command's options
     return next((result.problem.code for result in results if result.problem), 0)
 
 
-@command(image="any image of ours, by name or digest; needs no build tree", workload="only this one", json=JSON)
-def smoke(_: Context, chosen: Selector, image: str = "", workload: str = "", json: bool = False) -> int:
+@command(
+    image="any image of ours, by name or digest; needs no build tree", workload="only this one", base=BASE, json=JSON
+)
+def smoke(
+    _: Context, chosen: Selector, image: str = "", workload: str = "", base: str = "archive", json: bool = False
+) -> int:
     """Prove images that exist.
 
     Examples: invoke smoke --target n1; invoke smoke --image 127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl
@@ -198,11 +202,11 @@ def smoke(_: Context, chosen: Selector, image: str = "", workload: str = "", jso
     matrix = _matrix()
     if image:
         return proofs.of_image(matrix, image, chosen, workload, as_json=json)
-    return proofs.of_combos(matrix, listing.possible(matrix, chosen), workload, as_json=json)
+    return proofs.of_combos(matrix, listing.possible(matrix, chosen), workload, listing.source(base), as_json=json)
 
 
-@command(to="host and port of the registry; left out: 127.0.0.1:5000")
-def stage(_: Context, chosen: Selector, to: str = "") -> None:
+@command(to="host and port of the registry; left out: 127.0.0.1:5000", base=BASE)
+def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive") -> None:
     """Push proven images to staging: immutable names first, everybody's names last.
 
     Example: invoke stage --target n1 --backend acl
@@ -211,7 +215,8 @@ def stage(_: Context, chosen: Selector, to: str = "") -> None:
     from armwright import stage as staging
 
     matrix = _matrix()
-    for staged in staging.stage(matrix, listing.possible(matrix, chosen), to or staging.LOCAL):
+    combos = listing.possible(matrix, chosen)
+    for staged in staging.stage(matrix, combos, to or staging.LOCAL, listing.source(base)):
         console.result(f"docker pull {staged.name}  # {staged.digest}")
 
 

@@ -52,7 +52,7 @@ class Follower:
             event = json.loads(line)
         except json.JSONDecodeError:
             return line
-        if not isinstance(event, dict):
+        if not isinstance(event, dict) or event.keys() - {"vertexes", "statuses", "logs", "warnings"}:
             return line
         words = [self._vertex(vertex) for vertex in event.get("vertexes") or []]
         words += [_text(log) for log in event.get("logs") or []]

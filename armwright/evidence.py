@@ -12,7 +12,7 @@ from armwright.errors import FailedError
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class Check(_Part):
@@ -70,7 +70,7 @@ class Report(_Part):
     seconds: float
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
+        frozen=True, strict=True, extra="forbid", alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
     )
 
 

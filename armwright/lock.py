@@ -21,7 +21,7 @@ from armwright.recipes import Base, Framework, Recipe
 from armwright.source import Mistakes
 
 # Distributions that turn a CPU image into a CUDA image: 588 MB became 3.3 GB (pytorch#160162).
-FORBIDDEN = re.compile(r"^(nvidia-.*|cuda-.*|triton)$")
+FORBIDDEN = re.compile(r"^(nvidia-.*|cuda-.*|(.*-)?triton(-.*)?)$")
 _HASH = re.compile(r" +--hash=sha256:[0-9a-f]{64}( \\)?")
 _LINE = re.compile(r"[a-z0-9][a-z0-9.-]*==[A-Za-z0-9.+!]+ \\")
 _PINNED = re.compile(r"^(?P<name>[a-z0-9][a-z0-9.-]*)==(?P<version>[A-Za-z0-9.+!]+)", re.MULTILINE)

@@ -10,10 +10,10 @@ from typing import Annotated
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version as Ordered
-from pydantic import BeforeValidator, Field, InstanceOf
+from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
 from armwright import recipes, source
-from armwright.errors import nearest
+from armwright.errors import InputError, nearest
 from armwright.patterns import Name, Reason, Version
 from armwright.recipes import Base, Flavour, Framework, Recipe, Recipes, Release, Target
 from armwright.source import Document, Mistakes
@@ -44,6 +44,12 @@ class Pattern(Recipe):
     version: Annotated[InstanceOf[SpecifierSet], BeforeValidator(_specifiers)] | None = None
     target: Names | None = None
     backend: Names | None = None
+
+    @model_validator(mode="after")
+    def _names_an_axis(self) -> Pattern:
+        if not self.model_fields_set:
+            raise ValueError("a rule names at least one axis; an empty one would refuse everything")
+        return self
 
 
 class Rule(Recipe):
@@ -200,7 +206,11 @@ def load(root: Path) -> Matrix:
         _check_rules(document, parsed, mistakes)
     mistakes.raise_if_any()
     assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a file
-    return Matrix(root, known, parsed.axes, tuple(parsed.rules))
+    matrix = Matrix(root, known, parsed.axes, tuple(parsed.rules))
+    if len(matrix.by_id) < len(matrix.combos):
+        same = next(combo.id for combo in matrix.combos if matrix.by_id[combo.id] is not combo)
+        raise InputError(f"two combos have the id {same}", "rename a target or a backend; nothing was started")
+    return matrix
 
 
 def _check_names(root: Path, document: Document, known: Recipes, mistakes: Mistakes) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from armwright import lock, render
+from armwright.errors import InputError
 from armwright.lock import BaseLock
 from armwright.matrix import Combo, Matrix
 from armwright.recipes import Base
@@ -67,6 +69,12 @@ def plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
     base = matrix.base(combo)
     base_lock = lock.read_base(matrix.root, base.name)
     wheels = lock.read_wheels(matrix.root, combo.framework.name, combo.version)
+    pinned = lock.packages(wheels).get(combo.framework.distribution)
+    if pinned != combo.version:
+        raise InputError(
+            f"the lock of {combo.framework.name} {combo.version} pins {combo.framework.distribution} {pinned}",
+            f"invoke lock --framework {combo.framework.name} --version {combo.version}",
+        )
     chosen = base.archive if source == "archive" else base.registry
     files = {
         "requirements.txt": wheels.encode(),
@@ -100,6 +108,7 @@ def _digest(draft: Plan) -> str:
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in draft.files.items()},
         "lock": draft.lock.model_dump(),
         "compression": COMPRESSION,
+        "installer": metadata.version("uv"),
     }
     return "sha256:" + hashlib.sha256(_json(parts)).hexdigest()
 

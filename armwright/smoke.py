@@ -14,7 +14,7 @@ from armwright.engine import Engine, Image
 from armwright.errors import FailedError, InputError, MachineError
 from armwright.evidence import Evidence, Report
 from armwright.matrix import Combo, Matrix
-from armwright.plan import plan
+from armwright.plan import Source, plan
 from armwright.recipes import Target
 from armwright.selection import Selector
 
@@ -45,14 +45,16 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, workload: str, *,
     return 1 if proof.failed else 0
 
 
-def of_combos(matrix: Matrix, combos: Sequence[Combo], workload: str, *, as_json: bool) -> int:
+def of_combos(
+    matrix: Matrix, combos: Sequence[Combo], workload: str, source: Source = "archive", *, as_json: bool
+) -> int:
     """Prove built images of combos; a whole proof becomes evidence and gives the image its name.
 
     Raises:
         InputError: one of them is not built; nothing was started.
     """
     engine = Engine()
-    plans = [plan(matrix, combo) for combo in combos]
+    plans = [plan(matrix, combo, source) for combo in combos]
     absent = [one.combo.id for one in plans if engine.find(one.reference) is None]
     if absent:
         raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
@@ -98,9 +100,12 @@ def prove(engine: Engine, reference: str, image: Image, target: Target, words: S
     environment = {"QEMU_CPU": target.emulator.cpu} if emulator else {}
     ran = engine.run(reference, ["smoke", "--json", *words], environment, TIMEOUT)
     report = _report(reference, ran.code, ran.out, ran.err)
+    combo = image.labels["org.armwright.combo"]
+    if report.combo != combo:
+        raise FailedError(f"{reference} is labelled {combo}, but its report is of {report.combo}", "invoke list")
     image = engine.find(reference) or image  # the run unpacked it: now its unpacked size is known
     return Evidence(
-        combo=image.labels["org.armwright.combo"],
+        combo=combo,
         image=image.digest,
         inputs=image.labels["org.armwright.inputs"],
         platform=image.platform,

@@ -9,7 +9,7 @@ from armwright import console, evidence
 from armwright.engine import Engine
 from armwright.errors import FailedError
 from armwright.matrix import Combo, Matrix
-from armwright.plan import Plan, plan
+from armwright.plan import Plan, Source, plan
 
 LOCAL = "127.0.0.1:5000"
 STAGING = "staging"
@@ -24,7 +24,7 @@ class Staged:
     name: str
 
 
-def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL) -> list[Staged]:
+def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source: Source = "archive") -> list[Staged]:
     """Push proven images.
 
     Every image is first pushed under its immutable name (tag and inputs), and the registry's digest compared with the
@@ -34,12 +34,13 @@ def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL) -> lis
         matrix: the loaded matrix.
         combos: what to stage.
         registry: host and port, without a scheme.
+        source: where the images' base came from.
 
     Raises:
         FailedError: an image is not proven for its very digest (nothing is pushed), or the registry failed.
     """
     engine = Engine()
-    plans = [plan(matrix, combo) for combo in combos]
+    plans = [plan(matrix, combo, source) for combo in combos]
     digests = _proven(matrix, plans, engine)
     staged = []
     with console.progress(f"stage {len(plans)} image(s) to {registry}/{STAGING}") as shown:

@@ -125,25 +125,26 @@ def work(framework: str, workloads: list[str]) -> tuple[dict[str, Any], Counter[
     Returns:
         the worker's answers, the kernels that ran, and a sentence when it did not get to the end.
     """
-    reading, writing = os.pipe()
-    words = [sys.executable, "-s", "-B", str(HERE / "worker.py"), framework, str(writing), *workloads]
-    with subprocess.Popen(
-        words, env={**os.environ, **TRACE}, pass_fds=[writing], text=True, errors="replace",
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as child:  # fmt: skip
-        os.close(writing)
-        out, err = child.communicate()
-    with os.fdopen(reading, encoding="utf-8") as source:
-        document = source.read()
-    rows = kernels.trace(out.splitlines(), MARKER)
-    for line in err.splitlines():
+    with open(os.memfd_create("answers"), "w+", encoding="utf-8") as sheet:  # noqa: PTH123 - memory, not a file
+        words = [sys.executable, "-s", "-B", str(HERE / "worker.py"), framework, str(sheet.fileno()), *workloads]
+        child = subprocess.run(
+            words, env={**os.environ, **TRACE}, pass_fds=[sheet.fileno()], text=True, errors="replace",
+            capture_output=True, check=False,
+        )  # fmt: skip
+        sheet.seek(0)
+        document = sheet.read()
+    rows = kernels.trace(child.stdout.splitlines(), MARKER)
+    for line in child.stderr.splitlines():
         if row := kernels.core(line):
             rows[row] += 1
-    if child.returncode or not document:
-        last = next((line for line in reversed(err.splitlines()) if line.strip()), "it said nothing")
+    try:
+        answers = json.loads(document)
+    except json.JSONDecodeError:
+        answers = None
+    if child.returncode or answers is None:
+        last = next((line for line in reversed(child.stderr.splitlines()) if line.strip()), "it said nothing")
         how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit {child.returncode}"
         return {}, rows, f"{how}: {last.strip()[:300]}"
-    answers = json.loads(document)
     for workload in answers["workloads"]:
         for operation, operators in workload["operators"].items():
             for name, calls in operators.items():

@@ -9,6 +9,7 @@ import pytest
 from conftest import Tree
 
 from armwright import lock, plan
+from armwright.errors import InputError
 from armwright.matrix import Matrix
 
 MATRIX = "matrix.yaml"
@@ -199,3 +200,19 @@ def test_a_backend_that_a_framework_has_no_recipe_for_is_refused_with_that_reaso
     tree.edit(MATRIX, "backends: [openblas,", "backends: [onednn, openblas,")
     refusal = tree.load().by_id["pytorch-2.10.0-n1-onednn"].refusal
     assert refusal == "PyTorch has no recipe for the backend onednn"
+
+
+def test_a_rule_that_names_no_axis_is_refused(tree: Tree) -> None:
+    tree.edit("matrix.yaml", '{framework: pytorch, version: "==2.10.0", target: generic}', "{}")
+    assert any("names at least one axis" in line for line in tree.mistakes())
+
+
+def test_two_combos_with_one_id_are_refused(tree: Tree) -> None:
+    for kind, name, taken in (("targets", "n1-x", "n1"), ("backends", "x-acl", "acl")):
+        recipe = (tree.root / f"recipes/{kind}/{taken}.yaml").read_text(encoding="utf-8")
+        renamed = [line for line in recipe.splitlines() if not line.startswith("aliases")]
+        text = "\n".join(renamed).replace(f"name: {taken}", f"name: {name}", 1)
+        (tree.root / f"recipes/{kind}/{name}.yaml").write_text(text, encoding="utf-8")
+        tree.edit("matrix.yaml", f"{kind}: [", f"{kind}: [{name}, ")
+    with pytest.raises(InputError, match=r"two combos have the id pytorch-2\.10\.0-n1-x-acl"):
+        tree.load()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Tree, stages
 
+from armwright.errors import InputError
 from armwright.matrix import Matrix
 from armwright.plan import Plan, Source, plan
 
@@ -244,3 +245,9 @@ def test_byte_code_beside_an_overlay_never_becomes_an_input(matrix: Matrix, tree
     cache.mkdir()
     (cache / "armwright_openblas.cpython-313.pyc").write_bytes(b"x")
     assert tree.plan(combo).inputs == planned(matrix, combo).inputs
+
+
+def test_a_lock_of_another_version_is_refused_before_anything_starts(tree: Tree) -> None:
+    shutil.copy(tree.root / "recipes/locks/pytorch-2.9.1.txt", tree.root / "recipes/locks/pytorch-2.10.0.txt")
+    with pytest.raises(InputError, match=r"the lock of pytorch 2\.10\.0 pins torch 2\.9\.1"):
+        tree.plan(N1)

@@ -182,6 +182,7 @@ def test_the_worker_is_told_to_trace_and_what_to_run(as_worker: AsWorker) -> Non
         ("import nonsense_library", "exit 1: ModuleNotFoundError: No module named 'nonsense_library'"),
         ("sys.exit('libacl.so: cannot open shared object file')", "exit 1: libacl.so: cannot open shared object file"),
         ("pass", "exit 0: it said nothing"),
+        ("os.write(int(sys.argv[2]), b'{\"versions\": ')", "exit 0: it said nothing"),
         ("print('a' * 500, '\\n\\n', file=sys.stderr)\nsys.exit(9)", f"exit 9: {'a' * 300}"),
         (f"{GOOD_WORKER}\nsys.exit(1)", "exit 1: Core: neoversen1"),
         ("os.write(2, b'\\xff\\xfe broken')\nsys.exit(1)", "exit 1: \ufffd\ufffd broken"),
@@ -311,3 +312,12 @@ def test_the_weights_of_the_repository_compute_the_expected_logits() -> None:
     accuracy = np.mean(np.argmax(expected["logits"], axis=1) == inputs["labels"])
     assert accuracy >= manifest["accuracy"]["minimum"] >= 0.97
     assert np.isfinite(expected["logits"]).all()
+
+
+def test_answers_longer_than_a_pipe_holds_arrive_whole(as_worker: AsWorker) -> None:
+    as_worker("""
+        import json
+        os.write(int(sys.argv[2]), json.dumps({"versions": {"x": "y" * 200_000}, "workloads": []}).encode())
+    """)
+    answers, _, said = smoke.work("pytorch", [])
+    assert (len(answers["versions"]["x"]), said) == (200_000, "")

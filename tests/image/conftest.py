@@ -1,0 +1,162 @@
+"""What the image tier shares: images built and proven by the real `build`, and containers run from them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from armwright import build, buildx, evidence, process, registry
+from armwright.engine import PLATFORM, Engine, Image
+from armwright.evidence import Evidence
+from armwright.matrix import Matrix
+from armwright.plan import COMPRESSION, Plan, plan
+
+N1, V1, A64FX = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-a64fx-acl"
+OPENBLAS, GENERIC = "pytorch-2.10.0-n1-openblas", "pytorch-2.9.1-generic-acl"
+COMBOS = (N1, OPENBLAS, V1, A64FX, GENERIC)
+CAUGHT = pytest.StashKey[list[tuple[str, str, str]]]()
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A combo that was built and proven: its plan, its image in the engine, its evidence, its context."""
+
+    plan: Plan
+    image: Image
+    evidence: Evidence
+    context: Path
+
+    @property
+    def reference(self) -> str:
+        return self.plan.reference
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The machine's engine; without one every test here fails, and says so."""
+    return Engine()
+
+
+@pytest.fixture(scope="session")
+def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
+    """All combos of this tier; what is proven already is not built again."""
+    results = build.build(matrix, [matrix.by_id[combo] for combo in COMBOS], build.Options())
+    failed = [f"{one.combo.id}: {one.problem.what if one.problem else ''}" for one in results if one.image is None]
+    assert not failed, "\n".join(failed)
+    found = {}
+    for one in results:
+        assert one.outcome in {"proven", "proven before"}, f"{one.combo.id} {one.outcome}: {one.problem}"
+        planned = plan(matrix, one.combo)
+        image, proof = engine.find(planned.reference), evidence.read(matrix.root, one.combo.id)
+        assert image is not None
+        assert proof is not None
+        found[one.combo.id] = Proven(planned, image, proof, build.context_of(matrix.root, one.combo))
+    return found
+
+
+@pytest.fixture(scope="session")
+def docker() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Docker's own command line; the result is the caller's to judge."""
+
+    def run(
+        *words: str, given: str | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [process.require("docker"), *words],
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(env or {})},
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def contained(
+    docker: Callable[..., subprocess.CompletedProcess[str]],
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run an image as the contract allows: no network, nothing to write to, on a CPU by the emulator's name."""
+
+    def run(
+        image: Proven, *words: str, cpu: str = "", options: Sequence[str] = (), given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        strict = ["--rm", "--interactive", "--platform", PLATFORM, "--network", "none", "--read-only"]
+        chosen = cpu or image.plan.combo.target.emulator.cpu
+        return docker("run", *strict, "--env", f"QEMU_CPU={chosen}", *options, image.reference, *words, given=given)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def prefix(engine: Engine) -> Iterator[str]:
+    """A repository of this run's own; all names in it go away at the end."""
+    repository = f"armwright-test-{uuid.uuid4().hex[:8]}"
+    yield repository
+    for name in engine.names():
+        if name.startswith(repository):
+            engine.untag(name)
+
+
+@pytest.fixture(scope="session")
+def derive(prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Make an image from another: files over it, and lines of a Dockerfile; no program of it runs."""
+
+    def make(image: Proven, files: Mapping[str, bytes] | None = None, lines: Sequence[str] = ()) -> str:
+        name = f"{prefix}:{uuid.uuid4().hex[:8]}"
+        folder = tmp_path_factory.mktemp("derived")
+        (folder / "files").mkdir()
+        for path, data in (files or {}).items():
+            file = folder / "files" / path.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+            file.chmod(0o755)
+        text = [f"FROM --platform={PLATFORM} {image.reference}", "COPY files/ /", *lines]
+        (folder / "Dockerfile").write_text("\n".join(text) + "\n")
+        buildx.build(folder, folder / "log", name=name, epoch=image.plan.lock.epoch, compression=COMPRESSION)
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry of this run's own."""
+    home = tmp_path_factory.mktemp("registry")
+    with socket.socket() as free:
+        free.bind((registry.HOST, 0))
+        port = int(free.getsockname()[1])
+    yield registry.start(home, port)[0].address
+    registry.stop(home)
+
+
+@pytest.fixture
+def another_cpu() -> None:
+    """Asked for by tests that run an image on a CPU it is not for: on an Arm machine nothing chooses the CPU."""
+    if platform.machine() == "aarch64":
+        pytest.skip("this machine runs the images itself")
+
+
+@pytest.fixture(scope="session")
+def caught(request: pytest.FixtureRequest) -> list[tuple[str, str, str]]:
+    """The table that is shown at the end: what was broken, the check that failed, its words."""
+    return request.config.stash.setdefault(CAUGHT, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what caught each sabotage."""
+    rows = config.stash.get(CAUGHT, [])
+    if rows:
+        terminalreporter.section("sabotage and what caught it")
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        for what, check, words in sorted(rows):
+            terminalreporter.line(f"{what:{widths[0]}}  {check:{widths[1]}}  {words}")

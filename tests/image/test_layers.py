@@ -1,0 +1,207 @@
+"""The layers themselves: nothing of the host in them, one time and owner, shared where they can be, the same twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import shutil
+import ssl
+import tarfile
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from armwright import http, process
+from armwright.engine import PLATFORM, Engine
+from armwright.plan import COMPRESSION
+
+ROOT = Path(__file__).resolve().parents[2]
+N1, V1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-n1-openblas"
+# Where everybody's packages come from; the distribution's own files may name these.
+PUBLIC = {"deb.debian.org", "security.debian.org", "archive.ubuntu.com", "security.ubuntu.com", "ports.ubuntu.com"}
+Images = Mapping[str, Any]
+Docker = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def layers(proven: Images, docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+    """The image's layers as plain tars: BuildKit unpacks zstd, so that nothing else has to."""
+    folder = tmp_path_factory.mktemp("layers")
+    (folder / "Dockerfile").write_text(f"FROM --platform={PLATFORM} {proven[OPENBLAS].reference}\n")
+    output = f"type=oci,dest={folder}/image.tar,compression=uncompressed,force-compression=true"
+    done = docker(
+        "buildx", "build", "--quiet", "--platform", PLATFORM, "--provenance=false", "--output", output, str(folder)
+    )
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(folder / "image.tar") as archive:
+        archive.extractall(folder, filter="data")
+    (folder / "image.tar").unlink()
+    blobs = folder / "blobs" / "sha256"
+    manifest = _document(blobs, _document(folder, "index.json")["manifests"][0]["digest"])
+    found = [blobs / layer["digest"].removeprefix("sha256:") for layer in manifest["layers"]]
+    assert [f"sha256:{_sha256(path)}" for path in found] == _diff_ids(docker, proven[OPENBLAS].reference)
+    yield found
+    shutil.rmtree(folder)
+
+
+def test_three_layers_and_combos_of_one_version_share_the_two_large_ones(proven: Images, docker: Docker) -> None:
+    first, *others = (_diff_ids(docker, proven[combo].reference) for combo in (N1, OPENBLAS, V1))
+    assert len(first) == 3
+    for other in others:
+        assert other[:2] == first[:2]
+        assert other[2] != first[2]
+
+
+def test_every_file_of_every_layer_has_the_locks_time_and_belongs_to_root(proven: Images, layers: list[Path]) -> None:
+    epoch = proven[OPENBLAS].plan.lock.epoch
+    strange = []
+    for path in layers:
+        with tarfile.open(path) as archive:
+            for entry in archive:
+                owner = (1000, 1000) if entry.name.strip("/") == "home/armwright" else (0, 0)
+                if (entry.uid, entry.gid) != owner or entry.mtime != epoch:
+                    strange.append((entry.name, entry.uid, entry.gid, entry.mtime))
+    assert strange == []
+
+
+def test_nothing_in_a_layer_is_setuid_or_writable_for_everybody(layers: list[Path]) -> None:
+    strange = []
+    for path in layers:
+        with tarfile.open(path) as archive:
+            strange += [
+                (entry.name, oct(entry.mode))
+                for entry in archive
+                if not entry.issym() and (entry.mode & 0o6000 or (entry.mode & 0o002 and not entry.mode & 0o1000))
+            ]
+    assert strange == []
+
+
+def test_nothing_of_the_host_is_in_a_layer_or_in_the_configuration(
+    layers: list[Path], proven: Images, docker: Docker
+) -> None:
+    bundle = _member(layers[0], "etc/ssl/certs/ca-certificates.crt").decode()
+    needles = _own_authorities(bundle) | _own_places()
+    assert needles, "this machine has nothing of its own to look for"
+    configuration = docker("image", "inspect", proven[OPENBLAS].reference).stdout.encode()
+    found = {
+        (name, path.name[:12])
+        for path, data in [*((path, path.read_bytes()) for path in layers), (Path("configuration"), configuration)]
+        for name, needle in needles.items()
+        if needle in data
+    }
+    assert found == set()
+
+
+def test_what_is_known_to_be_in_the_layers_is_found_there_in_the_same_way(layers: list[Path]) -> None:
+    bundle = _member(layers[0], "etc/ssl/certs/ca-certificates.crt").decode()
+    data = layers[0].read_bytes()
+    assert all(_body(certificate) in data for certificate in _certificates(bundle))
+    assert b"/usr/lib/python3.13" in data
+
+
+def test_two_builds_from_nothing_at_two_times_give_the_proven_digest(
+    proven: Images, docker: Docker, engine: Engine, prefix: str, tmp_path: Path
+) -> None:
+    one = proven[N1]
+    options = ",".join(f"{key}={value}" for key, value in COMPRESSION.items())
+    digests = []
+    for number in (1, 2):
+        context = tmp_path / f"context-{number}"
+        shutil.copytree(one.context, context, copy_function=shutil.copy)  # new times for every file
+        name = f"{prefix}:again-{number}"
+        done = docker(
+            "buildx", "build", "--no-cache", "--platform", PLATFORM, "--provenance=false", "--output",
+            f"type=image,name={name},{options}", str(context), env={"SOURCE_DATE_EPOCH": str(one.plan.lock.epoch)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        digests.append(engine.names()[name])
+        shutil.rmtree(context)
+        time.sleep(1.1)  # not in the same second
+    assert digests == [one.image.digest] * 2
+
+
+def test_the_command_in_the_dockerfile_builds_the_context_without_us(
+    proven: Images, docker: Docker, prefix: str
+) -> None:
+    one = proven[N1]
+    text = (one.context / "Dockerfile").read_text()
+    line = re.search(r"^# +(SOURCE_DATE_EPOCH=\d+) docker (buildx build .*) \.$", text, re.MULTILINE)
+    assert line, "the Dockerfile no longer says how it is built"
+    name, value = line[1].split("=")
+    reference = f"{prefix}:plain"
+    done = docker(*shlex.split(line[2]), "--tag", reference, str(one.context), env={name: value})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert _diff_ids(docker, reference) == _diff_ids(docker, one.reference)
+    ran = docker("run", "--rm", "--platform", PLATFORM, "--env", "QEMU_CPU=neoverse-n1", reference)
+    assert ran.returncode == 0
+    assert "PyTorch 2.10.0 for Arm Neoverse N1" in ran.stdout
+
+
+def _own_authorities(image_bundle: str) -> dict[str, bytes]:
+    """Name the certificates this host trusts and the image does not, each as it would stand in a file."""
+    path = http.ca_bundle()
+    host = path.read_text(encoding="utf-8", errors="replace") if path and path.is_file() else ""
+    shipped = set(_certificates(image_bundle))
+    own = [one for one in _certificates(host) if one not in shipped]
+    needles = {}
+    for number, one in enumerate(own):
+        needles[f"authority {number}, as PEM"] = _body(one)
+        needles[f"authority {number}, as DER"] = one
+    return needles
+
+
+def _own_places() -> dict[str, bytes]:
+    """Name this host's package index, mirror and folders."""
+    needles = {"the repository": str(ROOT).encode()}
+    home = Path.home()
+    if str(home) != "/root":  # every image has that one
+        needles["the home"] = str(home).encode()
+    settings = process.capture(["pip", "config", "list"])
+    for url in re.findall(r"(?:https?|file)://[^\s'\"]+", settings):
+        needles[f"pip: {url}"] = (urlsplit(url).netloc or url).encode()
+    for folder in re.findall(r"find-links='([^']+)'", settings):
+        needles |= {f"pip: {one}": one.encode() for one in folder.split() if one.startswith("/")}
+    mirrors = process.capture(["apt-get", "update", "--print-uris"], check=False)
+    hosts = {urlsplit(url).hostname for url in re.findall(r"https?://[^\s']+", mirrors)}
+    needles |= {f"apt: {host}": host.encode() for host in hosts if host and host not in PUBLIC}
+    return {name: needle for name, needle in needles.items() if needle not in {b"pypi.org", b"/"}}
+
+
+def _certificates(bundle: str) -> list[bytes]:
+    blocks = re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", bundle, re.DOTALL)
+    return [ssl.PEM_cert_to_DER_cert(block) for block in blocks]
+
+
+def _body(certificate: bytes) -> bytes:
+    """Take one whole line out of the middle of a certificate's PEM text: 64 characters nobody else has."""
+    text = b64encode(certificate)
+    return text[64 * 4 : 64 * 5]
+
+
+def _member(layer: Path, name: str) -> bytes:
+    with tarfile.open(layer) as archive:
+        data = archive.extractfile(name)
+        assert data is not None
+        return data.read()
+
+
+def _diff_ids(docker: Docker, reference: str) -> list[str]:
+    done = docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", reference)
+    return list(json.loads(done.stdout))
+
+
+def _document(folder: Path, name: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads((folder / name.removeprefix("sha256:")).read_text())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -1,0 +1,88 @@
+"""What the evidence of each image says: its CPU, its kernels, its answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from armwright import evidence, smoke
+from armwright.engine import Engine
+
+N1, V1, A64FX = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-a64fx-acl"
+OPENBLAS, GENERIC = "pytorch-2.10.0-n1-openblas", "pytorch-2.9.1-generic-acl"
+ALL = (N1, V1, A64FX, OPENBLAS, GENERIC)
+Images = Mapping[str, Any]
+
+
+@pytest.mark.parametrize("combo", ALL)
+def test_evidence_is_valid_for_the_very_image_and_says_where_it_was_made(proven: Images, combo: str) -> None:
+    one = proven[combo]
+    target = one.plan.combo.target
+    assert evidence.doubt(one.evidence, combo=combo, inputs=one.plan.inputs, digest=one.image.digest) is None
+    assert one.image.labels["org.armwright.inputs"] == one.plan.inputs
+    emulator = smoke.require_runner(target)
+    if emulator:
+        assert one.evidence.emulator.startswith(f"{emulator}, {target.emulator.cpu}: ")
+        assert one.evidence.report.cpu.emulator == f"QEMU {target.emulator.cpu}"
+    assert set(target.floor) <= set(one.evidence.report.cpu.features)
+
+
+@pytest.mark.parametrize("combo", ALL)
+def test_answers_are_right_far_within_what_is_tolerated(proven: Images, combo: str) -> None:
+    (workload,) = proven[combo].evidence.report.workloads
+    assert workload.accuracy >= 0.97
+    assert workload.samples >= 300
+    assert 0 < workload.largest_error < 1e-4  # no framework agrees to the last bit with what none computed
+
+
+@pytest.mark.parametrize(
+    ("combo", "family"), [(N1, ":acl"), (V1, ":acl"), (A64FX, "brgconv:sve_512"), (GENERIC, ":acl")]
+)
+def test_convolutions_ran_on_the_kernels_meant_for_the_cpu(proven: Images, combo: str, family: str) -> None:
+    ran = kernels(proven[combo], "onednn", "convolution")
+    assert ran
+    assert all(one.endswith(family) for one in ran)
+    assert kernels(proven[combo], "profiler", "convolution") == {"aten::mkldnn_convolution"}
+
+
+@pytest.mark.parametrize("combo", ALL)
+def test_no_convolution_or_product_ran_on_a_reference_kernel(proven: Images, combo: str) -> None:
+    products = {
+        one for name in ("convolution", "matmul", "inner_product") for one in kernels(proven[combo], "onednn", name)
+    }
+    assert not [one for one in products if "ref" in one]
+
+
+def test_the_openblas_image_ran_no_onednn_at_all(proven: Images) -> None:
+    assert not [one for one in proven[OPENBLAS].evidence.report.kernels if one.source == "onednn"]
+    assert kernels(proven[OPENBLAS], "profiler", "convolution") == {"aten::_slow_conv2d_forward"}
+
+
+@pytest.mark.parametrize(
+    ("combo", "cores"),
+    [(N1, {"neoversen1"}), (OPENBLAS, {"neoversen1"}), (V1, {"neoversev1"}), (A64FX, {"a64fx", "armv8sve"})],
+)
+def test_openblas_chose_the_core_of_the_cpu(proven: Images, combo: str, cores: set[str]) -> None:
+    assert kernels(proven[combo], "openblas", "core") <= cores
+    assert kernels(proven[combo], "openblas", "core")
+
+
+@pytest.mark.usefixtures("another_cpu")
+@pytest.mark.parametrize("cpu", ["neoverse-n1", "a64fx"])
+def test_the_generic_image_is_right_on_newer_cpus_too(proven: Images, engine: Engine, cpu: str) -> None:
+    ran = engine.run(proven[GENERIC].reference, ["smoke", "--json"], {"QEMU_CPU": cpu}, timeout=600)
+    report = evidence.load(json.loads(ran.out))
+    assert report.cpu.emulator == f"QEMU {cpu}"
+    assert [(one.name, one.found) for one in report.checks if one.state != "pass"] == []
+    assert ran.code == 0
+
+
+def kernels(one: Any, source: str, operation: str) -> set[str]:  # noqa: ANN401 - conftest.Proven
+    return {
+        kernel.implementation
+        for kernel in one.evidence.report.kernels
+        if (kernel.source, kernel.operation) == (source, operation)
+    }
