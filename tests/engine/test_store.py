@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from armwright.engine import PLATFORM, Engine
-from armwright.errors import FailedError, InputError
+from armwright.errors import FailedError, InputError, MachineError
 
 Docker = Callable[..., str]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py leaves the socket behind
+def test_an_engine_that_does_not_answer_is_told_with_the_command_that_mends_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    with pytest.raises(MachineError, match="does not answer; nothing was started") as refused:
+        Engine()
+    assert (refused.value.code, refused.value.next_step) == (3, "./inv setup")
+    del refused
+    gc.collect()
 
 
 def test_a_name_that_is_not_there_is_none(engine: Engine, name: str) -> None:

@@ -111,10 +111,12 @@ def prefix(engine: Engine) -> Iterator[str]:
 def derive(prefix: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Make an image from another: files over it, and lines of a Dockerfile; no program of it runs."""
 
+    parent = tmp_path_factory.mktemp("derived")
+
     def make(image: Proven, files: Mapping[str, bytes] | None = None, lines: Sequence[str] = ()) -> str:
         name = f"{prefix}:{uuid.uuid4().hex[:8]}"
-        folder = tmp_path_factory.mktemp("derived")
-        (folder / "files").mkdir()
+        folder = parent / name.partition(":")[2]
+        (folder / "files").mkdir(parents=True)
         for path, data in (files or {}).items():
             file = folder / "files" / path.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)

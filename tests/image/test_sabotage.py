@@ -157,7 +157,9 @@ SABOTAGES = {
         N1, ("import",), r"libarm_compute\.so: file too short", lambda _: {ACL: b""}
     ),
     "an n1 image on the CPU of v1": Sabotage(N1, ("cpu",), "Arm Neoverse V1", cpu="v1"),
-    "a v1 image on the CPU of n1": Sabotage(V1, (), r"refused to start: .*SVE.*pytorch:2\.10\.0-n1-acl", cpu="n1"),
+    "a v1 image on the CPU of n1": Sabotage(
+        V1, (), r"refused to start: .*needs sve .*pytorch:2\.10\.0-n1-acl runs here", cpu="n1"
+    ),
     "the openblas switch switched off": Sabotage(
         OPENBLAS, ("kernels onednn *", "kernels profiler convolution"), r"convolution \S*:acl x2",
         lines=("ENV TORCH_DEVICE_BACKEND_AUTOLOAD=0",),

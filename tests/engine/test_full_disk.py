@@ -1,0 +1,60 @@
+"""A disk that is full, for real: a file system of a few megabytes, mounted in a namespace of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START = 'mount -t tmpfs -o size="$1" tmpfs "$2" && exec "$0" -c "$3" "$2"'
+HEAD = """
+import re, shutil, sys, uuid
+from pathlib import Path
+from armwright import build, lock, matrix, wheels
+from armwright.errors import MachineError
+disk = Path(sys.argv[1])
+try:
+    {body}
+except MachineError as problem:
+    print(problem.what)
+    print(problem.next_step)
+print(sorted(str(path.relative_to(disk)) for path in disk.glob("{left}")))
+"""
+BUILD = """
+    for name in ("recipes", "dockerfiles", "scripts"):
+        shutil.copytree(name, disk / name)
+    shutil.copy("matrix.yaml", disk)
+    with (disk / "scripts" / "machine.py").open("a") as script:
+        script.write("# " + str(uuid.uuid4()))  # inputs that nobody has built
+    project = matrix.load(disk)
+    build.build(project, [project.by_id["pytorch-2.10.0-n1-acl"]], build.Options())
+"""
+DOWNLOAD = """
+    project = matrix.load(Path.cwd())
+    whole = lock.read_wheels(project.root, "pytorch", "2.10.0")
+    numpy = re.search(r"^numpy==.*\\n(?:    .*\\n)+", whole, re.MULTILINE)[0]
+    wheels.ensure(disk, project.recipes.bases["debian-13"], numpy, Path("/dev/null"))
+"""
+
+
+def on_a_disk_of(size: str, place: Path, body: str, left: str) -> list[str]:
+    script = HEAD.format(body=body.strip(), left=left)
+    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", START, sys.executable, size]
+    done = subprocess.run([*words, str(place), script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_build_without_room_is_not_started(tmp_path: Path) -> None:
+    what, mend, left = on_a_disk_of("40m", tmp_path, BUILD, "build/*")
+    assert what.startswith("the disk has 0.0 GB free and a build needs 6 GB; nothing was started")
+    assert mend == "docker system prune, then the same command again"
+    assert left == "[]"
+
+
+def test_a_download_that_fills_the_disk_says_so_and_keeps_nothing(tmp_path: Path) -> None:
+    what, *_, mend, left = on_a_disk_of("2m", tmp_path, DOWNLOAD, "wheels/*")
+    assert what.startswith("the disk is full")
+    assert mend.startswith("free some space")
+    assert left == "[]"
