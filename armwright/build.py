@@ -170,12 +170,14 @@ def _announce(root: Path, plans: Sequence[Plan], engine: Engine, options: Option
         prove = " and prove it" if options.smoke else "; not proven"
         what = {"proven": "proven: nothing to do", "built": f"built{prove}", "not built": f"build{prove}"}
         console.detail(f"{one.combo.id}  {what[states[one.combo.id]]}")
-    free = shutil.disk_usage(root).free
-    if todo and free < LEAST_FREE:
-        raise MachineError(
-            f"the disk has {free / 1e9:.1f} GB free and a build needs {LEAST_FREE / 1e9:.0f} GB; nothing was started",
-            "docker system prune, then the same command again",
-        )
+    for folder in [root, *(path for path in [engine.folder] if path.exists())] if todo else []:
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_FREE:
+            raise MachineError(
+                f"the disk of {folder} has {free / 1e9:.1f} GB free and a build needs {LEAST_FREE / 1e9:.0f} GB; "
+                "nothing was started",
+                "docker system prune, then the same command again",
+            )
     if options.smoke and any(state != "proven" for state in states.values()):
         for one in plans:
             smoke.require_runner(one.combo.target)

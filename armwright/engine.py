@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -69,6 +70,11 @@ class Engine:
     def version(self) -> str:
         """The engine's version."""
         return str(self._client.version()["Version"])
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the engine's data; on another machine when the engine is there."""
+        return Path(self.info["DockerRootDir"])
 
     def find(self, reference: str) -> Image | None:
         """Return an image by name, name@digest or digest; None if the store has none.

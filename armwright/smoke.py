@@ -231,12 +231,16 @@ def _report(reference: str, code: int, out: str, err: str) -> Report:
     if code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
         raise FailedError(f"{reference} died from signal {code - 128}: {words[-1]}", "invoke doctor")
     try:
-        return evidence.load(json.loads(out))
+        report = evidence.load(json.loads(out))
     except (json.JSONDecodeError, ValidationError) as wrong:
         raise FailedError(
             f"{reference} gave no report (exit {code}); its last words: {words[-1]}",
             f"docker run --rm {reference} smoke",
         ) from wrong
+    if any(check.state == "fail" for check in report.checks) != (code != 0):
+        what = f"the report of {reference} and its exit code {code} disagree"
+        raise FailedError(what, f"docker run --rm {reference} smoke")
+    return report
 
 
 def _state(state: str) -> str:

@@ -48,7 +48,7 @@ def on_a_disk_of(size: str, place: Path, body: str, left: str) -> list[str]:
 
 def test_a_build_without_room_is_not_started(tmp_path: Path) -> None:
     what, mend, left = on_a_disk_of("40m", tmp_path, BUILD, "build/*")
-    assert what.startswith("the disk has 0.0 GB free and a build needs 6 GB; nothing was started")
+    assert what.startswith(f"the disk of {tmp_path} has 0.0 GB free and a build needs 6 GB; nothing was started")
     assert mend == "docker system prune, then the same command again"
     assert left == "[]"
 

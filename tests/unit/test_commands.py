@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import ROOT
+
+from tests.support import ROOT
 
 
 class Said(NamedTuple):

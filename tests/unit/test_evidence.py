@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from armwright import evidence
+from armwright import evidence, smoke
 from armwright.errors import FailedError
 from armwright.evidence import Evidence
 
@@ -162,3 +162,9 @@ def test_a_report_without_one_of_its_fields_is_none(key: str) -> None:
     del document[key]
     with pytest.raises(ValidationError, match=key):
         evidence.load(document)
+
+
+@pytest.mark.parametrize(("code", "checks"), [(0, FAILED), (1, [CHECK])])
+def test_a_report_that_its_exit_code_contradicts_is_not_believed(code: int, checks: list[dict[str, str]]) -> None:
+    with pytest.raises(FailedError, match=f"exit code {code} disagree"):
+        smoke._report("ours:1", code, json.dumps(report(checks=checks)), "")

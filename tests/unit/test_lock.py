@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from conftest import ROOT, Tree
 
 from armwright import lock
 from armwright.errors import InputError
 from armwright.matrix import Matrix
+from tests.support import ROOT, Tree
 
 HASH = f"    --hash=sha256:{'0a' * 32}"
 GOOD = f"# a lock\nnumpy==2.5.5 \\\n{HASH} \\\n{HASH}\ntorch==2.10.0 \\\n{HASH}\n"

@@ -6,11 +6,11 @@ import re
 import shutil
 
 import pytest
-from conftest import Tree
 
 from armwright import lock, plan
 from armwright.errors import InputError
 from armwright.matrix import Matrix
+from tests.support import Tree
 
 MATRIX = "matrix.yaml"
 PYTORCH = "recipes/frameworks/pytorch.yaml"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Tree, stages
 
 from armwright.errors import InputError
 from armwright.matrix import Matrix
 from armwright.plan import Plan, Source, plan
+from tests.support import ROOT, Tree, stages
 
 N1 = "pytorch-2.10.0-n1-acl"
 PYTORCH = "recipes/frameworks/pytorch.yaml"

@@ -6,9 +6,9 @@ import ast
 import re
 
 import pytest
-from conftest import ROOT, Tree
 
 from armwright.matrix import Matrix
+from tests.support import ROOT, Tree
 
 PYTORCH = "recipes/frameworks/pytorch.yaml"
 N1 = "recipes/targets/n1.yaml"

@@ -10,13 +10,13 @@ from typing import Any
 
 import jinja2
 import pytest
-from conftest import Tree, stages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from armwright import render
 from armwright.matrix import Combo, Matrix
 from armwright.plan import Plan, plan
+from tests.support import Tree, stages
 
 TARGET, BUILD = "linux/arm64", "$BUILDPLATFORM"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from armwright.errors import InputError
 from armwright.matrix import Matrix
 from armwright.selection import Selector, match, select
+from tests.support import Tree
 
 
 def ids(matrix: Matrix, **words: object) -> list[str]:
