@@ -185,6 +185,7 @@ def _announce(root: Path, plans: Sequence[Plan], engine: Engine, options: Option
 
 def _build(matrix: Matrix, one: Plan, engine: Engine, options: Options, result: Result) -> None:
     root = matrix.root
+    one = plan(matrix, one.combo, options.source)  # a combo before this one may have made the base's lock anew
     image = engine.find(one.reference)
     result.outcome = "built before"
     if image is None:

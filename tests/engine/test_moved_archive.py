@@ -1,0 +1,48 @@
+"""When the distribution's archive has moved on, a build makes the base's lock anew; told not to, it changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from armwright import build, lock, roots
+from armwright.lock import Deb
+from armwright.plan import Plan, plan
+from tests.support import ROOT, Tree
+
+COMBO = "pytorch-2.10.0-n1-acl"
+GONE = Deb(version="1.0-gone", sha256="0" * 64)
+
+
+@pytest.fixture
+def stale(tree: Tree) -> Plan:
+    """A plan whose lock names a package that the archive no longer has."""
+    (ROOT / "build" / "cache").mkdir(parents=True, exist_ok=True)
+    (tree.root / "build").mkdir()
+    (tree.root / "build" / "cache").symlink_to(ROOT / "build" / "cache")  # nothing is downloaded twice
+    held = lock.read_base(tree.root, "debian-13")
+    lock.write_base(tree.root, "debian-13", held.model_copy(update={"root": {**held.root, "netbase": GONE}}))
+    return tree.plan(COMBO)
+
+
+def test_a_build_makes_the_lock_anew_and_goes_on_with_it(stale: Plan, tree: Tree) -> None:
+    fresh = build._fetch(tree.load(), stale, build.Options())
+    held = lock.read_base(tree.root, "debian-13")
+    assert "netbase" in held.root
+    assert held.root["netbase"] != GONE
+    assert (fresh.lock, fresh.inputs) == (held, plan(tree.load(), fresh.combo).inputs)
+    assert fresh.inputs != stale.inputs
+    assert {path.name for path in build.context_of(tree.root, fresh.combo).iterdir()} >= {
+        "root.tar",
+        "tools.tar",
+        "wheels",
+    }
+
+
+def test_a_build_that_must_keep_to_its_locks_fails_and_leaves_them(stale: Plan, tree: Tree) -> None:
+    before = lock.base_path(tree.root, "debian-13").read_bytes()
+    with pytest.raises(roots.StaleLockError, match=r"no longer has netbase 1\.0-gone"):
+        build._fetch(tree.load(), stale, build.Options(locked=True))
+    assert lock.base_path(tree.root, "debian-13").read_bytes() == before
+    assert not Path(build.context_of(tree.root, stale.combo)).exists()
