@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -157,7 +158,8 @@ def summarize(results: Sequence[Result]) -> None:
     proven = next((result for result in results if result.outcome.startswith("proven")), None)
     if proven and proven.image:
         console.say(f"digest  {proven.image.digest}")
-        console.say(f"run     docker run --rm --platform linux/arm64 {proven.combo.tag}")
+        played = "" if platform.machine() == "aarch64" else f" -e QEMU_CPU={proven.combo.target.emulator.cpu}"
+        console.say(f"run     docker run --rm --platform linux/arm64{played} {proven.combo.tag}")
         console.say(f"share   ./inv registry start && ./inv stage --combo {proven.combo.id}")
 
 

@@ -132,6 +132,7 @@ def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, A
             "floor": target.floor,
             "parts": target.parts,
             "vector_bytes": target.vector_bytes,
+            "emulator": target.emulator.cpu,
         },
         "backend": {"name": backend.name, "title": backend.title, "versions": combo.release.libraries},
         "python": base.python,

@@ -76,12 +76,16 @@ def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, 
 
 
 def _push(engine: Engine, one: Plan, name: str, digest: str, shown: console.Progress) -> None:
-    engine.tag(one.reference, name)
-    try:
-        if engine.remote_digest(name) != digest:
+    if engine.remote_digest(name) != digest:
+        before = engine.find(name)
+        engine.tag(one.reference, name)
+        try:
             engine.push(name, lambda status: shown.update(f"{one.tag}: {status}"))
-        there = engine.remote_digest(name)
-    finally:
-        engine.untag(name)  # the name belongs to the registry; the engine keeps its own
+        finally:  # the name belongs to the registry: here it is again what it was, perhaps an image somebody pulled
+            if before is None:
+                engine.untag(name)
+            else:
+                engine.tag(before.digest, name)
+    there = engine.remote_digest(name)
     if there != digest:
         raise FailedError(f"the registry has {there} under {name}, and {digest} was proven", "invoke registry show")

@@ -51,6 +51,11 @@ def refusal(image: Image, machine: hardware.Machine) -> str:
 def choose(image: Image, machine: hardware.Machine, environ: Mapping[str, str]) -> Choices:
     """Decide on every variable; what the user has set, even to nothing, is kept."""
     choices = Choices([], [])
+    if machine.emulation.emulated and not machine.emulation.model:
+        choices.notes.append(
+            f"{machine.emulation.name} plays its default CPU, on which some results are wrong (OpenBLAS takes its SME "
+            f"kernels); -e QEMU_CPU={image['target']['emulator']} plays the one that this image was proven on."
+        )
     for variable in image["environment"]:
         value = variable["value"].replace("{cpus}", str(machine.cpus.number))
         why = f" ({machine.cpus.reason})" if value != variable["value"] else ""

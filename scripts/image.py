@@ -20,6 +20,7 @@ class Target(TypedDict):
     title: str
     floor: list[str]
     parts: list[str]
+    emulator: str
 
 
 class Backend(TypedDict):

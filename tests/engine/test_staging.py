@@ -154,6 +154,19 @@ def test_staging_a_second_time_pushes_nothing(project: Matrix, address: str, mak
     assert _pushes(docker, address, between, time.time()) == []
 
 
+def test_a_name_that_somebody_pulled_is_still_theirs_after_staging(
+    project: Matrix, address: str, make: Make, engine: Engine
+) -> None:
+    _built(project, make)
+    name = f"{address}/{stage.STAGING}/{project.by_id[COMBOS[0]].tag}"
+    older = make(name, {"made": "before"})
+    _stage(project, address)
+    assert engine.names()[name] == older.digest
+    _stage(project, address)
+    assert engine.names()[name] == older.digest
+    engine.untag(name)
+
+
 def _plans(project: Matrix) -> list[Plan]:
     return [plan(project, project.by_id[combo]) for combo in COMBOS]
 

@@ -28,6 +28,7 @@ IMAGE: dict[str, Any] = {
         "title": "Arm Neoverse N1",
         "floor": ["asimd", "atomics", "asimddp", "asimdhp", "fphp"],
         "parts": ["0x41:0xd0c"],
+        "emulator": "neoverse-n1",
     },
     "backend": {
         "name": "acl",
@@ -140,6 +141,15 @@ def test_info_says_when_the_cpu_is_played(container: Container) -> None:
     assert "(0x41:0xd0c), emulated by QEMU\n" in container.run("info")[1]
     (container.root / "sys/devices/system/cpu/modalias").unlink()
     assert "real or emulated: cannot tell" in container.run("info")[1]
+
+
+def test_an_emulator_that_was_not_told_which_cpu_to_play_is_warned_about(container: Container) -> None:
+    plant(container.root, {"sys/devices/system/cpu/modalias": X86_MODALIAS})
+    assert "-e QEMU_CPU=neoverse-n1 plays the one" in container.run("python3")[2]
+    assert container.run("python3", QEMU_CPU="neoverse-n1")[2] == ""
+    assert container.run("python3", ARMWRIGHT_QUIET="1")[2] == ""
+    (container.root / "sys/devices/system/cpu/modalias").unlink()
+    assert container.run("python3")[2] == ""
 
 
 def test_info_says_when_the_image_is_tuned_for_another_cpu(container: Container) -> None:
