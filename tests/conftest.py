@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from armwright import matrix as matrices
+from armwright import registry
+from armwright.engine import Engine
 from armwright.matrix import Matrix
 from tests.support import ROOT, Tree
 
@@ -23,3 +28,27 @@ def tree(tmp_path: Path) -> Tree:
 def matrix() -> Matrix:
     """The project's own matrix."""
     return matrices.load(ROOT)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The machine's engine; without one every test here fails, and says so."""
+    return Engine()
+
+
+@pytest.fixture(scope="session")
+def prefix(engine: Engine) -> Iterator[str]:
+    """A repository of this run's own; all names in it go away at the end."""
+    repository = f"armwright-test-{uuid.uuid4().hex[:8]}"
+    yield repository
+    for name in engine.names():
+        if name.startswith(repository):
+            engine.untag(name)
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind((registry.HOST, 0))
+        return int(free.getsockname()[1])

@@ -7,7 +7,7 @@ import os
 import subprocess
 import tarfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,22 +20,6 @@ from armwright.matrix import Matrix
 
 EPOCH = 1_700_000_000
 Make = Callable[..., Image]
-
-
-@pytest.fixture(scope="session")
-def engine() -> Engine:
-    """The machine's engine; without one every test here fails, and says so."""
-    return Engine()
-
-
-@pytest.fixture(scope="session")
-def prefix(engine: Engine) -> Iterator[str]:
-    """A repository of this run's own; all names in it go away at the end."""
-    repository = f"armwright-test-{uuid.uuid4().hex[:8]}"
-    yield repository
-    for name in engine.names():
-        if name.startswith(repository):
-            engine.untag(name)
 
 
 @pytest.fixture
@@ -103,9 +87,13 @@ def shell(matrix: Matrix, docker: Callable[..., str], prefix: str, tmp_path_fact
 
 
 def _root(matrix: Matrix, role: roots.Role, factory: pytest.TempPathFactory) -> Path:
-    base = matrix.recipes.bases["debian-13"]
+    base, cache = matrix.recipes.bases["debian-13"], matrix.root / "build" / "cache"
     log = factory.mktemp("roots") / "log"
-    return roots.ensure(matrix.root / "build" / "cache", base, read_base(matrix.root, base.name), role, log).tar
+    try:
+        return roots.ensure(cache, base, read_base(matrix.root, base.name), role, log).tar
+    except roots.StaleLockError:  # the archive moved on since the lock was made, which `build` mends as this does
+        roots.refresh_lock(matrix.root, cache, base, log)
+        return roots.ensure(cache, base, read_base(matrix.root, base.name), role, log).tar
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,6 @@ from armwright.errors import FailedError, InputError, MachineError
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind((registry.HOST, 0))
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "build" / "registry"
     yield folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -40,13 +39,6 @@ def home(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "registry"
     yield folder
     registry.stop(folder)
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind((registry.HOST, 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture

@@ -40,12 +40,6 @@ class Proven:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
-    """The machine's engine; without one every test here fails, and says so."""
-    return Engine()
-
-
-@pytest.fixture(scope="session")
 def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
     """All combos of this tier; what is proven already is not built again."""
     results = build.build(matrix, [matrix.by_id[combo] for combo in COMBOS], build.Options())
@@ -95,16 +89,6 @@ def contained(
         return docker("run", *strict, "--env", f"QEMU_CPU={chosen}", *options, image.reference, *words, given=given)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def prefix(engine: Engine) -> Iterator[str]:
-    """A repository of this run's own; all names in it go away at the end."""
-    repository = f"armwright-test-{uuid.uuid4().hex[:8]}"
-    yield repository
-    for name in engine.names():
-        if name.startswith(repository):
-            engine.untag(name)
 
 
 @pytest.fixture(scope="session")

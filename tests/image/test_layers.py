@@ -10,6 +10,7 @@ import shutil
 import ssl
 import tarfile
 import time
+import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,8 +26,6 @@ from armwright.plan import COMPRESSION
 
 ROOT = Path(__file__).resolve().parents[2]
 N1, V1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-n1-openblas"
-# Where everybody's packages come from; the distribution's own files may name these.
-PUBLIC = {"deb.debian.org", "security.debian.org", "archive.ubuntu.com", "security.ubuntu.com", "ports.ubuntu.com"}
 Images = Mapping[str, Any]
 Docker = Callable[..., CompletedProcess[str]]
 
@@ -88,7 +87,10 @@ def test_nothing_of_the_host_is_in_a_layer_or_in_the_configuration(
     layers: list[Path], proven: Images, docker: Docker
 ) -> None:
     bundle = _member(layers[0], "etc/ssl/certs/ca-certificates.crt").decode()
-    needles = _own_authorities(bundle) | _own_places()
+    places = _own_places()
+    for data in _downloaded(proven[OPENBLAS].context):
+        places = {name: needle for name, needle in places.items() if needle not in data}
+    needles = _own_authorities(bundle) | places
     assert needles, "this machine has nothing of its own to look for"
     configuration = docker("image", "inspect", proven[OPENBLAS].reference).stdout.encode()
     found = {
@@ -171,8 +173,15 @@ def _own_places() -> dict[str, bytes]:
         needles |= {f"pip: {one}": one.encode() for one in folder.split() if one.startswith("/")}
     mirrors = process.capture(["apt-get", "update", "--print-uris"], check=False)
     hosts = {urlsplit(url).hostname for url in re.findall(r"https?://[^\s']+", mirrors)}
-    needles |= {f"apt: {host}": host.encode() for host in hosts if host and host not in PUBLIC}
-    return {name: needle for name, needle in needles.items() if needle not in {b"pypi.org", b"/"}}
+    return needles | {f"apt: {host}": host.encode() for host in hosts if host}
+
+
+def _downloaded(context: Path) -> Iterator[bytes]:
+    """Read everything that was downloaded for an image: its documentation may name a public mirror."""
+    yield (context / "root.tar").read_bytes()
+    for path in (context / "wheels").iterdir():
+        with zipfile.ZipFile(path) as wheel:
+            yield from map(wheel.read, wheel.namelist())
 
 
 def _certificates(bundle: str) -> list[bytes]:

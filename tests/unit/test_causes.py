@@ -17,7 +17,8 @@ ERROR: Could not find a version that satisfies the requirement filelock==4.2.11 
 ERROR: No matching distribution found for filelock==4.2.11
 """
 UNRESOLVED = """WARNING: Retrying (Retry(total=1)) after connection broken by 'NameResolutionError("HTTPSConnection(\
-host='pypi.org', port=443): Failed to resolve 'pypi.org' ([Errno -3] Temporary failure in name resolution)")': /simple/
+host='index.example', port=443): Failed to resolve 'index.example' ([Errno -3] Temporary failure in name \
+resolution)")': /simple/
 ERROR: Could not find a version that satisfies the requirement torch==2.10.0 (from versions: none)
 ERROR: No matching distribution found for torch==2.10.0
 """
@@ -67,11 +68,11 @@ E: Version '3.5.6-1~deb13u2' for 'libssl3t64' was not found
 E: apt-get --yes -oApt::Install-Recommends=false install failed: E: Unable to correct problems
 """
 NO_MIRROR = """I: running apt-get update...
-Err:1 http://deb.debian.org/debian trixie InRelease
-  Could not connect to deb.debian.org:80 (127.0.0.1). - connect (111: Connection refused)
-E: Failed to fetch http://deb.debian.org/debian/dists/trixie/InRelease  Could not connect to deb.debian.org:80
+Err:1 http://mirror.example/debian trixie InRelease
+  Could not connect to mirror.example:80 (127.0.0.1). - connect (111: Connection refused)
+E: Failed to fetch http://mirror.example/debian/dists/trixie/InRelease  Could not connect to mirror.example:80
 """
-NO_NAME = "Err:1 http://deb.debian.org/debian trixie InRelease\n  Could not resolve 'deb.debian.org'\n"
+NO_NAME = "Err:1 http://mirror.example/debian trixie InRelease\n  Could not resolve 'mirror.example'\n"
 NO_KEY = "W: GPG error: http://x trixie InRelease: The following signatures couldn't be verified: NO_PUBKEY 6ED0E7B8\n"
 NO_PACKAGE = "E: Unable to locate package libnonsense\n"
 FULL = "E: mmdebstrap: cannot write: No space left on device\ntar: write error\n"
