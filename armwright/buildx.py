@@ -154,6 +154,8 @@ def _cause(failure: FailedError) -> FailedError | MachineError:
         return MachineError(f"the disk is full: {failure.what}", "docker system prune, then the same command again")
     if re.search(r"is not a docker command|docker: unknown command|unknown flag", failure.what):
         return MachineError("docker has no buildx plugin that is new enough", "./inv setup")
+    if re.search(r"error reading from server: EOF|Cannot connect to the Docker daemon|connection reset", failure.what):
+        return MachineError(f"the engine went away: {failure.what}", "./inv setup, then the same command again")
     if re.search(r"no builder|failed to find driver|builder .* not found", failure.what):
         return MachineError(f"there is no such builder: {failure.what}", "docker buildx ls")
     return failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,6 +47,17 @@ class Ran:
     err: str
 
 
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    """Turn an engine that goes away in the middle into a sentence; what it answers is the caller's to judge."""
+    try:
+        yield
+    except APIError:
+        raise
+    except requests.RequestException as gone:
+        raise MachineError("the Docker engine stopped answering", "./inv setup, then the same command again") from gone
+
+
 class Engine:
     """One Docker daemon.
 
@@ -56,6 +68,7 @@ class Engine:
     def __init__(self) -> None:
         try:
             self._client = docker.from_env(timeout=600, version="auto")
+            weakref.finalize(self, self._client.close)
             self._api: Any = self._client.api  # its methods are not typed
             self.info: Mapping[str, Any] = self._client.info()
         except (DockerException, requests.RequestException) as wrong:
@@ -67,6 +80,7 @@ class Engine:
             )
 
     @cached_property
+    @_answering()
     def version(self) -> str:
         """The engine's version."""
         return str(self._client.version()["Version"])
@@ -76,6 +90,7 @@ class Engine:
         """The folder of the engine's data; on another machine when the engine is there."""
         return Path(self.info["DockerRootDir"])
 
+    @_answering()
     def find(self, reference: str) -> Image | None:
         """Return an image by name, name@digest or digest; None if the store has none.
 
@@ -105,20 +120,24 @@ class Engine:
         except NotFound:
             return 0
 
+    @_answering()
     def names(self) -> dict[str, str]:
         """Return every name in the store with the digest behind it."""
         return {tag: str(image.id) for image in self._client.images.list() for tag in image.tags}
 
+    @_answering()
     def tag(self, reference: str, name: str) -> None:
         """Give an image one more name."""
         repository, _, tag = name.rpartition(":")
         self._api.tag(reference, repository, tag, force=True)
 
+    @_answering()
     def untag(self, name: str) -> None:
         """Take a name away; nothing happens when it is not there."""
         with contextlib.suppress(ImageNotFound):
             self._api.remove_image(name, noprune=True)
 
+    @_answering()
     def run(self, reference: str, command: list[str], environment: Mapping[str, str], timeout: float) -> Ran:
         """Run a container as strictly as an image of ours allows: no network, read-only, no new privileges.
 
@@ -155,25 +174,31 @@ class Engine:
             )
         except APIError as wrong:
             raise FailedError(f"the container could not be started: {wrong.explanation}", "invoke doctor") from wrong
-        except requests.RequestException as wrong:
-            raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from wrong
+        except requests.RequestException as late:
+            if "timed out" not in str(late):
+                raise
+            raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from late
         finally:
             with contextlib.suppress(APIError, requests.RequestException):
                 container.remove(force=True)
 
+    @_answering()
     def push(self, reference: str, on_status: Callable[[str], None]) -> None:
         """Push one name to its registry.
 
         Raises:
             FailedError: the registry refused it or does not answer.
         """
-        with _registry_errors(reference):
+        try:
             for event in self._api.push(reference, stream=True, decode=True):
                 if "error" in event:
                     raise FailedError(f"push of {reference} failed: {event['error']}", "invoke registry show")
                 if event.get("status"):
                     on_status(f"{event.get('id', '')} {event['status']}".strip())
+        except APIError as wrong:
+            raise FailedError(f"push of {reference} failed: {wrong}", "invoke registry show") from wrong
 
+    @_answering()
     def remote_digest(self, reference: str) -> str | None:
         """Return the digest behind a name in its registry, with the engine's own credentials; None if there is none."""
         try:
@@ -186,11 +211,3 @@ class Engine:
             raise FailedError(
                 f"the registry of {reference} does not answer: {wrong.explanation}", "invoke registry start"
             ) from wrong
-
-
-@contextlib.contextmanager
-def _registry_errors(reference: str) -> Iterator[None]:
-    try:
-        yield
-    except (APIError, requests.RequestException) as wrong:
-        raise FailedError(f"push of {reference} failed: {wrong}", "invoke registry show") from wrong

@@ -113,6 +113,7 @@ def test_mmdebstrap_s_words_tell_what_the_machine_lacks(said: str, words: str, n
         ("docker: 'buildx' is not a docker command.", "no buildx plugin", "./inv setup"),  # older clients
         ("docker: unknown command: docker buildx\n\nRun 'docker --help'", "no buildx plugin", "./inv setup"),  # 28.2
         ("unknown flag: --progress\nSee 'docker buildx build --help'.", "no buildx plugin", "./inv setup"),
+        ("ERROR: failed to solve: Unavailable: error reading from server: EOF", "the engine went away", "./inv setup"),
         ('ERROR: no builder "nope" found', "there is no such builder", "docker buildx ls"),
         ('ERROR: failed to find driver "moon"', "there is no such builder", "docker buildx ls"),
     ],
