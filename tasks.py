@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.tasks import Task, task
 
-from armwright import console
-from armwright.errors import ArmwrightError
+from armwright import console, words
+from armwright.errors import ArmwrightError, MachineError
 
 if TYPE_CHECKING:
     from armwright.matrix import Matrix
@@ -33,6 +34,9 @@ BASE = "archive (the default): unpack the distribution's signed archive; registr
 JSON = "one JSON document on stdout and nothing else"
 
 
+words.answer_wrong_words()
+
+
 class Command(Task):  # type: ignore[type-arg]
     """A task with one short option, -v; the others are spelled out."""
 
@@ -42,7 +46,7 @@ class Command(Task):  # type: ignore[type-arg]
         return {**options, "names": ("verbose", "v")} if name == "verbose" else options
 
 
-def command(*positional: str, name: str | None = None, **words: str) -> Callable[[Callable[..., int | None]], Any]:
+def command(*positional: str, name: str | None = None, **helps: str) -> Callable[[Callable[..., int | None]], Any]:
     """Make a task whose errors are sentences and whose result is an exit code.
 
     A parameter `chosen` of the body becomes the five selector options on the command line.
@@ -50,47 +54,53 @@ def command(*positional: str, name: str | None = None, **words: str) -> Callable
     Args:
         positional: parameters given by position.
         name: the command's name where the function's is taken.
-        words: help for each option.
+        helps: help for each option.
     """
 
     def wrap(body: Callable[..., int | None]) -> Any:  # noqa: ANN401 - invoke's tasks are not typed
         own = list(inspect.signature(body).parameters.values())
         selects = any(parameter.name == "chosen" for parameter in own)
-        options = (
-            [inspect.Parameter(axis, inspect.Parameter.KEYWORD_ONLY, default="") for axis in AXES] if selects else []
-        )
+        axes = [inspect.Parameter(axis, inspect.Parameter.KEYWORD_ONLY, default=None) for axis in AXES if selects]
 
         @functools.wraps(body)
-        def run(context: Context, **given: Any) -> None:  # noqa: ANN401 - whatever invoke parsed
+        def run(context: Context, **parsed: Any) -> None:  # noqa: ANN401 - whatever invoke parsed
+            for number in (signal.SIGTERM, signal.SIGHUP):  # ended by somebody else: clean up in the same way
+                signal.signal(number, signal.default_int_handler)
             try:
+                named = words.given(parsed)
                 if selects:
-                    given["chosen"] = _selector({axis: given.pop(axis) for axis in AXES})
-                code = body(context, **given) or 0
+                    named["chosen"] = _selector({axis: named.pop(axis) for axis in AXES})
+                code = body(context, **named) or 0
             except ArmwrightError as problem:
                 console.error(problem)
                 code = problem.code
             except KeyboardInterrupt:
                 console.say("interrupted; the same command goes on from here", "yellow")
                 code = INTERRUPTED
+            except OSError as broken:
+                console.error(MachineError(f"this machine said no: {broken}", "invoke doctor"))
+                code = MachineError.code
             if code:
                 sys.exit(code)
 
-        kept = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in own[1:]
-            if parameter.name != "chosen"
-        ]
-        run.__signature__ = inspect.Signature([own[0], *options, *kept])  # type: ignore[attr-defined]
-        known = {**(AXES if selects else {}), **words}
+        kept = [_not_given(parameter) for parameter in own[1:] if parameter.name != "chosen"]
+        run.__signature__ = inspect.Signature([own[0], *axes, *kept])  # type: ignore[attr-defined]
+        known = {**(AXES if selects else {}), **helps}
         return task(run, klass=Command, name=name, positional=positional, help=known, auto_shortflags=False)
 
     return wrap
 
 
-def _selector(words: dict[str, str]) -> Selector:
+def _not_given(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Make an option whose absence can be told from an empty value."""
+    default = None if parameter.default == "" else parameter.default
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=default)
+
+
+def _selector(axes: dict[str, str]) -> Selector:
     from armwright.selection import Selector
 
-    return Selector(words["framework"], words["version"], words["target"], words["backend"], words["combo"])
+    return Selector(axes["framework"], axes["version"], axes["target"], axes["backend"], axes["combo"])
 
 
 def _matrix() -> Matrix:
@@ -221,14 +231,14 @@ def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive") -> 
 
 
 @command("action", action="start, stop or show", port="left out: 5000", json=JSON)
-def registry(_: Context, action: str, port: int = 5000, json: bool = False) -> None:
+def registry(_: Context, action: str, port: str = "", json: bool = False) -> None:
     """Run the local registry that serves as staging, on 127.0.0.1.
 
     Example: invoke registry start
     """
     from armwright import registry as daemon
 
-    daemon.run(ROOT, action, port=port, as_json=json)
+    daemon.run(ROOT, action, port=port or daemon.PORT, as_json=json)
 
 
 @command(framework="this framework's wheels", version="only this version's", base="this base's packages")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import shutil
@@ -71,6 +72,11 @@ def build(matrix: Matrix, combos: Sequence[Combo], options: Options) -> list[Res
         InputError: a lock is wrong; nothing was started.
         MachineError: the engine does not answer or the disk is full; nothing was started.
     """
+    with process.alone(matrix.root / "build" / ".turn", lambda: console.say("another run works here: waiting for it")):
+        return _build_all(matrix, combos, options)
+
+
+def _build_all(matrix: Matrix, combos: Sequence[Combo], options: Options) -> list[Result]:
     plans = [plan(matrix, combo, options.source) for combo in combos]
     engine = Engine()
     _announce(matrix.root, plans, engine, options)
@@ -180,6 +186,8 @@ def _announce(root: Path, plans: Sequence[Plan], engine: Engine, options: Option
                 "nothing was started",
                 "docker system prune, then the same command again",
             )
+    if options.builder:
+        buildx.require(options.builder)
     if options.smoke and any(state != "proven" for state in states.values()):
         for one in plans:
             smoke.require_runner(one.combo.target)
@@ -210,19 +218,14 @@ def _build(matrix: Matrix, one: Plan, engine: Engine, options: Options, result: 
         return
     if state(root, one, {one.reference: image.digest}) == "proven":
         result.outcome = "proven before"
-    else:
-        with _timed(result, "smoke"):
-            _prove(root, one, engine, image)
-        result.outcome, result.image = "proven", engine.find(one.reference) or image
-    engine.tag(one.reference, one.tag)
-
-
-def _prove(root: Path, one: Plan, engine: Engine, image: Image) -> None:
-    target = one.combo.target
-    with console.progress(f"prove {one.combo.id} on {target.title} ({target.emulator.cpu})"):
-        proof = smoke.prove(engine, one.reference, image, target)
+        engine.tag(one.reference, one.tag)
+        return
+    with _timed(result, "smoke"):
+        proof = smoke.settle(root, engine, one)
     smoke.show(proof)
-    console.detail(f"evidence: {smoke.conclude(root, proof).relative_to(root)}")
+    smoke.require_proven(proof)
+    console.detail(f"evidence: {evidence.path(root, one.combo.id).relative_to(root)}")
+    result.outcome, result.image = "proven", engine.find(one.reference) or image
 
 
 def _fetch(matrix: Matrix, one: Plan, options: Options) -> Plan:
@@ -236,12 +239,9 @@ def _fetch(matrix: Matrix, one: Plan, options: Options) -> Plan:
         moved = roots.refresh_lock(
             matrix.root, matrix.root / "build" / "cache", one.base, log_of(matrix.root, one.combo)
         )
-        for line in moved:
+        for line in moved or ["nothing moved: another run made it anew already"]:
             console.detail(line)
-        console.say(
-            f"changed: {lock.base_path(matrix.root, one.base.name).relative_to(matrix.root)} (git diff shows it)",
-            "yellow",
-        )
+        console.detail(f"git diff {lock.base_path(matrix.root, one.base.name).relative_to(matrix.root)} shows it")
         one = plan(matrix, one.combo, options.source)
         fetch(matrix.root, one)
     return one
@@ -256,7 +256,9 @@ def _link(source: Path, destination: Path) -> None:
         return
     try:
         os.link(source, destination)
-    except OSError:
+    except OSError as no_link:
+        if no_link.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK}:
+            raise
         shutil.copy2(source, destination)
 
 

@@ -107,11 +107,12 @@ def build(  # noqa: PLR0913 - the options of one command line
     words = ["docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"]
     words += ["--progress", "rawjson", "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"]
     options = ",".join(f"{key}={value}" for key, value in compression.items())
-    archive = context.with_suffix(".oci.tar")
+    archive = context.with_name(f"{context.name}.oci.tar")
     if builder:  # another builder has a store of its own: the image travels as an archive, its digest unchanged
         words += ["--builder", builder, "--output", f"type=oci,dest={archive},name={name},{options}"]
     else:
-        words += ["--output", f"type=image,name={name},unpack=true,{options}"]
+        # "default" is the engine's own, whatever `docker buildx use` or BUILDX_BUILDER say
+        words += ["--builder", "default", "--output", f"type=image,name={name},unpack=true,{options}"]
     with console.progress(f"build {name}") as shown:
         follower = Follower(shown, verbose)
         try:
@@ -123,6 +124,18 @@ def build(  # noqa: PLR0913 - the options of one command line
         finally:
             archive.unlink(missing_ok=True)
     return follower.steps
+
+
+def require(builder: str) -> None:
+    """Check that a buildx builder is there, before anything is fetched for it.
+
+    Raises:
+        MachineError: it is not, or docker has no buildx.
+    """
+    try:
+        process.capture(["docker", "buildx", "inspect", builder])
+    except FailedError as failure:
+        raise _cause(failure) from failure
 
 
 def summary(steps: Sequence[Step], least: float = 1.0) -> list[str]:

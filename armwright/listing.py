@@ -52,15 +52,13 @@ def combos(matrix: Matrix, chosen: Selector, *, refused: bool, as_json: bool) ->
     hidden = len(everything) - len(rows)
     if hidden:
         console.say(f"{hidden} refused combo(s) not shown; invoke list --all shows why")
-    if names is None:
-        console.say("the engine does not answer, so nothing is shown as built; ./inv setup", "yellow")
 
 
 def plans(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool) -> None:
     """Show what would be built, in order, and why."""
     names = _names()
     planned = [plan(matrix, combo, source(base)) for combo in possible(matrix, chosen)]
-    rows = [_plan(matrix, one, names or {}) for one in planned]
+    rows = [_plan(matrix, one, names) for one in planned]
     if as_json:
         console.document(rows)
         return
@@ -81,11 +79,16 @@ def contexts(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool) -> Non
         console.result(str(folder.relative_to(matrix.root)))
 
 
+SILENT = "the engine does not answer; ./inv setup"
 _COLUMNS = ("id", "state", "why", "base", "emulator", "inputs")
 
 
-def _plan(matrix: Matrix, one: Plan, names: dict[str, str]) -> dict[str, Any]:
-    state = build.state(matrix.root, one, names)
+def _state(matrix: Matrix, one: Plan, names: dict[str, str] | None) -> str:
+    return "unknown" if names is None else build.state(matrix.root, one, names)
+
+
+def _plan(matrix: Matrix, one: Plan, names: dict[str, str] | None) -> dict[str, Any]:
+    state = _state(matrix, one, names)
     return {
         "id": one.combo.id,
         "state": state,
@@ -93,6 +96,7 @@ def _plan(matrix: Matrix, one: Plan, names: dict[str, str]) -> dict[str, Any]:
             "proven": "its evidence is valid for the image in the engine: nothing to do",
             "built": "the image is there and not proven: smoke only",
             "not built": "the engine has no image of these inputs: build and smoke",
+            "unknown": SILENT,
         }[state],
         "base": f"{one.base.name} ({one.source})",
         "emulator": one.combo.target.emulator.cpu,
@@ -108,7 +112,8 @@ def _row(matrix: Matrix, combo: Combo, names: dict[str, str] | None) -> dict[str
         near = matrix.instead(combo)
         state, reason = "refused", combo.refusal + (f"; nearest: {near.id}" if near else "")
     else:
-        state, reason = build.state(matrix.root, plan(matrix, combo), names or {}), ""
+        state = _state(matrix, plan(matrix, combo), names)
+        reason = SILENT if state == "unknown" else ""
     return {
         "id": combo.id,
         "framework": combo.framework.name,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from armwright.errors import FailedError, MachineError
@@ -163,17 +165,36 @@ def spawn(arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = N
     return child
 
 
-def _stop(child: subprocess.Popen[str]) -> None:
-    """Interrupt a process group, and kill it if it does not go."""
-    for number, patience in ((signal.SIGINT, 10), (signal.SIGKILL, 5)):
+@contextlib.contextmanager
+def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Let one process at a time in; the others wait.
+
+    Args:
+        path: the file that is locked; its folder is made.
+        waiting: called once when somebody else is in.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
         try:
-            os.killpg(child.pid, number)
-            child.wait(timeout=patience)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        return
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    """Interrupt a process group, and kill what does not go, also when a second interrupt ends the waiting."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGINT)
+    try:
+        child.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def _failure(arguments: Sequence[str], code: int, lines: Sequence[str]) -> str:

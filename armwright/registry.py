@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,14 +43,14 @@ class Status:
         return {**vars(self), "folder": str(self.folder), "repositories": list(self.repositories)}
 
 
-def run(root: Path, action: str, *, port: int = PORT, as_json: bool = False) -> None:
+def run(root: Path, action: str, *, port: int | str = PORT, as_json: bool = False) -> None:
     """Do what `invoke registry` was asked for, and say how it ended.
 
     Args:
         root: the project's root.
         action: start, stop or show.
         port: where to start it.
-        as_json: for show: one JSON document instead of words.
+        as_json: one JSON document instead of words.
 
     Raises:
         InputError: there is no such action, or no such port.
@@ -62,14 +59,16 @@ def run(root: Path, action: str, *, port: int = PORT, as_json: bool = False) -> 
     home = root.resolve() / HOME
     if action not in ACTIONS:
         raise InputError(f"registry has no action '{action}': {nearest(action, ACTIONS)}", "invoke registry show")
-    if not 0 < port < 2**16:
-        raise InputError(f"{port} is no port", f"invoke registry start --port {PORT}")
-    if action == "stop":
-        console.result(f"registry: {'stopped' if stop(home) else 'did not run'}; its data stays in {home}")
-        return
-    status, fresh = start(home, port) if action == "start" else (show(home), False)
+    number = int(port) if str(port).isascii() and str(port).isdecimal() else 0
+    if not 0 < number < 2**16:
+        raise InputError(f"{str(port)!r} is no port", f"invoke registry start --port {PORT}")
+    stopped = action == "stop" and stop(home)
+    status, fresh = start(home, number) if action == "start" else (show(home), False)
     if as_json:
         console.document(status.document())
+        return
+    if action == "stop":
+        console.result(f"registry: {'stopped' if stopped else 'did not run'}; its data stays in {home}")
         return
     runs = f"{'started' if fresh else 'runs'} on {status.address} (process {status.pid})"
     held = f"; holds {', '.join(status.repositories) or 'nothing yet'}" if status.running else ""
@@ -109,7 +108,7 @@ def start(home: Path, port: int = PORT) -> tuple[Status, bool]:
     """
     program = process.require("docker-registry")
     home.mkdir(parents=True, exist_ok=True)
-    with _alone(home):
+    with process.alone(home / "lock"):
         if _pid(home):
             if _port(home) != port:
                 raise MachineError(f"the registry runs already, on port {_port(home)}", "invoke registry stop")
@@ -133,7 +132,7 @@ def stop(home: Path) -> bool:
     """
     if not home.is_dir():
         return False
-    with _alone(home):
+    with process.alone(home / "lock"):
         pid = _pid(home)
         if pid:
             daemon.stop(pid)
@@ -157,7 +156,7 @@ def _port(home: Path) -> int:
     """Return the port of the last start; the usual one before the first."""
     try:
         address = yaml.safe_load(_configuration(home).read_text(encoding="utf-8"))["http"]["addr"]
-    except FileNotFoundError:
+    except (FileNotFoundError, TypeError, KeyError, yaml.YAMLError):  # not there, or cut short by a full disk
         return PORT
     return int(address.rpartition(":")[2])
 
@@ -206,11 +205,3 @@ def _listener(port: int) -> str:
     listing = process.capture(["ss", "-Hltnp", f"sport = :{port}"], check=False)
     found = re.search(r'\(\("(?P<name>[^"]+)",pid=(?P<pid>\d+)', listing)
     return f"{found['name']} (process {found['pid']}) listens there" if found else ""
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Let one start or stop at a time into the folder."""
-    with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

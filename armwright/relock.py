@@ -15,6 +15,8 @@ def run(matrix: Matrix, framework: str = "", version: str = "", base: str = "") 
     Raises:
         InputError: a name is unknown; nothing was started.
     """
+    if base and (framework or version):
+        raise InputError("--base makes a base's lock, the other options the wheels'; give one", "invoke lock --help")
     known = matrix.recipes
     _check("framework", framework, known.frameworks)
     _check("base", base, known.bases)

@@ -139,6 +139,7 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
     into.tar.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into.tar.parent, prefix="unpack-") as folder:
         scratch = Path(folder)
+        scratch.chmod(0o755)  # apt downloads as a user of its own
         archives = scratch / "archives"
         archives.mkdir()
         words = [
@@ -153,7 +154,7 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
             f"--extract-hook=copy-out /var/cache/apt/archives {shlex.quote(str(scratch))}",
         ]
         words += [f"--include={','.join(names)}", base.archive.suites[0], str(scratch / "root.tar"), *_sources(base)]
-        _run(words, base.name, log, shown)
+        _run(words, base.name, log, shown, scratch)
         debs = {}
         with (scratch / "status").open("w", encoding="utf-8") as status:
             for path in sorted(archives.glob("*.deb")):
@@ -182,10 +183,12 @@ def _sources(base: Base) -> list[str]:
     first = base.archive.suites[0]
     sites = {suite: apt.mirror(own + suite.removeprefix(first), listing) for suite in base.archive.suites}
     keyring = f"/usr/share/keyrings/{base.archive.keyring}"
-    return [f"deb [signed-by={keyring}] {site} {suite} main" for suite, site in sites.items() if site]
+    if not all(sites.values()):
+        return []  # a host without a security source: rather the archive's default than a root without its updates
+    return [f"deb [signed-by={keyring}] {site} {suite} main" for suite, site in sites.items()]
 
 
-def _run(words: Sequence[str], base: str, log: Path, shown: console.Progress) -> None:
+def _run(words: Sequence[str], base: str, log: Path, shown: console.Progress, scratch: Path) -> None:
     seen: list[str] = []
 
     def follow(line: str) -> str:
@@ -195,7 +198,7 @@ def _run(words: Sequence[str], base: str, log: Path, shown: console.Progress) ->
         return line
 
     try:
-        process.stream(words, log, follow)
+        process.stream(words, log, follow, env={"TMPDIR": str(scratch)})
     except FailedError as failure:
         raise _cause("\n".join(seen), failure, base) from failure
 

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from armwright import binfmt, console, evidence
 from armwright.engine import Engine, Image
-from armwright.errors import FailedError, InputError, MachineError
+from armwright.errors import FailedError, InputError, MachineError, nearest
 from armwright.evidence import Evidence, Report
 from armwright.matrix import Combo, Matrix
-from armwright.plan import Source, plan
+from armwright.plan import Plan, Source, plan
 from armwright.recipes import Target
 from armwright.selection import Selector
 
@@ -53,26 +53,72 @@ def of_combos(
     Raises:
         InputError: one of them is not built; nothing was started.
     """
+    for combo in combos:
+        if workload and workload not in combo.framework.workloads:
+            near = nearest(workload, combo.framework.workloads)
+            raise InputError(f"{combo.framework.name} has no workload {workload!r}: {near}", "invoke smoke --help")
     engine = Engine()
     plans = [plan(matrix, combo, source) for combo in combos]
     absent = [one.combo.id for one in plans if engine.find(one.reference) is None]
     if absent:
         raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
-    proofs = []
+    proofs: list[Evidence] = []
     for one in plans:
-        with console.progress(f"prove {one.combo.id} on {one.combo.target.emulator.cpu}"):
-            proof = prove(engine, one.reference, find(engine, one.reference), one.combo.target, _words(workload))
+        try:
+            proof = settle(matrix.root, engine, one, _words(workload))
+        except FailedError as problem:
+            console.error(problem)
+            continue
         proofs.append(proof)
         if not as_json:
             show(proof)
-        if proof.report.proven:
-            conclude(matrix.root, proof)
-            engine.tag(one.reference, one.tag)
     if as_json:
         console.document([document(proof) for proof in proofs])
     for proof in proofs:
         _conclusion(proof)
-    return 1 if any(proof.failed for proof in proofs) else 0
+    return 1 if len(proofs) < len(plans) or any(proof.failed for proof in proofs) else 0
+
+
+def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> Evidence:
+    """Prove the image of a plan: it gets evidence and its name when it is proven, and loses both when a check fails.
+
+    Args:
+        root: the project's root.
+        engine: the engine that has the image.
+        one: the plan.
+        words: options of the smoke run; when they leave something out, evidence and name stay as they are.
+
+    Returns:
+        the proof, which may have failed.
+
+    Raises:
+        FailedError: there is no report, or it is not of this plan's image.
+        MachineError: see `prove`.
+    """
+    target = one.combo.target
+    image = find(engine, one.reference)
+    with console.progress(f"prove {one.combo.id} on {target.title} ({target.emulator.cpu})"):
+        try:
+            proof = prove(engine, one.reference, image, target, words)
+        except FailedError:
+            _withdraw(root, engine, one, image)
+            raise
+    if proof.report.proven:
+        doubt = evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=image.digest)
+        if doubt:
+            raise FailedError(f"{one.reference}: {doubt}", f"docker rmi {one.reference}, then the same command again")
+        conclude(root, proof)
+        engine.tag(one.reference, one.tag)
+    elif proof.failed:
+        _withdraw(root, engine, one, image)
+    return proof
+
+
+def _withdraw(root: Path, engine: Engine, one: Plan, image: Image) -> None:
+    """Take back what an earlier proof gave: it no longer holds."""
+    evidence.path(root, one.combo.id).unlink(missing_ok=True)
+    if engine.names().get(one.tag) == image.digest:
+        engine.untag(one.tag)
 
 
 def _words(workload: str) -> list[str]:
@@ -103,7 +149,9 @@ def prove(engine: Engine, reference: str, image: Image, target: Target, words: S
     combo = image.labels["org.armwright.combo"]
     if report.combo != combo:
         raise FailedError(f"{reference} is labelled {combo}, but its report is of {report.combo}", "invoke list")
-    image = engine.find(reference) or image  # the run unpacked it: now its unpacked size is known
+    after = engine.find(reference)  # the run unpacked it: now its unpacked size is known
+    if after is None or after.digest != image.digest:
+        raise FailedError(f"{reference} became another image during the proof", "the same command again")
     return Evidence(
         combo=combo,
         image=image.digest,
@@ -111,8 +159,8 @@ def prove(engine: Engine, reference: str, image: Image, target: Target, words: S
         platform=image.platform,
         engine=engine.version,
         emulator=f"{emulator}, {target.emulator.cpu}: {target.emulator.note}" if emulator else "",
-        compressed_bytes=image.compressed,
-        unpacked_bytes=image.unpacked,
+        compressed_bytes=after.compressed,
+        unpacked_bytes=after.unpacked,
         report=report,
     )
 
@@ -192,14 +240,19 @@ def conclude(root: Path, proof: Evidence) -> Path:
     """Write the evidence of a proven image.
 
     Raises:
-        FailedError: it is not proven; each failed check is named with what was expected and found.
+        FailedError: it is not proven.
     """
+    require_proven(proof)
+    return evidence.write(root, proof)
+
+
+def require_proven(proof: Evidence) -> None:
+    """Raise FailedError if an image is not proven; each failed check is named with what was expected and found."""
     if not proof.report.proven:
         raise FailedError(
             f"{proof.combo} is not proven:\n" + "\n".join(f"  {line}" for line in _failures(proof)),
             f"docker run --rm -it {proof.image[:19]} shows the image; build/logs/{proof.combo}.log its making",
         )
-    return evidence.write(root, proof)
 
 
 def document(proof: Evidence) -> object:
@@ -228,6 +281,9 @@ def _report(reference: str, code: int, out: str, err: str) -> Report:
     words = (err.strip() or out.strip() or "nothing").splitlines()
     if code == REFUSED:
         raise FailedError(f"{reference} refused to start: {words[-1]}", "invoke smoke runs it on its own CPU")
+    if code == InputError.code and not out.strip():
+        what = f"{reference} does not know these words: {words[-1]}"
+        raise InputError(what, f"docker run --rm {reference} smoke --help")
     if code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
         raise FailedError(f"{reference} died from signal {code - 128}: {words[-1]}", "invoke doctor")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,9 +148,12 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node)
         try:
-            return self.loader.construct_object(node)
+            found = self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError):  # `0x_`, `2026-13-45`, `!!int x`
-            return self._note(node, f"not a value: {node.value[:40]!r}; put it in quotes if it is text")
+            found = self
+        if isinstance(found, (str, int, float, dt.date, type(None))):
+            return found
+        return self._note(node, f"not a value: {node.value[:40]!r}; put it in quotes if it is text")
 
     def _mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
         found: dict[Any, Any] = {}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from armwright import console, evidence
 from armwright.engine import Engine
-from armwright.errors import FailedError
+from armwright.errors import FailedError, InputError
 from armwright.matrix import Combo, Matrix
 from armwright.plan import Plan, Source, plan
 
 LOCAL = "127.0.0.1:5000"
 STAGING = "staging"
+# What the engine takes for a registry: with a dot, a port, or called localhost. Any other word would mean Docker Hub.
+_REGISTRY = re.compile(r"localhost(:\d{1,5})?|[a-z0-9-]+:\d{1,5}|[a-z0-9-]+(\.[a-z0-9-]+)+(:\d{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,11 @@ def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source
         source: where the images' base came from.
 
     Raises:
+        InputError: `registry` is no host and port; nothing was started.
         FailedError: an image is not proven for its very digest (nothing is pushed), or the registry failed.
     """
+    if not _REGISTRY.fullmatch(registry):
+        raise InputError(f"--to {registry!r} is not the host and port of a registry", f"invoke stage --to {LOCAL}")
     engine = Engine()
     plans = [plan(matrix, combo, source) for combo in combos]
     digests = _proven(matrix, plans, engine)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -84,7 +83,11 @@ def ensure(cache: Path, base: Base, text: str, log: Path) -> Path:
             process.stream([*words, "--requirement", str(requirements), "--dest", str(wheels)], log, follow)
         except FailedError as failure:
             raise _cause("\n".join(seen), failure) from failure
-        shutil.move(wheels, folder)
+        try:
+            wheels.rename(folder)
+        except OSError:  # another run was first
+            if not folder.is_dir():
+                raise
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import uuid
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from armwright import matrix as matrices
 from armwright import registry
@@ -16,6 +18,9 @@ from armwright.engine import Engine
 from armwright.matrix import Matrix
 from tests.support import ROOT, Tree
 
+settings.register_profile("ci", derandomize=True)  # there the same examples each time; everywhere else new ones
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 sys.path.insert(0, str(ROOT / "scripts" / "smoke"))  # inside an image these are top-level modules
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from armwright import evidence, registry, stage
+from armwright import evidence, registry, smoke, stage
 from armwright.engine import Engine, Image
 from armwright.errors import FailedError
 from armwright.evidence import Check, Cpu, Evidence, Report
@@ -157,6 +157,25 @@ def test_a_name_that_somebody_pulled_is_still_theirs_after_staging(
     _stage(project, address)
     assert engine.names()[name] == older.digest
     engine.untag(name)
+
+
+def test_a_proof_that_fails_takes_back_the_evidence_and_the_name_of_an_earlier_one(
+    project: Matrix, make: Make, engine: Engine
+) -> None:
+    one = _plans(project)[0]
+    labels = {"combo": one.combo.id, "target": one.combo.target.name, "inputs": one.inputs}
+    image = make(one.reference, {f"org.armwright.{name}": value for name, value in labels.items()})
+    evidence.write(project.root, _proof(one, image))
+    somebodys = engine.names().get(one.tag)
+    engine.tag(one.reference, one.tag)
+    try:
+        with pytest.raises(FailedError):  # nothing in it can be started
+            smoke.settle(project.root, engine, one)
+        assert evidence.read(project.root, one.combo.id) is None
+        assert one.tag not in engine.names()
+    finally:
+        if somebodys:
+            engine.tag(somebodys, one.tag)
 
 
 def _plans(project: Matrix) -> list[Plan]:
