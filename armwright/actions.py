@@ -7,6 +7,7 @@ from pathlib import Path
 
 from armwright import apt, binfmt, daemon, host, process
 from armwright.errors import FailedError, MachineError
+from armwright.files import write_whole
 
 ENGINE_LOG = Path("/var/log/armwright-dockerd.log")
 ENGINE_PID = Path("/var/run/docker.pid")
@@ -66,7 +67,7 @@ def perform(action: Action) -> None:
     """Do one action. Raises MachineError with the cause and the next command."""
     match action:
         case Write(path, text):
-            _write(path, text)
+            write_whole(path, text)
         case Configure():
             apt.configure()
         case Install(packages):
@@ -79,14 +80,6 @@ def perform(action: Action) -> None:
             binfmt.register(stale)
         case Start(again):
             _start(again=again)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".armwright-new")  # a suffix apt ignores
-    new.write_text(text, encoding="utf-8")
-    new.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-    new.replace(path)
 
 
 def _silence(service: str) -> None:

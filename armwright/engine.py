@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -52,8 +53,8 @@ def _answering() -> Iterator[None]:
     """Turn an engine that goes away in the middle into a sentence; what it answers is the caller's to judge."""
     try:
         yield
-    except APIError:
-        raise
+    except APIError as refused:
+        raise FailedError(f"the Docker engine refused: {refused.explanation or refused}", "invoke doctor") from refused
     except requests.RequestException as gone:
         raise MachineError("the Docker engine stopped answering", "./inv setup, then the same command again") from gone
 
@@ -123,7 +124,7 @@ class Engine:
     @_answering()
     def names(self) -> dict[str, str]:
         """Return every name in the store with the digest behind it."""
-        return {tag: str(image.id) for image in self._client.images.list() for tag in image.tags}
+        return {tag: str(image["Id"]) for image in self._api.images() for tag in image.get("RepoTags") or []}
 
     @_answering()
     def tag(self, reference: str, name: str) -> None:
@@ -206,7 +207,7 @@ class Engine:
         except NotFound:
             return None
         except APIError as wrong:
-            if "not found" in str(wrong.explanation) or "unknown" in str(wrong.explanation):
+            if re.search(r"not found|(manifest|name) unknown", str(wrong.explanation)):
                 return None
             raise FailedError(
                 f"the registry of {reference} does not answer: {wrong.explanation}", "invoke registry start"

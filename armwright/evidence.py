@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from armwright.errors import FailedError
+from armwright.files import write_whole
 
 
 class _Part(BaseModel):
@@ -114,12 +115,7 @@ def write(root: Path, evidence: Evidence) -> Path:
         wrong = [check.name for check in evidence.report.checks if check.state != "pass"]
         raise FailedError(f"{evidence.combo} is not proven: {', '.join(wrong) or 'its report says so'}")
     file = path(root, evidence.combo)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_suffix(".part")
-    scratch.write_text(
-        json.dumps(evidence.model_dump(by_alias=True), indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
-    scratch.replace(file)
+    write_whole(file, json.dumps(evidence.model_dump(by_alias=True), indent=1, sort_keys=True) + "\n")
     return file
 
 

@@ -6,6 +6,7 @@ distribution's packages. Making a lock needs the network, reading one needs noth
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -17,6 +18,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from armwright import console, process, source
 from armwright.errors import InputError
+from armwright.files import write_whole
 from armwright.recipes import Base, Framework, Recipe
 from armwright.source import Mistakes
 
@@ -93,7 +95,7 @@ def write_base(root: Path, base: str, lock: BaseLock) -> None:
     """Write a base's lock."""
     head = f"# The packages of {base}, by `invoke lock --base {base}`: exact versions and hashes.\n"
     body = yaml.safe_dump(lock.model_dump(), sort_keys=True, default_flow_style=None, width=160)
-    base_path(root, base).write_text(head + body, encoding="utf-8")
+    write_whole(base_path(root, base), head + body)
 
 
 def read_wheels(root: Path, framework: str, version: str) -> str:
@@ -168,7 +170,7 @@ def make_wheels(root: Path, framework: Framework, version: str, base: Base) -> N
     )
     kept = "".join(line + "\n" for line in text.splitlines() if not line.startswith("--"))
     check_wheels(head + kept, str(path.relative_to(root)))
-    path.write_text(head + kept, encoding="utf-8")
+    write_whole(path, head + kept)
     console.detail(f"{path.relative_to(root)}: {len(packages(kept))} wheels")
 
 
@@ -189,4 +191,4 @@ def index_environment() -> Mapping[str, str]:
 def _settings(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
     for line in lines:
         key, _, value = line.partition("=")
-        yield key.rpartition(".")[2], value.strip("'\"")
+        yield key.rpartition(".")[2], str(ast.literal_eval(value))  # pip prints a Python text, with its escapes

@@ -13,6 +13,7 @@ import yaml
 
 from armwright import console, daemon, http, process
 from armwright.errors import InputError, MachineError, nearest
+from armwright.files import write_whole
 
 HOME = Path("build", "registry")  # below the project's root
 ACTIONS = ("start", "stop", "show")
@@ -114,7 +115,7 @@ def start(home: Path, port: int = PORT) -> tuple[Status, bool]:
                 raise MachineError(f"the registry runs already, on port {_port(home)}", "invoke registry stop")
             return show(home), False
         _refuse_taken(port)
-        _configuration(home).write_text(_configured(port, home / "data"), encoding="utf-8")
+        write_whole(_configuration(home), _configured(port, home / "data"))
         arguments = [program, "serve", str(_configuration(home))]
         pid = daemon.start(arguments, _log(home), lambda: http.answers(f"http://{HOST}:{port}/v2/"), patience=20)
         (home / "pid").write_text(f"{pid}\n", encoding="utf-8")

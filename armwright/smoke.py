@@ -281,7 +281,7 @@ def _report(reference: str, code: int, out: str, err: str) -> Report:
     words = (err.strip() or out.strip() or "nothing").splitlines()
     if code == REFUSED:
         raise FailedError(f"{reference} refused to start: {words[-1]}", "invoke smoke runs it on its own CPU")
-    if code == InputError.code and not out.strip():
+    if code == InputError.code and "usage: docker run IMAGE smoke" in err:
         what = f"{reference} does not know these words: {words[-1]}"
         raise InputError(what, f"docker run --rm {reference} smoke --help")
     if code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number

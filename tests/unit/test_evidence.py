@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from armwright import evidence, smoke
-from armwright.errors import FailedError
+from armwright.errors import FailedError, InputError
 from armwright.evidence import Evidence
 
 COMBO = "pytorch-2.10.0-n1-acl"
@@ -168,3 +168,11 @@ def test_a_report_without_one_of_its_fields_is_none(key: str) -> None:
 def test_a_report_that_its_exit_code_contradicts_is_not_believed(code: int, checks: list[dict[str, str]]) -> None:
     with pytest.raises(FailedError, match=f"exit code {code} disagree"):
         smoke._report("ours:1", code, json.dumps(report(checks=checks)), "")
+
+
+def test_words_that_the_smoke_run_does_not_know_are_wrong_words_and_no_other_exit_of_2_is() -> None:
+    usage = "usage: docker run IMAGE smoke [-h]\nsmoke: error: argument --workload: invalid choice: 'x'"
+    with pytest.raises(InputError, match="invalid choice: 'x'"):
+        smoke._report("ours:1", 2, "", usage)
+    with pytest.raises(FailedError, match="gave no report"):
+        smoke._report("ours:1", 2, "", "python3: can't open file '/gone.py'")

@@ -175,3 +175,10 @@ def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
         "cert": "/etc/ca.pem",
         "extra-index-url": "b c",
     }
+
+
+def test_a_list_of_indexes_over_several_lines_is_read_as_pip_prints_it() -> None:
+    line = r"global.extra-index-url='\nhttps://one.example/simple\nhttps://two.example/simple'"
+    (found,) = lock._settings([line])
+    assert found[0] == "extra-index-url"
+    assert found[1].split() == ["https://one.example/simple", "https://two.example/simple"]
