@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 import shlex
@@ -142,8 +143,11 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
         scratch.chmod(0o755)  # apt downloads as a user of its own
         archives = scratch / "archives"
         archives.mkdir()
-        words = [
-            "mmdebstrap",
+        # As root mmdebstrap binds the host's /proc, /sys and /dev below its folder. In a mount namespace of its own they
+        # end with it, however it ends, and removing the folder can never reach into the host.
+        words = ["unshare", "--mount"] if os.geteuid() == 0 else []
+        words += [
+            process.require("mmdebstrap"),
             "--variant=extract",
             f"--architectures={architecture}",
             "--skip=check/qemu",
