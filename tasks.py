@@ -129,7 +129,7 @@ def doctor(_: Context, json: bool = False) -> int:
     from armwright import doctor as checks
 
     return checks.run(
-        ROOT, {target.emulator.cpu.split(",")[0] for target in _matrix().recipes.targets.values()}, as_json=json
+        ROOT, {model for target in _matrix().recipes.targets.values() for model in target.emulator.models}, as_json=json
     )
 
 

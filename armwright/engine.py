@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ class Image:
         compressed: bytes of its compressed layers and configuration, what a pull transfers.
         unpacked: bytes of its unpacked layers; 0 when it is not unpacked yet.
         platform: e.g. "linux/arm64".
+        entrypoint: the words that a container's command is given to.
     """
 
     digest: str
@@ -37,6 +38,7 @@ class Image:
     compressed: int
     unpacked: int
     platform: str
+    entrypoint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Engine:
             compressed=attributes["Size"],
             unpacked=self._unpacked(reference),
             platform=f"{attributes['Os']}/{attributes['Architecture']}",
+            entrypoint=tuple(attributes["Config"].get("Entrypoint") or ()),
         )
 
     def _unpacked(self, reference: str) -> int:
@@ -139,7 +142,14 @@ class Engine:
             self._api.remove_image(name, noprune=True)
 
     @_answering()
-    def run(self, reference: str, command: list[str], environment: Mapping[str, str], timeout: float) -> Ran:
+    def run(
+        self,
+        reference: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        timeout: float,
+        entrypoint: Sequence[str] | None = None,
+    ) -> Ran:
         """Run a container as strictly as an image of ours allows: no network, read-only, no new privileges.
 
         Args:
@@ -147,6 +157,7 @@ class Engine:
             command: the words after the image's name.
             environment: variables.
             timeout: seconds after which it is killed.
+            entrypoint: words instead of the image's own.
 
         Raises:
             FailedError: it could not be started, or did not end in time.
@@ -157,6 +168,7 @@ class Engine:
                 command,
                 environment=dict(environment),
                 platform=PLATFORM,
+                entrypoint=list(entrypoint) if entrypoint else None,
                 network_mode="none",
                 read_only=True,
                 cap_drop=["ALL"],

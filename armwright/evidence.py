@@ -76,7 +76,13 @@ class Report(_Part):
 
 
 class Evidence(_Part):
-    """A report with what only the outside knows."""
+    """A report with what only the outside knows.
+
+    Attributes:
+        emulator: what played the CPU, and what that cannot show; empty on a real one.
+        match: how the CPU's features compare with the target's.
+        smaller: where the CPU has more features than the target, the report of a run on one that has fewer.
+    """
 
     schema_version: Literal[1] = 1
     combo: str
@@ -85,19 +91,27 @@ class Evidence(_Part):
     platform: str
     engine: str
     emulator: str
+    match: Literal["real", "exact", "subset", "superset"]
     compressed_bytes: int
     unpacked_bytes: int
     report: Report
+    smaller: Report | None = None
 
     @property
     def failed(self) -> list[Check]:
         """The checks that did not pass."""
-        return [check for check in self.report.checks if check.state == "fail"]
+        return [check for check in (*self.report.checks, *self.above) if check.state == "fail"]
 
     @property
     def proves(self) -> bool:
-        """The report says proven, and every one of its checks says so too."""
-        return self.report.proven and all(check.state == "pass" for check in self.report.checks)
+        """The report says proven, and every one of its checks says so too; a superset alone proves nothing."""
+        whole = self.report.proven and all(check.state == "pass" for check in self.report.checks)
+        return whole and (self.match != "superset" or (self.smaller is not None and not self.above))
+
+    @property
+    def above(self) -> list[Check]:
+        """The checks that failed on the smaller CPU."""
+        return [check for check in self.smaller.checks if check.state == "fail"] if self.smaller else []
 
 
 def path(root: Path, combo: str) -> Path:

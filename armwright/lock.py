@@ -17,9 +17,11 @@ import yaml
 from pydantic import AfterValidator, StringConstraints
 
 from armwright import console, process, source
+from armwright.bases import Base
 from armwright.errors import InputError
 from armwright.files import write_whole
-from armwright.recipes import Base, Framework, Recipe
+from armwright.frameworks import Framework
+from armwright.model import Recipe
 from armwright.source import Mistakes
 
 # Distributions that turn a CPU image into a CUDA image: 588 MB became 3.3 GB (pytorch#160162).

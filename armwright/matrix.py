@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Annotated
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion
 from packaging.version import Version as Ordered
 from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
 from armwright import recipes, source
+from armwright.bases import Base
 from armwright.errors import InputError, nearest
+from armwright.frameworks import Flavour, Framework, Release
+from armwright.model import Environment, Recipe
 from armwright.patterns import Name, Reason, Version
-from armwright.recipes import Base, Flavour, Framework, Recipe, Recipes, Release, Target
+from armwright.recipes import Recipes
 from armwright.source import Document, Mistakes
+from armwright.targets import Target
 
 FILE = "matrix.yaml"
 
@@ -25,13 +30,45 @@ def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _specifiers(value: object) -> object:
+@dataclass(frozen=True)
+class Versions:
+    """The versions a rule speaks of: by order, as Python's packages are (">=2.10,<2.12"), or names of ours as written."""
+
+    order: SpecifierSet
+    names: frozenset[str] = frozenset()
+
+    @cached_property
+    def _known(self) -> dict[str, bool]:
+        return {}
+
+    def contains(self, version: str) -> bool:
+        """Say whether a version is among them; a name of ours has no order and is only itself."""
+        if version not in self._known:
+            by_order = not self.names and order(version) > NAMED and self.order.contains(version, prereleases=True)
+            self._known[version] = version in self.names or by_order
+        return self._known[version]
+
+
+NAMED = Ordered("0.dev0")
+
+
+def order(version: str) -> Ordered:
+    """Return what versions are sorted by; a name of ours, 1.x-compat, comes before every version of upstream's."""
+    try:
+        return Ordered(version)
+    except InvalidVersion:
+        return NAMED
+
+
+def _versions(value: object) -> object:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return Versions(SpecifierSet(), frozenset(value))
     if not isinstance(value, str):
         raise ValueError("must be text: put it in quotes, for example '==2.10.0'")  # noqa: TRY004 - pydantic's way
     try:
-        return SpecifierSet(value)
+        return Versions(SpecifierSet(value))
     except InvalidSpecifier as wrong:
-        raise ValueError(f"{wrong}; write for example '==2.10.0' or '>=2.10,<2.12'") from wrong
+        raise ValueError(f"{wrong}; write for example '==2.10.0' or '>=2.10,<2.12', or a list of versions") from wrong
 
 
 Names = Annotated[list[Name], BeforeValidator(_one_or_more)]
@@ -41,7 +78,7 @@ class Pattern(Recipe):
     """The combinations a rule speaks of; an axis left out means any value."""
 
     framework: Names | None = None
-    version: Annotated[InstanceOf[SpecifierSet], BeforeValidator(_specifiers)] | None = None
+    version: Annotated[InstanceOf[Versions], BeforeValidator(_versions)] | None = None
     target: Names | None = None
     backend: Names | None = None
 
@@ -53,10 +90,29 @@ class Pattern(Recipe):
 
 
 class Rule(Recipe):
-    """A refusal with its reason."""
+    """What is said of some combinations, with the reason.
 
-    refuse: Pattern
+    Attributes:
+        refuse: these cannot exist.
+        unverified: these are written completely and were never seen working here; they are built when asked for by name.
+    """
+
+    refuse: Pattern | None = None
+    unverified: Pattern | None = None
     because: Reason
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Rule:
+        if (self.refuse is None) == (self.unverified is None):
+            raise ValueError("a rule says either 'refuse' or 'unverified'")
+        return self
+
+    @property
+    def pattern(self) -> Pattern:
+        """The combinations it speaks of."""
+        pattern = self.refuse or self.unverified
+        assert pattern is not None  # noqa: S101 - for the type checker: checked when it was made
+        return pattern
 
 
 class Axes(Recipe):
@@ -80,6 +136,7 @@ class Combo:
 
     Attributes:
         refusal: why it cannot exist; None for a combo that can.
+        unverified: why it is only built when asked for by name; None for a combo that is known to work.
     """
 
     framework: Framework
@@ -87,6 +144,47 @@ class Combo:
     target: Target
     backend: str
     refusal: str | None = None
+    unverified: str | None = None
+
+    @property
+    def sound(self) -> bool:
+        """It can exist, and nothing about it is unverified."""
+        return self.refusal is None and self.unverified is None
+
+    @property
+    def title(self) -> str:
+        """What it is in words: PyTorch 2.10.0."""
+        return self.release.title or f"{self.framework.title} {self.version}"
+
+    @property
+    def upstream(self) -> str:
+        """Upstream's version: 2.10.0."""
+        return self.release.upstream or self.version
+
+    @property
+    def distribution(self) -> str:
+        """The Python distribution with the framework: torch."""
+        return self.release.distribution or self.framework.distribution
+
+    @property
+    def dialect(self) -> str:
+        """The smoke run's modules for it: pytorch."""
+        return self.release.dialect or self.framework.name
+
+    @property
+    def workloads(self) -> list[str]:
+        """What is run to prove it."""
+        return self.release.workloads or self.framework.workloads
+
+    @property
+    def environment(self) -> list[Environment]:
+        """The variables it wants: of the framework, the version, the backend and the target."""
+        return [
+            *self.framework.environment,
+            *self.release.environment,
+            *self.flavour.environment,
+            *self.target.environment,
+        ]
 
     @property
     def id(self) -> str:
@@ -136,19 +234,20 @@ class Matrix:
 
     def versions(self, framework: str) -> list[str]:
         """Return the published versions of a framework, newest first."""
-        return sorted(self.axes.frameworks[framework], key=Ordered, reverse=True)
+        return self._versions[framework]
+
+    @cached_property
+    def _versions(self) -> Mapping[str, list[str]]:
+        return {name: sorted(given, key=order, reverse=True) for name, given in self.axes.frameworks.items()}
 
     def base(self, combo: Combo) -> Base:
         """Return the distribution below a combo."""
         return self.recipes.bases[combo.release.base]
 
     def newest(self, framework: str, target: str, backend: str) -> Combo | None:
-        """Return the combo with the newest version that the other axes allow, or None."""
-        for version in self.versions(framework):
-            combo = self.by_id[f"{framework}-{version}-{target}-{backend}"]
-            if combo.refusal is None:
-                return combo
-        return None
+        """Return the combo with the newest version that the other axes allow and that is known to work, or None."""
+        combos = (self.by_id[f"{framework}-{version}-{target}-{backend}"] for version in self.versions(framework))
+        return next((combo for combo in combos if combo.sound), None)
 
     def instead(self, combo: Combo) -> Combo | None:
         """Return the nearest combo that can exist: another version, else another backend, else a fallback target."""
@@ -170,12 +269,17 @@ class Matrix:
     def _combo(self, framework: str, version: str, target: str, backend: str) -> Combo:
         recipe = self.recipes.frameworks[framework]
         refusal: str | None = None
-        if backend not in recipe.backends:
-            refusal = f"{recipe.title} has no recipe for the backend {backend}"
+        unverified: str | None = None
         for rule in self.rules:
-            if refusal is None and _speaks_of(rule.refuse, framework, version, target, backend):
-                refusal = rule.because
-        return Combo(recipe, version, self.recipes.targets[target], backend, refusal)
+            if not _speaks_of(rule.pattern, framework, version, target, backend):
+                continue
+            if rule.refuse is not None:
+                refusal = refusal or rule.because
+            else:
+                unverified = unverified or rule.because
+        if backend not in recipe.backends:
+            refusal = refusal or f"{recipe.title} has no recipe for the backend {backend}"
+        return Combo(recipe, version, self.recipes.targets[target], backend, refusal, unverified)
 
 
 def _speaks_of(pattern: Pattern, framework: str, version: str, target: str, backend: str) -> bool:
@@ -183,7 +287,7 @@ def _speaks_of(pattern: Pattern, framework: str, version: str, target: str, back
         (pattern.framework is None or framework in pattern.framework)
         and (pattern.target is None or target in pattern.target)
         and (pattern.backend is None or backend in pattern.backend)
-        and (pattern.version is None or pattern.version.contains(version, prereleases=True))
+        and (pattern.version is None or pattern.version.contains(version))
     )
 
 
@@ -239,11 +343,12 @@ def _check_names(root: Path, document: Document, known: Recipes, mistakes: Mista
     rules = source.at(document.data, ("rules",))
     for index in range(len(rules) if isinstance(rules, list) else 0):
         for axis, known_names in allowed.items():
-            names(("rules", index, "refuse", axis), known_names, axis)
+            for verb in ("refuse", "unverified"):
+                names(("rules", index, verb, axis), known_names, axis)
 
 
 def _check_rules(document: Document, parsed: MatrixFile, mistakes: Mistakes) -> None:
-    """Note every rule that refuses nothing of what is published: a typing error in its version, or out of date."""
+    """Note every rule that speaks of nothing that is published: a typing error in its version, or out of date."""
     axes = parsed.axes
     published = [
         (framework, version, target, backend)
@@ -253,5 +358,5 @@ def _check_rules(document: Document, parsed: MatrixFile, mistakes: Mistakes) -> 
         for backend in axes.backends
     ]
     for index, rule in enumerate(parsed.rules):
-        if not any(_speaks_of(rule.refuse, *combo) for combo in published):
-            mistakes.add(document, ("rules", index), "this rule refuses nothing that is published")
+        if not any(_speaks_of(rule.pattern, *combo) for combo in published):
+            mistakes.add(document, ("rules", index), "this rule speaks of nothing that is published")

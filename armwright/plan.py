@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from armwright import lock, render
+from armwright.bases import Base
 from armwright.errors import InputError
 from armwright.lock import BaseLock
 from armwright.matrix import Combo, Matrix
-from armwright.recipes import Base
 
 Source = Literal["archive", "registry"]
 HOME = "opt/armwright"  # where our own files are in an image
@@ -69,10 +69,10 @@ def plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
     base = matrix.base(combo)
     base_lock = lock.read_base(matrix.root, base.name)
     wheels = lock.read_wheels(matrix.root, combo.framework.name, combo.version)
-    pinned = lock.packages(wheels).get(combo.framework.distribution)
-    if pinned != combo.version:
+    pinned = lock.packages(wheels).get(combo.distribution)
+    if pinned != combo.upstream:
         raise InputError(
-            f"the lock of {combo.framework.name} {combo.version} pins {combo.framework.distribution} {pinned}",
+            f"the lock of {combo.framework.name} {combo.version} pins {combo.distribution} {pinned}",
             f"invoke lock --framework {combo.framework.name} --version {combo.version}",
         )
     chosen = base.archive if source == "archive" else base.registry
@@ -80,7 +80,8 @@ def plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
         "requirements.txt": wheels.encode(),
         f"image/{HOME}/image.json": _json(_image(matrix, combo, base, wheels)),
         **_scripts(matrix.root, combo),
-        **_overlay(matrix.root, combo, chosen.site),
+        **_overlay(matrix.root, combo.release.overlay, chosen.site),
+        **_overlay(matrix.root, combo.flavour.overlay, chosen.site),
     }
     context = {
         "combo": combo,
@@ -115,17 +116,17 @@ def _digest(draft: Plan) -> str:
 
 def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, Any]:
     """Describe the image for its own entrypoint and smoke run (scripts/): image.json."""
-    target, framework, flavour = combo.target, combo.framework, combo.flavour
+    target, flavour = combo.target, combo.flavour
     backend = matrix.recipes.backends[combo.backend]
     scripts = _scripts(matrix.root, combo)
     return {
         "schema": 1,
         "combo": combo.id,
-        "framework": framework.name,
-        "title": framework.title,
-        "module": framework.module,
-        "distribution": framework.distribution,
-        "version": combo.version,
+        "dialect": combo.dialect,
+        "title": combo.title,
+        "module": combo.framework.module,
+        "distribution": combo.distribution,
+        "version": combo.upstream,
         "target": {
             "name": target.name,
             "title": target.title,
@@ -140,11 +141,11 @@ def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, A
         "provider": combo.release.provider,
         "packages": _packages(combo, wheels),
         "fallbacks": _fallbacks(matrix, combo),
-        "environment": [one.model_dump() for one in (*framework.environment, *flavour.environment)],
+        "environment": [one.model_dump() for one in combo.environment],
         "fast_math": flavour.fast_math.model_dump() if flavour.fast_math else None,
         "smoke": {
-            "workloads": framework.workloads,
-            "kernels": [rule.model_dump() for rule in flavour.rules(target)],
+            "workloads": combo.workloads,
+            "kernels": [rule.model_dump() for rule in flavour.rules(target, combo.version)],
             "files": {
                 name.removeprefix(f"image/{HOME}/"): hashlib.sha256(data).hexdigest() for name, data in scripts.items()
             },
@@ -167,14 +168,14 @@ def _fallbacks(matrix: Matrix, combo: Combo) -> list[dict[str, Any]]:
     found = []
     for name in matrix.chain(combo.target):
         same = matrix.by_id[f"{combo.framework.name}-{combo.version}-{name}-{combo.backend}"]
-        near = matrix.newest(combo.framework.name, name, combo.backend) if same.refusal else same
+        near = same if same.sound else matrix.newest(combo.framework.name, name, combo.backend)
         if near is not None:
             found.append({"target": name, "floor": near.target.floor, "image": near.tag})
     return found
 
 
 def _labels(matrix: Matrix, combo: Combo, base: Base, base_lock: BaseLock, inputs: str) -> dict[str, str]:
-    title = f"{combo.framework.title} {combo.version} for {combo.target.title}"
+    title = f"{combo.title} for {combo.target.title}"
     return {
         "org.opencontainers.image.title": title,
         "org.opencontainers.image.description": f"{title}, computed by {matrix.recipes.backends[combo.backend].title}",
@@ -192,25 +193,25 @@ def _labels(matrix: Matrix, combo: Combo, base: Base, base_lock: BaseLock, input
 
 def _scripts(root: Path, combo: Combo) -> Mapping[str, bytes]:
     """Collect what runs inside the image: entrypoint, smoke run and the framework's workloads."""
-    return _read_scripts(root / "scripts", combo.framework.name, tuple(combo.framework.workloads))
+    return _read_scripts(root / "scripts", combo.dialect, tuple(combo.workloads))
 
 
 @lru_cache
-def _read_scripts(scripts: Path, framework: str, workloads: tuple[str, ...]) -> Mapping[str, bytes]:
+def _read_scripts(scripts: Path, dialect: str, workloads: tuple[str, ...]) -> Mapping[str, bytes]:
     smoke = scripts / "smoke"
-    paths = [*scripts.glob("*.py"), *smoke.glob("*.py"), smoke / "frameworks" / f"{framework}.py"]
+    paths = [*scripts.glob("*.py"), *smoke.glob("*.py"), smoke / "frameworks" / f"{dialect}.py"]
     for name in workloads:
         folder = smoke / name
         paths += [path for path in folder.iterdir() if path.suffix in {".npz", ".json"}]
-        paths += [folder / "prepare.py", folder / f"{framework}.py"]
+        paths += [folder / "prepare.py", folder / f"{dialect}.py"]
     return {f"image/{HOME}/{path.relative_to(scripts)}": path.read_bytes() for path in sorted(paths)}
 
 
-def _overlay(root: Path, combo: Combo, site: str) -> dict[str, bytes]:
-    """Collect the files that switch a backend on; they land in the site directory."""
-    if combo.flavour.overlay is None:
+def _overlay(root: Path, name: str | None, site: str) -> dict[str, bytes]:
+    """Collect the files that make a version what it is, or switch a backend on; they land in the site directory."""
+    if name is None:
         return {}
-    folder = root / "scripts" / "overlays" / combo.flavour.overlay
+    folder = root / "scripts" / "overlays" / name
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {f"image{site}/{path.relative_to(folder)}": path.read_bytes() for path in paths}
 

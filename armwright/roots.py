@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Literal
 
 from armwright import apt, console, lock, process
+from armwright.bases import Base
 from armwright.errors import FailedError, InputError, MachineError
 from armwright.lock import BaseLock, Deb
-from armwright.recipes import Base
 
 Role = Literal["root", "tools"]
 TARGET = "arm64"

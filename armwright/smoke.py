@@ -14,11 +14,12 @@ from armwright.engine import Engine, Image
 from armwright.errors import FailedError, InputError, MachineError, nearest
 from armwright.evidence import Evidence, Report
 from armwright.matrix import Combo, Matrix
-from armwright.plan import Plan, Source, plan
-from armwright.recipes import Target
+from armwright.plan import HOME, Plan, Source, plan
 from armwright.selection import Selector
+from armwright.targets import Target
 
 TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute and a half on 2 cores
+SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
 
 
@@ -54,8 +55,8 @@ def of_combos(
         InputError: one of them is not built; nothing was started.
     """
     for combo in combos:
-        if workload and workload not in combo.framework.workloads:
-            near = nearest(workload, combo.framework.workloads)
+        if workload and workload not in combo.workloads:
+            near = nearest(workload, combo.workloads)
             raise InputError(f"{combo.framework.name} has no workload {workload!r}: {near}", "invoke smoke --help")
     engine = Engine()
     plans = [plan(matrix, combo, source) for combo in combos]
@@ -103,7 +104,7 @@ def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> 
         except FailedError:
             _withdraw(root, engine, one, image)
             raise
-    if proof.report.proven:
+    if proof.proves:
         doubt = evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=image.digest)
         if doubt:
             raise FailedError(f"{one.reference}: {doubt}", f"docker rmi {one.reference}, then the same command again")
@@ -149,6 +150,7 @@ def prove(engine: Engine, reference: str, image: Image, target: Target, words: S
     combo = image.labels["org.armwright.combo"]
     if report.combo != combo:
         raise FailedError(f"{reference} is labelled {combo}, but its report is of {report.combo}", "invoke list")
+    smaller = _on_smaller(engine, reference, image, target, words) if emulator else None
     after = engine.find(reference)  # the run unpacked it: now its unpacked size is known
     if after is None or after.digest != image.digest:
         raise FailedError(f"{reference} became another image during the proof", "the same command again")
@@ -159,10 +161,23 @@ def prove(engine: Engine, reference: str, image: Image, target: Target, words: S
         platform=image.platform,
         engine=engine.version,
         emulator=f"{emulator}, {target.emulator.cpu}: {target.emulator.note}" if emulator else "",
+        match=target.emulator.match if emulator else "real",
         compressed_bytes=after.compressed,
         unpacked_bytes=after.unpacked,
         report=report,
+        smaller=smaller,
     )
+
+
+def _on_smaller(engine: Engine, reference: str, image: Image, target: Target, words: Sequence[str]) -> Report | None:
+    """Run the workloads on the CPU that has nothing above the target's floor, past the entrypoint, which refuses it."""
+    smaller = target.emulator.smaller
+    if smaller is None:
+        return None
+    python = list(image.entrypoint[:1])
+    words = ["-I", SMOKE, "--below-floor", "--json", *words]
+    ran = engine.run(reference, words, {"QEMU_CPU": smaller.cpu}, TIMEOUT, entrypoint=python)
+    return _report(reference, ran.code, ran.out, ran.err)
 
 
 def require_runner(target: Target) -> str:
@@ -181,11 +196,11 @@ def require_runner(target: Target) -> str:
         raise MachineError(
             "no emulator for aarch64 is registered that serves containers; nothing was started", "./inv setup"
         )
-    cpu = target.emulator.cpu.split(",")[0]
-    if cpu not in binfmt.cpus():
-        raise MachineError(
-            f"the emulator (QEMU {emulation.running}) does not know the CPU {cpu}; nothing was started", "./inv setup"
-        )
+    known = binfmt.cpus()
+    for cpu in target.emulator.models:
+        if cpu not in known:
+            what = f"the emulator (QEMU {emulation.running}) does not know the CPU {cpu}; nothing was started"
+            raise MachineError(what, "./inv setup")
     return f"QEMU {emulation.running}"
 
 
@@ -228,6 +243,14 @@ def show(proof: Evidence) -> None:
         ["check", "state", "expected", "found"],
         [[check.name, _state(check.state), check.expected, check.found] for check in report.checks],
     )
+    if proof.smaller:
+        above, run = proof.above, proof.smaller.cpu
+        found = "; ".join(f"{check.name}: {check.found}" for check in above) or "right answers"
+        on = f"{run.title}, emulated by {run.emulator}"
+        rows = [
+            ["nothing above the floor", _state("fail" if above else "pass"), "right answers on a smaller CPU", found]
+        ]
+        console.table(f"{report.combo} on {on}", ["check", "state", "expected", "found"], rows)
     ours = [kernel for kernel in report.kernels if kernel.operation != "reorder"]
     console.table(
         "kernels",
@@ -248,7 +271,7 @@ def conclude(root: Path, proof: Evidence) -> Path:
 
 def require_proven(proof: Evidence) -> None:
     """Raise FailedError if an image is not proven; each failed check is named with what was expected and found."""
-    if not proof.report.proven:
+    if not proof.proves:
         raise FailedError(
             f"{proof.combo} is not proven:\n" + "\n".join(f"  {line}" for line in _failures(proof)),
             f"docker run --rm -it {proof.image[:19]} shows the image; build/logs/{proof.combo}.log its making",
@@ -262,7 +285,7 @@ def document(proof: Evidence) -> object:
 
 def _conclusion(proof: Evidence) -> None:
     """Say in a line what a proof comes to; what failed or was not run, below."""
-    if proof.report.proven:
+    if proof.proves:
         console.say(f"{proof.combo}: proven", "green")
     else:
         verdict = "NOT PROVEN" if proof.failed else "right as far as was asked for; not proven as a whole"

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from armwright import console, lock, process
+from armwright.bases import Base
 from armwright.errors import ArmwrightError, FailedError, InputError, MachineError
-from armwright.recipes import Base
 
 # What pip prints -> what kind of error it is, what it means, and what helps. The first that fits is told: an index
 # that cannot be reached comes before the wheel that pip then says it does not have.

@@ -59,6 +59,9 @@ def choose(image: Image, machine: hardware.Machine, environ: Mapping[str, str]) 
     for variable in image["environment"]:
         value = variable["value"].replace("{cpus}", str(machine.cpus.number))
         why = f" ({machine.cpus.reason})" if value != variable["value"] else ""
+        if variable["fixed"] and environ.get(variable["name"]) == value:  # the image's own ENV, not the user's
+            choices.variables.append(Choice(variable["name"], value, "set", variable["reason"]))
+            continue
         choices.variables.append(_settle(variable["name"], value, variable["reason"] + why, environ))
 
     asked = switch(environ, "ARMWRIGHT_BF16")

@@ -45,6 +45,7 @@ class Variable(TypedDict):
     name: str
     value: str
     reason: str
+    fixed: bool
 
 
 class FastMath(TypedDict):

@@ -43,7 +43,7 @@ def page(image: Image, machine: hardware.Machine, choices: Choices, sentence: st
     chosen = [(choice.label, f"{choice.origin}: {choice.reason}") for choice in choices.variables]
     parts = [
         *([sentence] if sentence else []),
-        f"{image['title']} {image['version']} for {target['title']}",
+        f"{image['title']} for {target['title']}",
         _section("Inside", inside),
         _section("This machine", _machine_rows(target, machine)),
         _section(

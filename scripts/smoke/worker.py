@@ -23,19 +23,19 @@ MARKER = "armwright-workload:"
 HERE = Path(__file__).resolve().parent
 
 
-def main(framework: str, workloads: list[str], answers: int) -> None:
+def main(dialect: str, workloads: list[str], answers: int) -> None:
     """Load the framework, run the workloads, write one JSON document.
 
     Args:
-        framework: names the modules `frameworks/<framework>.py` and `<workload>/<framework>.py`.
+        dialect: names the modules `frameworks/<dialect>.py` and `<workload>/<dialect>.py`.
         workloads: folders beside this file.
         answers: the file descriptor that takes the document.
     """
-    kit = load(HERE / "frameworks" / f"{framework}.py")
+    kit = load(HERE / "frameworks" / f"{dialect}.py")
     results = []
     for name in workloads:
         announce(name)
-        results.append({"name": name, **run(name, framework, kit)})
+        results.append({"name": name, **run(name, dialect, kit)})
     announce("")
     document = {
         "versions": kit.versions(),
@@ -46,7 +46,7 @@ def main(framework: str, workloads: list[str], answers: int) -> None:
         json.dump(document, sink)
 
 
-def run(name: str, framework: str, kit: ModuleType) -> dict[str, Any]:
+def run(name: str, dialect: str, kit: ModuleType) -> dict[str, Any]:
     """Run one workload under the framework's profiler and compare its answers.
 
     Returns:
@@ -60,7 +60,7 @@ def run(name: str, framework: str, kit: ModuleType) -> dict[str, Any]:
     weights = arrays(folder / "weights.npz")
     inputs, expected = arrays(folder / "inputs.npz"), arrays(folder / "expected.npz")
     prepared = load(folder / "prepare.py").prepare(inputs["images"])
-    forward = load(folder / f"{framework}.py").forward
+    forward = load(folder / f"{dialect}.py").forward
     started = time.monotonic()
     logits, operators = kit.profiled(lambda: forward(weights, prepared))
     seconds = time.monotonic() - started

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from armwright import lock, roots, wheels
+from armwright.bases import Base
 from armwright.errors import FailedError, InputError, MachineError
 from armwright.lock import BaseLock, Deb
 from armwright.matrix import Matrix
-from armwright.recipes import Base
 
 SMALL = "netbase"  # four files of text, and nothing it depends on
 WHEEL = "filelock"
