@@ -143,8 +143,8 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
         scratch.chmod(0o755)  # apt downloads as a user of its own
         archives = scratch / "archives"
         archives.mkdir()
-        # As root mmdebstrap binds the host's /proc, /sys and /dev below its folder. In a mount namespace of its own they
-        # end with it, however it ends, and removing the folder can never reach into the host.
+        # As root mmdebstrap mounts the host's /proc, /sys and /dev below its folder. In a mount namespace of its own
+        # the mounts end with it, however it ends, and removing the folder never reaches into the host.
         words = ["unshare", "--mount"] if os.geteuid() == 0 else []
         words += [
             process.require("mmdebstrap"),

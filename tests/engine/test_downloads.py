@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
+import signal
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +56,37 @@ def test_what_was_unpacked_is_not_unpacked_again(base: Base, right: Deb, tmp_pat
     log.unlink()
     assert roots.ensure(tmp_path, base, _lock(right), "root", log) == first
     assert not log.exists()
+
+
+def test_an_unpacking_that_is_killed_leaves_no_mount_of_the_host_and_no_folder(
+    matrix: Matrix, base: Base, right: Deb, tmp_path: Path, log: Path
+) -> None:
+    killed = threading.Event()
+
+    def kill_once_the_host_is_mounted() -> None:
+        while not killed.wait(0.002):
+            for process in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):
+                    ours = str(tmp_path).encode() in (process / "cmdline").read_bytes()
+                    if ours and str(tmp_path) in (process / "mountinfo").read_text():
+                        os.kill(int(process.name), signal.SIGKILL)
+                        killed.set()
+
+    debs = lock.read_base(matrix.root, base.name).root
+    tree = {"base-files": debs["base-files"], SMALL: right}  # with /proc and /sys, where the host's are mounted
+    whole = BaseLock(created="2026-11-19T00:00:00Z", root=tree, tools={})
+    watcher = threading.Thread(target=kill_once_the_host_is_mounted, daemon=True)
+    watcher.start()
+    try:
+        with pytest.raises(FailedError):
+            roots.ensure(tmp_path / "cache", base, whole, "root", log)
+    finally:
+        seen = killed.is_set()
+        killed.set()
+        watcher.join()
+    assert seen
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+    assert list((tmp_path / "cache" / "roots").iterdir()) == []
 
 
 def test_a_package_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept(
