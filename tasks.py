@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 INTERRUPTED = 130
 AXES = {
-    "framework": "e.g. pytorch",
-    "version": "e.g. 2.10.0; left out: the newest that the other axes allow",
-    "target": "a target or one of its names: n1, graviton2, altra, a64fx, fugaku",
-    "backend": "e.g. acl, openblas",
-    "combo": "a glob over ids, e.g. 'pytorch-*-n1-*', instead of the four above",
+    "framework": "names, other names or globs, with commas between them",
+    "version": "versions or globs ('2.*'); left out: the newest that the other axes allow",
+    "target": "names, other names or globs; what the CPU or the machine is called will do",
+    "backend": "names, other names or globs",
+    "combo": "ids or globs over ids, instead of the four above",
 }
+EVERY = "all_"
+ALL = "all versions, not only the newest that the other axes allow"
 BASE = "archive (the default): unpack the distribution's signed archive; registry: a digest-pinned public image"
+WHEEL = "a file in place of the wheel that a recipe takes from an address; its sha256 must be the recipe's"
 JSON = "one JSON document on stdout and nothing else"
+SCHEMA = "the JSON Schema of what --json prints"
 
 
 words.answer_wrong_words()
@@ -49,7 +53,7 @@ class Command(Task):  # type: ignore[type-arg]
 def command(*positional: str, name: str | None = None, **helps: str) -> Callable[[Callable[..., int | None]], Any]:
     """Make a task whose errors are sentences and whose result is an exit code.
 
-    A parameter `chosen` of the body becomes the five selector options on the command line.
+    A parameter `chosen` of the body becomes the five selector options and `--all` on the command line.
 
     Args:
         positional: parameters given by position.
@@ -60,7 +64,10 @@ def command(*positional: str, name: str | None = None, **helps: str) -> Callable
     def wrap(body: Callable[..., int | None]) -> Any:  # noqa: ANN401 - invoke's tasks are not typed
         own = list(inspect.signature(body).parameters.values())
         selects = any(parameter.name == "chosen" for parameter in own)
-        axes = [inspect.Parameter(axis, inspect.Parameter.KEYWORD_ONLY, default=None) for axis in AXES if selects]
+        defaults = {**dict.fromkeys(AXES), EVERY: False} if selects else {}
+        axes = [
+            inspect.Parameter(one, inspect.Parameter.KEYWORD_ONLY, default=usual) for one, usual in defaults.items()
+        ]
 
         @functools.wraps(body)
         def run(context: Context, **parsed: Any) -> None:  # noqa: ANN401 - whatever invoke parsed
@@ -69,7 +76,7 @@ def command(*positional: str, name: str | None = None, **helps: str) -> Callable
             try:
                 named = words.given(parsed)
                 if selects:
-                    named["chosen"] = _selector({axis: named.pop(axis) for axis in AXES})
+                    named["chosen"] = _selector({axis: named.pop(axis) for axis in AXES}, every=named.pop(EVERY))
                 code = body(context, **named) or 0
             except ArmwrightError as problem:
                 console.error(problem)
@@ -85,7 +92,7 @@ def command(*positional: str, name: str | None = None, **helps: str) -> Callable
 
         kept = [_not_given(parameter) for parameter in own[1:] if parameter.name != "chosen"]
         run.__signature__ = inspect.Signature([own[0], *axes, *kept])  # type: ignore[attr-defined]
-        known = {**(AXES if selects else {}), **helps}
+        known = {**({**AXES, EVERY: ALL} if selects else {}), **helps}
         return task(run, klass=Command, name=name, positional=positional, help=known, auto_shortflags=False)
 
     return wrap
@@ -97,10 +104,10 @@ def _not_given(parameter: inspect.Parameter) -> inspect.Parameter:
     return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=default)
 
 
-def _selector(axes: dict[str, str]) -> Selector:
+def _selector(axes: dict[str, str], *, every: bool) -> Selector:
     from armwright.selection import Selector
 
-    return Selector(axes["framework"], axes["version"], axes["target"], axes["backend"], axes["combo"])
+    return Selector(**axes, every=every)
 
 
 def _matrix() -> Matrix:
@@ -133,37 +140,51 @@ def doctor(_: Context, json: bool = False) -> int:
     )
 
 
-@command(name="list", all_="refused combos too, each with the reason", json=JSON)
-def list_(_: Context, chosen: Selector, all_: bool = False, json: bool = False) -> None:
-    """Show the combos and their state: proven, built, not built, refused.
+@command(
+    name="list", all_="refused and unverified combos too, each with the reason", json=JSON, schema=SCHEMA,
+    grid="for each framework a grid of targets and backends, whatever their state",
+)  # fmt: skip
+def list_(_: Context, chosen: Selector, grid: bool = False, json: bool = False, schema: bool = False) -> None:
+    """Show the combos of all versions and their state: proven, built, not built, unverified, refused.
 
-    Example: invoke list --target n1 --all
+    Examples: invoke list --target n1 --all; invoke list --grid
     """
-    from armwright import listing
+    from armwright import documents, listing
 
-    listing.combos(_matrix(), chosen, refused=all_, as_json=json)
+    if schema:
+        console.document(documents.schema(documents.Listed))
+        return
+    listing.combos(_matrix(), chosen, as_grid=grid, as_json=json)
 
 
-@command(base=BASE, json=JSON)
-def plan(_: Context, chosen: Selector, base: str = "archive", json: bool = False) -> None:
+@command(base=BASE, json=JSON, schema=SCHEMA)
+def plan(_: Context, chosen: Selector, base: str = "archive", json: bool = False, schema: bool = False) -> None:
     """Show what would be built, in order, and why.
 
     Example: invoke plan --target v1
     """
-    from armwright import listing
+    from armwright import documents, listing
 
+    if schema:
+        console.document(documents.schema(documents.Planned))
+        return
     listing.plans(_matrix(), chosen, base, as_json=json)
 
 
-@command(base=BASE, fetch="put the downloads beside them, so that plain `docker buildx build` builds them")
-def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = False) -> None:
+@command(base=BASE, fetch="put the downloads beside them, so that plain `docker buildx build` builds them", wheel=WHEEL)
+def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = False, wheel: str = "") -> None:
     """Write the contexts to build/contexts/<id>/.
 
-    Example: invoke render --combo pytorch-2.10.0-n1-acl --fetch
+    With --all the unverified ones too: a context is only read.
+
+    Examples: invoke render --combo pytorch-2.10.0-n1-acl --fetch; invoke render --all
     """
     from armwright import listing
 
-    listing.contexts(_matrix(), chosen, base, fetch=fetch)
+    matrix = _matrix()
+    if wheel:
+        listing.adopt(matrix, chosen, wheel)
+    listing.contexts(matrix, chosen, base, fetch=fetch)
 
 
 @command(
@@ -173,27 +194,32 @@ def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = Fa
     builder="a buildx builder other than the engine's own",
     dry_run="show the plan and stop",
     locked="fail, rather than make a base's lock anew, where the archive moved on",
-    verbose="show BuildKit's words as they come",
+    verbose="show BuildKit's words as they come, and every proof as a whole",
+    jobs="combos that are worked on at once; left out: one for each CPU, as far as the free memory goes (1.5 GB each)",
+    wheel=WHEEL,
 )
 def build(  # noqa: PLR0913, PLR0917 - a command's options
     _: Context, chosen: Selector, base: str = "archive", smoke: bool = True, keep_going: bool = False,
-    builder: str = "", dry_run: bool = False, locked: bool = False, verbose: bool = False,
+    builder: str = "", dry_run: bool = False, locked: bool = False, verbose: bool = False, jobs: str = "",
+    wheel: str = "",
 ) -> int:  # fmt: skip
     """Plan, build and prove images.
 
-    Examples: invoke build --target n1 --backend acl; invoke build --combo 'pytorch-*-a64fx-*' --keep-going
+    Examples: invoke build --target n1 --backend acl; invoke build --all --keep-going --jobs 4
     """
     from armwright import build as builds
-    from armwright import listing
+    from armwright import fleet, listing, selection, summary
 
     matrix = _matrix()
     if dry_run:
         listing.plans(matrix, chosen, base, as_json=False)
         return 0
-    options = builds.Options(smoke, keep_going, builder, listing.source(base), locked, verbose)
-    results = builds.build(matrix, listing.possible(matrix, chosen), options)
-    builds.summarize(results)
-    return next((result.problem.code for result in results if result.problem), 0)
+    if wheel:
+        listing.adopt(matrix, chosen, wheel)
+    options = builds.Options(smoke, keep_going, builder, listing.source(base), locked, verbose, jobs=fleet.count(jobs))
+    results = fleet.build(matrix, listing.possible(matrix, chosen), options)
+    left_out = [combo for combo in selection.match(matrix, chosen) if not selection.allowed(chosen, combo)]
+    return summary.tell(results, left_out, verbose=verbose)
 
 
 @command(
@@ -212,7 +238,8 @@ def smoke(
     matrix = _matrix()
     if image:
         return proofs.of_image(matrix, image, chosen, workload, as_json=json)
-    return proofs.of_combos(matrix, listing.possible(matrix, chosen), workload, listing.source(base), as_json=json)
+    combos = listing.built(listing.possible(matrix, chosen))
+    return proofs.of_combos(matrix, combos, workload, listing.source(base), as_json=json)
 
 
 @command(to="host and port of the registry; left out: 127.0.0.1:5000", base=BASE)
@@ -225,7 +252,7 @@ def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive") -> 
     from armwright import stage as staging
 
     matrix = _matrix()
-    combos = listing.possible(matrix, chosen)
+    combos = listing.built(listing.possible(matrix, chosen))
     for staged in staging.stage(matrix, combos, to or staging.LOCAL, listing.source(base)):
         console.result(f"docker pull {staged.name}  # {staged.digest}")
 
@@ -250,6 +277,23 @@ def lock(_: Context, framework: str = "", version: str = "", base: str = "") -> 
     from armwright import relock
 
     relock.run(_matrix(), framework, version, base)
+
+
+@command(
+    "framework",
+    framework="e.g. pytorch",
+    version="this one; left out: the newest that nothing speaks against",
+    write="apply the diff that is shown: recipe, matrix.yaml and lock",
+    json=JSON,
+)
+def bump(_: Context, framework: str, version: str = "", write: bool = False, json: bool = False) -> None:
+    """Judge the newer versions on the package index, and propose one as a diff.
+
+    Examples: invoke bump pytorch; invoke bump pytorch --version 2.12.0 --write
+    """
+    from armwright import bump as bumps
+
+    bumps.run(_matrix(), framework, version, write=write, as_json=json)
 
 
 @command(tier="checks, unit, engine or image; left out: all of them, in this order")

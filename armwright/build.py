@@ -1,27 +1,28 @@
-"""From plans to proven images: fetch, assemble, prove, name. What is done is not done again."""
+"""One combo, from its plan to a proven image: fetch, assemble, prove, name. What is done is not done again."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
-import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from armwright import buildx, console, evidence, lock, process, render, roots, smoke, wheels
+from armwright import buildx, console, downloads, evidence, lock, process, render, roots, smoke, wheels
 from armwright.buildx import Step
+from armwright.compiling import Download
 from armwright.engine import Engine, Image
-from armwright.errors import ArmwrightError, FailedError, MachineError
+from armwright.errors import ArmwrightError, FailedError
+from armwright.evidence import Evidence
 from armwright.matrix import Combo, Matrix
 from armwright.plan import COMPRESSION, Plan, Source, plan
 
-LEAST_FREE = 6_000_000_000  # bytes: two roots, the wheels, their unpacked trees and the image; seen: 4.5 GB
-Outcome = Literal["proven", "built", "proven before", "built before", "failed", "not started"]
+Outcome = Literal["proven", "built", "proven before", "built before", "failed", "interrupted", "not started"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Options:
         builder: a buildx builder other than the engine's own.
         source: where the base comes from.
         locked: never make a base's lock anew, even if the archive moved on.
-        verbose: show BuildKit's words as they come.
+        verbose: show BuildKit's words as they come, and every proof as a whole.
+        jobs: combos that are worked on at once; 0: as many as the machine has room for.
     """
 
     smoke: bool = True
@@ -43,57 +45,74 @@ class Options:
     source: Source = "archive"
     locked: bool = False
     verbose: bool = False
+    jobs: int = 0
 
 
 @dataclass
 class Result:
-    """What happened to one combo."""
+    """What happened to one combo.
+
+    Attributes:
+        combo: the combo.
+        outcome: how far it came.
+        image: its image in the engine.
+        seconds: of each part of the work.
+        steps: BuildKit's, where it was built.
+        proof: where it was proven or could not be.
+        problem: why it failed.
+        began: when the work began, on a clock of its own; 0.0 before.
+        ended: when it ended, well or badly.
+    """
 
     combo: Combo
-    outcome: Outcome
+    outcome: Outcome = "not started"
     image: Image | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    proof: Evidence | None = None
     problem: ArmwrightError | None = None
+    began: float = 0.0
+    ended: float = 0.0
 
 
-def build(matrix: Matrix, combos: Sequence[Combo], options: Options) -> list[Result]:
-    """Build and prove combos, one after the other.
+def make(matrix: Matrix, combo: Combo, engine: Engine, options: Options, result: Result) -> None:
+    """Build and prove a combo.
 
     Args:
         matrix: the loaded matrix.
-        combos: what to build; none of them is refused.
+        combo: what to make; it is not refused.
+        engine: the engine that gets the image.
         options: how.
-
-    Returns:
-        a result for each combo, in order.
+        result: is filled while the work goes on, so that it tells how far it came if it fails.
 
     Raises:
-        InputError: a lock is wrong; nothing was started.
-        MachineError: the engine does not answer or the disk is full; nothing was started.
+        ArmwrightError: one of them; the combo failed.
     """
-    with process.alone(matrix.root / "build" / ".turn", lambda: console.say("another run works here: waiting for it")):
-        return _build_all(matrix, combos, options)
-
-
-def _build_all(matrix: Matrix, combos: Sequence[Combo], options: Options) -> list[Result]:
-    plans = [plan(matrix, combo, options.source) for combo in combos]
-    engine = Engine()
-    _announce(matrix.root, plans, engine, options)
-    results: list[Result] = []
-    stopped = False
-    for one in plans:
-        result = Result(one.combo, "not started")
-        results.append(result)
-        if stopped:
-            continue
-        try:
-            _build(matrix, one, engine, options, result)
-        except ArmwrightError as problem:
-            result.outcome, result.problem = "failed", problem
-            console.error(problem)
-            stopped = not options.keep_going
-    return results
+    root = matrix.root
+    one = plan(matrix, combo, options.source)  # a combo before this one may have made the base's lock anew
+    image = engine.find(one.reference)
+    if image is None:
+        log_of(root, combo).unlink(missing_ok=True)
+        with _timed(result, "fetch"):
+            one = _fetch(matrix, one, options)
+        result.steps = _assemble(root, one, options, result)
+        image = engine.find(one.reference)
+        if image is None:
+            raise FailedError(f"the build ended well, but the engine has no image {one.reference}", "invoke doctor")
+        result.outcome = "built"
+    else:
+        result.outcome = "built before"
+    result.image = image
+    if not options.smoke:
+        return
+    if state(root, one, {one.reference: image.digest}) == "proven":
+        result.outcome = "proven before"
+        engine.tag(one.reference, one.tag)
+        return
+    with _timed(result, "smoke"):
+        result.proof = smoke.settle(root, engine, one)
+    smoke.require_proven(result.proof)
+    result.outcome, result.image = "proven", engine.find(one.reference) or image
 
 
 def state(root: Path, one: Plan, names: dict[str, str]) -> Literal["proven", "built", "not built"]:
@@ -120,16 +139,34 @@ def fetch(root: Path, one: Plan) -> None:
     """
     cache, log = root / "build" / "cache", log_of(root, one.combo)
     context = context_of(root, one.combo)
-    downloads: dict[str, Path] = {}
+    parts: dict[str, Path] = {}
+    requirements = one.files["requirements.txt"]
     if one.source == "archive":
-        image = roots.ensure(cache, one.base, one.lock, "root", log)
-        tools = roots.ensure(cache, one.base, one.lock, "tools", log)
-        downloads |= {"root.tar": image.tar, "root.status": image.status, "tools.tar": tools.tar}
-    downloads["wheels"] = wheels.ensure(cache, one.base, one.files["requirements.txt"].decode(), log)
-    downloads["uv"] = Path(process.require("uv"))
+        with process.turn("roots"):
+            image = roots.ensure(cache, one.base, one.lock, "root", log)
+            tools = roots.ensure(cache, one.base, one.lock, "tools", log)
+            if one.compiles:
+                parts["builder.tar"] = roots.ensure(cache, one.base, one.lock, "builder", log).tar
+        parts |= {"root.tar": image.tar, "root.status": image.status, "tools.tar": tools.tar}
+    with process.turn(f"wheels {hashlib.sha256(requirements).hexdigest()}"):
+        parts["wheels"] = wheels.ensure(cache, one.base, requirements.decode(), log)
+    for file in one.downloads:
+        with process.turn(f"download {file.sha256}"):
+            parts[f"downloads/{file.file}"] = downloads.ensure(cache, file, _elsewhere(one.combo, file))
+    parts["uv"] = Path(process.require("uv"))
     render.write(context, one.files)
-    for name, path in downloads.items():
+    for name, path in parts.items():
+        (context / name).parent.mkdir(exist_ok=True)
         _link(path, context / name)
+
+
+def _elsewhere(combo: Combo, file: Download) -> str:
+    """Say what helps where a file's host cannot be reached."""
+    command = f"./inv build --framework {combo.framework.name} --version {combo.version}"
+    command += f" --target {combo.target.name} --backend {combo.backend}"
+    own = f", or here with --wheel {file.file}" if file.file.endswith(".whl") else ""
+    state = "it stays unverified until this was done " if combo.unverified else ""
+    return f"{state}on a machine that reaches {file.place}: {command}{own}"
 
 
 def context_of(root: Path, combo: Combo) -> Path:
@@ -142,90 +179,17 @@ def log_of(root: Path, combo: Combo) -> Path:
     return root / "build" / "logs" / f"{combo.id}.log"
 
 
-def summarize(results: Sequence[Result]) -> None:
-    """Print what happened to each combo, and how to go on."""
-    console.table(
-        "",
-        ["combo", "outcome", "compressed", "unpacked", "seconds", "digest"],
-        [
-            [
-                result.combo.id,
-                result.outcome,
-                console.megabytes(result.image.compressed) if result.image else "",
-                console.megabytes(result.image.unpacked) if result.image and result.image.unpacked else "",
-                ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items()),
-                result.image.digest[:19] if result.image else "",
-            ]
-            for result in results
-        ],
-    )
-    for line in (line for result in results for line in buildx.summary(result.steps)):
-        console.detail(line)
-    proven = next((result for result in results if result.outcome.startswith("proven")), None)
-    if proven and proven.image:
-        console.say(f"digest  {proven.image.digest}")
-        played = "" if platform.machine() == "aarch64" else f" -e QEMU_CPU={proven.combo.target.emulator.cpu}"
-        console.say(f"run     docker run --rm --platform linux/arm64{played} {proven.combo.tag}")
-        console.say(f"share   ./inv registry start && ./inv stage --combo {proven.combo.id}")
+def _assemble(root: Path, one: Plan, options: Options, result: Result) -> list[Step]:
+    """Build the context into the engine; combos of one version take turns.
 
-
-def _announce(root: Path, plans: Sequence[Plan], engine: Engine, options: Options) -> None:
-    names = engine.names()
-    states = {one.combo.id: state(root, one, names) for one in plans}
-    todo = [one for one in plans if states[one.combo.id] == "not built"]
-    console.step(f"plan: {len(plans)} image(s), {len(todo)} to build")
-    for one in plans:
-        prove = " and prove it" if options.smoke else "; not proven"
-        what = {"proven": "proven: nothing to do", "built": f"built{prove}", "not built": f"build{prove}"}
-        console.detail(f"{one.combo.id}  {what[states[one.combo.id]]}")
-    for folder in [root, *(path for path in [engine.folder] if path.exists())] if todo else []:
-        free = shutil.disk_usage(folder).free
-        if free < LEAST_FREE:
-            raise MachineError(
-                f"the disk of {folder} has {free / 1e9:.1f} GB free and a build needs {LEAST_FREE / 1e9:.0f} GB; "
-                "nothing was started",
-                "docker system prune, then the same command again",
-            )
-    if options.builder:
-        buildx.require(options.builder)
-    if options.smoke and any(state != "proven" for state in states.values()):
-        for one in plans:
-            smoke.require_runner(one.combo.target)
-
-
-def _build(matrix: Matrix, one: Plan, engine: Engine, options: Options, result: Result) -> None:
-    root = matrix.root
-    one = plan(matrix, one.combo, options.source)  # a combo before this one may have made the base's lock anew
-    image = engine.find(one.reference)
-    result.outcome = "built before"
-    if image is None:
-        log = log_of(root, one.combo)
-        log.unlink(missing_ok=True)
-        with _timed(result, "fetch"):
-            one = _fetch(matrix, one, options)
-        with _timed(result, "build"):
-            context = context_of(root, one.combo)
-            result.steps = buildx.build(
-                context, log, name=one.reference, epoch=one.lock.epoch, compression=COMPRESSION,
-                builder=options.builder, verbose=options.verbose,
-            )  # fmt: skip
-        image = engine.find(one.reference)
-        if image is None:
-            raise FailedError(f"the build ended well, but the engine has no image {one.reference}", "invoke doctor")
-        result.outcome = "built"
-    result.image = image
-    if not options.smoke:
-        return
-    if state(root, one, {one.reference: image.digest}) == "proven":
-        result.outcome = "proven before"
-        engine.tag(one.reference, one.tag)
-        return
-    with _timed(result, "smoke"):
-        proof = smoke.settle(root, engine, one)
-    smoke.show(proof)
-    smoke.require_proven(proof)
-    console.detail(f"evidence: {evidence.path(root, one.combo.id).relative_to(root)}")
-    result.outcome, result.image = "proven", engine.find(one.reference) or image
+    They differ in kilobytes, and what they share is sent and assembled once. Two at once would each send all of it.
+    """
+    family = f"{one.combo.framework.name}-{one.combo.version}-{one.source}"
+    with process.turn(f"build {family}"), _timed(result, "build"):
+        return buildx.build(
+            context_of(root, one.combo), log_of(root, one.combo), name=one.reference, epoch=one.lock.epoch,
+            compression=COMPRESSION, builder=options.builder, verbose=options.verbose, family=family,
+        )  # fmt: skip
 
 
 def _fetch(matrix: Matrix, one: Plan, options: Options) -> Plan:
@@ -235,6 +199,17 @@ def _fetch(matrix: Matrix, one: Plan, options: Options) -> Plan:
     except roots.StaleLockError as stale:
         if options.locked:
             raise
+        one = _renewed(matrix, one, options, stale)
+        fetch(matrix.root, one)
+    return one
+
+
+def _renewed(matrix: Matrix, one: Plan, options: Options, stale: roots.StaleLockError) -> Plan:
+    """Make the base's lock anew, once for all combos of this run, and plan again."""
+    with process.turn("roots"):
+        fresh = plan(matrix, one.combo, options.source)
+        if fresh.lock != one.lock:
+            return fresh  # another combo did it while this one waited
         console.say(f"{stale.what}; the lock is made anew", "yellow")
         moved = roots.refresh_lock(
             matrix.root, matrix.root / "build" / "cache", one.base, log_of(matrix.root, one.combo)
@@ -242,9 +217,7 @@ def _fetch(matrix: Matrix, one: Plan, options: Options) -> Plan:
         for line in moved or ["nothing moved: another run made it anew already"]:
             console.detail(line)
         console.detail(f"git diff {lock.base_path(matrix.root, one.base.name).relative_to(matrix.root)} shows it")
-        one = plan(matrix, one.combo, options.source)
-        fetch(matrix.root, one)
-    return one
+        return plan(matrix, one.combo, options.source)
 
 
 def _link(source: Path, destination: Path) -> None:

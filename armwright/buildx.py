@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -85,6 +87,7 @@ def build(  # noqa: PLR0913 - the options of one command line
     compression: Mapping[str, str],
     builder: str = "",
     verbose: bool = False,
+    family: str = "",
 ) -> list[Step]:
     """Build a context into the engine's image store.
 
@@ -96,6 +99,8 @@ def build(  # noqa: PLR0913 - the options of one command line
         compression: the exporter's options for layers.
         builder: a buildx builder other than the engine's own.
         verbose: show BuildKit's words as they come.
+        family: a name for contexts that have most of their files in common, so that these are sent once. It takes
+            files of the same path, size and time for the same file: see `render.write`.
 
     Returns:
         the steps.
@@ -113,10 +118,10 @@ def build(  # noqa: PLR0913 - the options of one command line
     else:
         # "default" is the engine's own, whatever `docker buildx use` or BUILDX_BUILDER say
         words += ["--builder", "default", "--output", f"type=image,name={name},unpack=true,{options}"]
-    with console.progress(f"build {name}") as shown:
+    with console.progress(f"build {name}") as shown, _called(family, context) as folder:
         follower = Follower(shown, verbose)
         try:
-            process.stream([*words, str(context)], log, follower.line)
+            process.stream([*words, str(folder)], log, follower.line)
             if builder:
                 process.stream(["docker", "load", "--input", str(archive)], log)
         except FailedError as failure:
@@ -124,6 +129,22 @@ def build(  # noqa: PLR0913 - the options of one command line
         finally:
             archive.unlink(missing_ok=True)
     return follower.steps
+
+
+@contextlib.contextmanager
+def _called(family: str, context: Path) -> Iterator[Path]:
+    """Give a context's folder the name of its family.
+
+    BuildKit keeps what it was sent under the last part of the folder's path (buildx: build/opt.go, SharedKey), and is
+    sent only what differs from that.
+    """
+    if not family:
+        yield context
+        return
+    with tempfile.TemporaryDirectory(prefix="armwright-") as parent:
+        folder = Path(parent, family)
+        folder.symlink_to(context.resolve(), target_is_directory=True)
+        yield folder
 
 
 def require(builder: str) -> None:

@@ -15,6 +15,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from armwright import interrupt
 from armwright.errors import FailedError, InputError, MachineError
 
 PLATFORM = "linux/arm64"
@@ -161,7 +162,9 @@ class Engine:
 
         Raises:
             FailedError: it could not be started, or did not end in time.
+            KeyboardInterrupt: passed on after it was removed, in this thread or another.
         """
+        interrupt.check()
         try:
             container = self._client.containers.create(
                 reference,
@@ -177,14 +180,20 @@ class Engine:
             )
         except APIError as wrong:
             raise FailedError(f"the container could not be made: {wrong.explanation}", "invoke doctor") from wrong
+
+        def remove() -> None:
+            with contextlib.suppress(APIError, requests.RequestException):
+                container.remove(force=True)
+
         try:
-            container.start()
-            code = int(container.wait(timeout=timeout)["StatusCode"])
-            return Ran(
-                code,
-                container.logs(stdout=True, stderr=False).decode(errors="replace"),
-                container.logs(stdout=False, stderr=True).decode(errors="replace"),
-            )
+            with interrupt.stoppable(lambda _: remove()):
+                container.start()
+                code = int(container.wait(timeout=timeout)["StatusCode"])
+                return Ran(
+                    code,
+                    container.logs(stdout=True, stderr=False).decode(errors="replace"),
+                    container.logs(stdout=False, stderr=True).decode(errors="replace"),
+                )
         except APIError as wrong:
             raise FailedError(f"the container could not be started: {wrong.explanation}", "invoke doctor") from wrong
         except requests.RequestException as late:
@@ -192,8 +201,7 @@ class Engine:
                 raise
             raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from late
         finally:
-            with contextlib.suppress(APIError, requests.RequestException):
-                container.remove(force=True)
+            remove()
 
     @_answering()
     def push(self, reference: str, on_status: Callable[[str], None]) -> None:

@@ -43,12 +43,13 @@ class MachineError(ArmwrightError):
     code = 3
 
 
-def nearest(value: str, allowed: Iterable[str]) -> str:
+def nearest(value: str, allowed: Iterable[str], shown: Iterable[str] | None = None) -> str:
     """Say what would have been right.
 
     Args:
         value: what was given.
         allowed: the closed set.
+        shown: the part of it that is listed, where other names of the same things are not; left out: all of it.
 
     Returns:
         "did you mean 'n1'? allowed: a64fx, generic, n1, v1"; without the question when nothing is near.
@@ -56,4 +57,4 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     close = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.4)
     question = f"did you mean '{close[0]}'? " if close else ""
-    return f"{question}allowed: {', '.join(names)}"
+    return f"{question}allowed: {', '.join(names if shown is None else sorted(shown))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from armwright.errors import FailedError
 from armwright.files import write_whole
+
+OF_THE_CPU = re.compile(r"floor$|cpu$|kernels ")  # what cannot hold on a CPU that is not the target's
 
 
 class _Part(BaseModel):
@@ -106,7 +109,16 @@ class Evidence(_Part):
     def proves(self) -> bool:
         """The report says proven, and every one of its checks says so too; a superset alone proves nothing."""
         whole = self.report.proven and all(check.state == "pass" for check in self.report.checks)
-        return whole and (self.match != "superset" or (self.smaller is not None and not self.above))
+        return whole and (self.match != "superset" or self._holds_on_smaller)
+
+    @property
+    def _holds_on_smaller(self) -> bool:
+        """Every check was made on the smaller CPU too, and passed but where it asks for the CPU itself."""
+        if self.smaller is None or self.smaller.combo != self.combo:
+            return False
+        states = {check.name: check.state for check in self.smaller.checks}
+        excused = {check.name: {"pass", "not run"} for check in self.report.checks if OF_THE_CPU.match(check.name)}
+        return all(states.get(check.name) in excused.get(check.name, {"pass"}) for check in self.report.checks)
 
     @property
     def above(self) -> list[Check]:
@@ -127,7 +139,9 @@ def write(root: Path, evidence: Evidence) -> Path:
     """
     if not evidence.proves:
         wrong = [check.name for check in evidence.report.checks if check.state != "pass"]
-        raise FailedError(f"{evidence.combo} is not proven: {', '.join(wrong) or 'its report says so'}")
+        wrong += [f"{check.name} on a smaller CPU" for check in evidence.above]
+        otherwise = "it was not run whole on a smaller CPU" if evidence.report.proven else "its report says so"
+        raise FailedError(f"{evidence.combo} is not proven: {', '.join(wrong) or otherwise}")
     file = path(root, evidence.combo)
     write_whole(file, json.dumps(evidence.model_dump(by_alias=True), indent=1, sort_keys=True) + "\n")
     return file

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from armwright.compiling import PythonFile, SourceBuild
 from armwright.model import Drop, Environment, Recipe
 from armwright.patterns import Feature, Name, Reason, Requirement, Sentence, Version
 from armwright.targets import Target
@@ -18,6 +19,8 @@ class Release(Recipe):
         provider: how it gets into the image; names the template dockerfiles/provider-<provider>.j2.
         base: the distribution below it.
         requires: what the lock is resolved from.
+        files: wheels and source distributions that are no part of the lock.
+        build: how it is compiled, where the provider is "source".
         libraries: versions that the proof compares with what it reads out of the libraries.
         title: what it is, where that is not the framework's title and the version.
         upstream: upstream's version, where the version is a name of ours.
@@ -28,9 +31,11 @@ class Release(Recipe):
         environment: variables of this version alone.
     """
 
-    provider: Literal["wheel"]
+    provider: Literal["wheel", "source"]
     base: Name
     requires: list[Requirement] = Field(min_length=1)
+    files: list[PythonFile] = Field(default=[])
+    build: SourceBuild | None = None
     libraries: dict[Sentence, Annotated[str, StringConstraints(pattern=r"^[0-9][0-9a-z.]*$")]] = Field(default={})
     title: Sentence | None = None
     upstream: Version | None = None
@@ -39,6 +44,12 @@ class Release(Recipe):
     overlay: Name | None = None
     workloads: Annotated[list[Name], Field(min_length=1)] | None = None
     environment: list[Environment] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _what_is_compiled_says_how(self) -> Release:
+        if (self.provider == "source") != (self.build is not None):
+            raise ValueError("a version of the provider 'source', and only that, says how it is built")
+        return self
 
 
 class Strip(Recipe):

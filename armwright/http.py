@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import requests
@@ -88,12 +91,81 @@ def request(  # noqa: PLR0913 - the words of an HTTP request
         FailedError: it answered with an error's status.
     """
     place = _place(url)
+    mend = "invoke registry start" if loopback(url) else "check the network and HTTPS_PROXY; invoke doctor"
+    with _explained(place, mend), session(url, retries=retries) as made:
+        answer = made.request(method, url, headers=headers, data=data, timeout=timeout)
+    if answer.status_code >= requests.codes.bad_request and answer.status_code not in accept:
+        raise FailedError(
+            f"{method} {place}{urlsplit(url).path} was answered with {answer.status_code} {answer.reason}"
+        )
+    return answer
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands before an answer's body.
+
+    Attributes:
+        status: the status code.
+        headers: the headers; their names in any case.
+        url: where the answer came from in the end.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+
+
+def fetch(  # noqa: PLR0913 - the words of an HTTP request
+    url: str,
+    sink: IO[bytes],
+    *,
+    limit: int,
+    called: str,
+    headers: Mapping[str, str] | None = None,
+    accept: tuple[int, ...] = (),
+    bundle: str | None = None,
+) -> Head:
+    """Write the answer to a GET into a file; give up on one that is larger than it can rightly be.
+
+    Args:
+        url: the address; neither it nor a password in it reaches a message.
+        sink: the file.
+        limit: bytes that are the most, after decompression.
+        called: how messages call the host, instead of its address.
+        headers: added to the usual ones.
+        accept: as in `request`.
+        bundle: the file of certificates to trust; left out: see `ca_bundle`.
+
+    Raises:
+        MachineError: the host cannot be reached, or its certificate is not trusted.
+        FailedError: it answered with an error's status, or with too much.
+    """
+    size = 0
+    with (
+        _explained(called, "check the network and `pip config list`, then the same command again", bundle),
+        session(url) as made,
+        made.get(url, headers=headers, timeout=TIMEOUT, stream=True, verify=bundle) as answer,
+    ):
+        if answer.status_code >= requests.codes.bad_request and answer.status_code not in accept:
+            raise FailedError(f"{called} answered with {answer.status_code}")
+        for part in answer.iter_content(1 << 16):
+            size += len(part)
+            if size > limit:
+                raise FailedError(f"{called} answered with more than {limit} bytes")
+            sink.write(part)
+        return Head(answer.status_code, answer.headers, answer.url)
+
+
+@contextmanager
+def _explained(place: str, mend: str, bundle: str | None = None) -> Iterator[None]:
+    """Turn what goes wrong on the way to a host into a sentence."""
     try:
-        with session(url, retries=retries) as made:
-            answer = made.request(method, url, headers=headers, data=data, timeout=timeout)
+        yield
     except requests.exceptions.SSLError as refusal:
         raise MachineError(
-            f"the certificate of {place} is not trusted with the CA bundle {ca_bundle() or 'of the certifi package'}",
+            f"the certificate of {place} is not trusted with the CA bundle "
+            f"{bundle or ca_bundle() or 'of the certifi package'}",
             "set SSL_CERT_FILE to the bundle of your network; invoke doctor",
         ) from refusal
     except requests.exceptions.ProxyError as refusal:
@@ -101,13 +173,7 @@ def request(  # noqa: PLR0913 - the words of an HTTP request
     except requests.exceptions.Timeout as late:
         raise MachineError(f"{place} did not answer in time", "try again; invoke doctor") from late
     except requests.exceptions.RequestException as failure:
-        mend = "invoke registry start" if loopback(url) else "check the network and HTTPS_PROXY; invoke doctor"
         raise MachineError(f"{place} cannot be reached: {_reason(failure)}", mend) from failure
-    if answer.status_code >= requests.codes.bad_request and answer.status_code not in accept:
-        raise FailedError(
-            f"{method} {place}{urlsplit(url).path} was answered with {answer.status_code} {answer.reason}"
-        )
-    return answer
 
 
 def get(url: str, *, headers: Mapping[str, str] | None = None, accept: tuple[int, ...] = ()) -> requests.Response:

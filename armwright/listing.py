@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import get_args
 
-from armwright import build, console, render, selection
+from armwright import build, console, documents, downloads, grid, render, selection
+from armwright.documents import Listed, Planned, State
 from armwright.engine import Engine
 from armwright.errors import InputError, MachineError, nearest
 from armwright.matrix import Combo, Matrix
 from armwright.plan import Plan, Source, plan
 from armwright.selection import Selector
+
+SILENT = "the engine does not answer; ./inv setup"
+_WHY: dict[State, str] = {
+    "proven": "its evidence is valid for the image in the engine: nothing to do",
+    "built": "the image is there and not proven: smoke only",
+    "not built": "the engine has no image of these inputs: build and smoke",
+    "unknown": SILENT,
+}
+_IMMUTABLE = re.compile(r"(?P<tag>.+)-[0-9a-f]{12}")
 
 
 def source(word: str) -> Source:
@@ -25,51 +40,84 @@ def source(word: str) -> Source:
 
 
 def possible(matrix: Matrix, chosen: Selector) -> list[Combo]:
-    """Return the combos that can exist and were asked for; name those that were left out, with the reason."""
+    """Return the combos that were asked for and are built; name those that were left out, with the reason."""
     combos = selection.select(matrix, chosen)
-    for combo in selection.match(matrix, chosen):
-        if combo.refusal is not None:
-            console.say(f"left out: {combo.id}: {combo.refusal}", "yellow")
+    left_out = [combo for combo in selection.match(matrix, chosen) if not selection.allowed(chosen, combo)]
+    if chosen.version or chosen.backend or chosen.combo or chosen.every:
+        for reason in selection.reasons(left_out):
+            console.say(f"left out: {reason}", "yellow")
+    elif left_out:  # nobody asked for these in particular
+        console.say(f"left out: {len(left_out)} refused or unverified combo(s); invoke list --all shows why", "yellow")
     return combos
 
 
-def combos(matrix: Matrix, chosen: Selector, *, refused: bool, as_json: bool) -> None:
-    """Show combos and their state.
+def built(combos: Sequence[Combo]) -> list[Combo]:
+    """Return the combos of which the engine has an image, of whatever inputs; name those that were never built.
+
+    A single combo, and combos of which none was built, come back as they are: what follows says what is missing.
+    """
+    tags = _tags(_names() or ())
+    there = [combo for combo in combos if combo.tag in tags]
+    absent = [combo.id for combo in combos if combo.tag not in tags]
+    if not there or not absent:
+        return list(combos)
+    console.say(f"left out, never built: {', '.join(absent)}", "yellow")
+    return there
+
+
+def combos(matrix: Matrix, chosen: Selector, *, as_grid: bool, as_json: bool) -> None:
+    """Show combos of all versions, and their state.
 
     Args:
         matrix: the loaded matrix.
-        chosen: what was asked for; versions left out mean all versions.
-        refused: show refused combos, with the reason.
-        as_json: one JSON document: a list of {id, framework, version, target, backend, image, state, reason}.
+        chosen: what was asked for; `every` shows refused and unverified combos too, with the reason.
+        as_grid: for each framework its targets and backends, whatever their state.
+        as_json: one JSON document: a list of `documents.Listed`.
     """
+    if as_grid and as_json:
+        raise InputError("--grid is for people and --json for programs; give one", "invoke list --help")
     everything = selection.match(matrix, chosen if chosen.combo else _every(chosen))
-    names = _names()
-    rows = [_row(matrix, combo, names) for combo in everything if refused or combo.refusal is None]
-    if as_json:
-        console.document(rows)
+    here = Here(matrix, _names())
+    if as_grid:
+        grid.show([(combo, here.listed_state(combo)) for combo in everything])
         return
-    console.table("", ["combo", "state", "reason"], [[row["id"], row["state"], row["reason"]] for row in rows])
-    hidden = len(everything) - len(rows)
-    if hidden:
-        console.say(f"{hidden} refused combo(s) not shown; invoke list --all shows why")
+    shown = everything if chosen.every else [combo for combo in everything if selection.allowed(chosen, combo)]
+    rows = [here.listed(combo) for combo in shown]
+    if as_json:
+        console.document(documents.document(rows))
+        return
+    console.table("", ["combo", "state", "reason"], [[row.id, row.state, _reason(row)] for row in rows])
+    refused = sum(combo.refusal is not None for combo in everything)
+    kinds = {"refused": refused, "unverified": len(everything) - len(shown) - refused}
+    hidden = " and ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    if hidden and len(shown) < len(everything):
+        console.say(f"{hidden} combo(s) not shown; invoke list --all shows why")
 
 
 def plans(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool) -> None:
     """Show what would be built, in order, and why."""
-    names = _names()
-    planned = [plan(matrix, combo, source(base)) for combo in possible(matrix, chosen)]
-    rows = [_plan(matrix, one, names) for one in planned]
+    here = Here(matrix, _names())
+    rows = [here.planned(plan(matrix, combo, source(base))) for combo in possible(matrix, chosen)]
     if as_json:
-        console.document(rows)
+        console.document(documents.document(rows))
         return
     console.table(
-        "", ["combo", "state", "why", "base", "proven on", "inputs"], [[row[key] for key in _COLUMNS] for row in rows]
+        "",
+        ["combo", "state", "why", "base", "proven on", "inputs"],
+        [[row.id, row.state, row.why, row.base, row.emulator, row.inputs] for row in rows],
     )
 
 
 def contexts(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool) -> None:
-    """Write contexts; with their downloads where `fetch` asks for them."""
-    for combo in possible(matrix, chosen):
+    """Write contexts; with their downloads where `fetch` asks for them.
+
+    All of them means the unverified ones too: a context is only read.
+    """
+    if chosen.every and not fetch:
+        found = [combo for combo in selection.match(matrix, chosen) if combo.refusal is None]
+    else:
+        found = possible(matrix, chosen)
+    for combo in found:
         one = plan(matrix, combo, source(base))
         folder = build.context_of(matrix.root, combo)
         if fetch:
@@ -79,51 +127,94 @@ def contexts(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool) -> Non
         console.result(str(folder.relative_to(matrix.root)))
 
 
-SILENT = "the engine does not answer; ./inv setup"
-_COLUMNS = ("id", "state", "why", "base", "emulator", "inputs")
+def adopt(matrix: Matrix, chosen: Selector, wheel: str) -> None:
+    """Take a wheel that the user has, for the combos that were asked for, in place of its download.
+
+    Raises:
+        InputError: it cannot be read, or it is none that they take.
+    """
+    files = [file for combo in selection.select(matrix, chosen) for file in combo.release.files]
+    downloads.adopt(matrix.root / "build" / "cache", files, Path(wheel))
 
 
-def _state(matrix: Matrix, one: Plan, names: dict[str, str] | None) -> str:
-    return "unknown" if names is None else build.state(matrix.root, one, names)
+@dataclass(frozen=True)
+class Here:
+    """The matrix on this machine.
+
+    Attributes:
+        matrix: the loaded matrix.
+        names: every name in the engine's store with its digest; None when the engine does not answer.
+    """
+
+    matrix: Matrix
+    names: Mapping[str, str] | None
+
+    def state(self, one: Plan) -> State:
+        """Say how far a plan has come."""
+        return "unknown" if self.names is None else build.state(self.matrix.root, one, dict(self.names))
+
+    def listed_state(self, combo: Combo) -> State:
+        """Say how far a combo has come; planned is only what has an image here, of whatever inputs."""
+        if combo.refusal is not None:
+            return "refused"
+        if self.names is None:
+            return "unknown" if combo.unverified is None else "unverified"
+        state = self.state(plan(self.matrix, combo)) if combo.tag in self._built else "not built"
+        return "unverified" if state == "not built" and combo.unverified is not None else state
+
+    def listed(self, combo: Combo) -> Listed:
+        """Return a combo's row."""
+        state = self.listed_state(combo)
+        near = self.matrix.instead(combo) if combo.refusal is not None else None
+        base = self.matrix.base(combo)
+        return Listed(
+            id=combo.id,
+            framework=combo.framework.name,
+            version=combo.version,
+            upstream=combo.upstream,
+            title=combo.title,
+            target=combo.target.name,
+            aliases=combo.target.aliases,
+            backend=combo.backend,
+            provider=combo.release.provider,
+            base=base.name,
+            python=base.python,
+            emulator=combo.target.emulator.cpu,
+            image=combo.tag,
+            state=state,
+            reason=combo.refusal or combo.unverified or (SILENT if state == "unknown" else ""),
+            unverified=combo.unverified is not None,
+            nearest=near.id if near else None,
+        )
+
+    def planned(self, one: Plan) -> Planned:
+        """Return a plan's row."""
+        state = self.state(one)
+        return Planned(
+            id=one.combo.id,
+            state=state,
+            why=_WHY[state],
+            base=f"{one.base.name} ({one.source})",
+            emulator=one.combo.target.emulator.cpu,
+            inputs=one.inputs,
+            image=one.tag,
+            reference=one.reference,
+            files=sorted(one.files),
+            unverified=one.combo.unverified,
+        )
+
+    @cached_property
+    def _built(self) -> Collection[str]:
+        return _tags(self.names or ())
 
 
-def _plan(matrix: Matrix, one: Plan, names: dict[str, str] | None) -> dict[str, Any]:
-    state = _state(matrix, one, names)
-    return {
-        "id": one.combo.id,
-        "state": state,
-        "why": {
-            "proven": "its evidence is valid for the image in the engine: nothing to do",
-            "built": "the image is there and not proven: smoke only",
-            "not built": "the engine has no image of these inputs: build and smoke",
-            "unknown": SILENT,
-        }[state],
-        "base": f"{one.base.name} ({one.source})",
-        "emulator": one.combo.target.emulator.cpu,
-        "inputs": one.inputs,
-        "image": one.tag,
-        "reference": one.reference,
-        "files": sorted(one.files),
-    }
+def _reason(row: Listed) -> str:
+    return row.reason + (f"; nearest: {row.nearest}" if row.nearest else "")
 
 
-def _row(matrix: Matrix, combo: Combo, names: dict[str, str] | None) -> dict[str, Any]:
-    if combo.refusal is not None:
-        near = matrix.instead(combo)
-        state, reason = "refused", combo.refusal + (f"; nearest: {near.id}" if near else "")
-    else:
-        state = _state(matrix, plan(matrix, combo), names)
-        reason = SILENT if state == "unknown" else ""
-    return {
-        "id": combo.id,
-        "framework": combo.framework.name,
-        "version": combo.version,
-        "target": combo.target.name,
-        "backend": combo.backend,
-        "image": combo.tag,
-        "state": state,
-        "reason": reason,
-    }
+def _tags(names: Iterable[str]) -> set[str]:
+    """Return the tags of which there is an immutable name, of whatever inputs."""
+    return {found["tag"] for found in map(_IMMUTABLE.fullmatch, names) if found}
 
 
 def _every(chosen: Selector) -> Selector:

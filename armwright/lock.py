@@ -7,14 +7,17 @@ distribution's packages. Making a lock needs the network, reading one needs noth
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from armwright import console, process, source
 from armwright.bases import Base
@@ -22,6 +25,7 @@ from armwright.errors import InputError
 from armwright.files import write_whole
 from armwright.frameworks import Framework
 from armwright.model import Recipe
+from armwright.patterns import Sha256
 from armwright.source import Mistakes
 
 # Distributions that turn a CPU image into a CUDA image: 588 MB became 3.3 GB (pytorch#160162).
@@ -30,7 +34,6 @@ _HASH = re.compile(r" +--hash=sha256:[0-9a-f]{64}( \\)?")
 _LINE = re.compile(r"[a-z0-9][a-z0-9.-]*==[A-Za-z0-9.+!]+ \\")
 _PINNED = re.compile(r"^(?P<name>[a-z0-9][a-z0-9.-]*)==(?P<version>[A-Za-z0-9.+!]+)", re.MULTILINE)
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 DebVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+~:-]+$")]
 DebName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 
@@ -54,16 +57,23 @@ class BaseLock(Recipe):
         created: when the lock was made, UTC; every file of the image gets this time.
         root: the image's packages, always AArch64.
         tools: the build tools' packages, by Debian architecture of the build platform.
+        builder: the packages of what compiles, always AArch64; none where nothing is compiled.
     """
 
     created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_a_time)]
     root: dict[DebName, Deb]
     tools: dict[Annotated[str, StringConstraints(pattern=r"^(amd64|arm64)$")], dict[DebName, Deb]]
+    builder: dict[DebName, Deb] = Field(default={})
 
     @property
     def epoch(self) -> int:
         """Seconds since 1970: SOURCE_DATE_EPOCH of the builds."""
         return int(datetime.fromisoformat(self.created).timestamp())
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 over all of it."""
+        return hashlib.sha256(json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True).encode()).hexdigest()
 
 
 def base_path(root: Path, base: str) -> Path:
@@ -83,10 +93,16 @@ def read_base(root: Path, base: str) -> BaseLock:
         InputError: it is missing or wrong, with the places.
     """
     path = base_path(root, base)
-    mistakes = Mistakes()
     if not path.exists():
         raise InputError(f"there is no lock for {base}", f"invoke lock --base {base}")
-    document = source.read(path, str(path.relative_to(root)), mistakes)
+    return _parsed(path, str(path.relative_to(root)), path.read_bytes())
+
+
+@lru_cache
+def _parsed(path: Path, name: str, _: bytes) -> BaseLock:
+    """Read a base's lock once for the same bytes: every combo of a base is planned with it."""
+    mistakes = Mistakes()
+    document = source.read(path, name, mistakes)
     parsed = source.parse(document, BaseLock, mistakes) if document else None
     mistakes.raise_if_any()
     assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a lock
@@ -96,7 +112,7 @@ def read_base(root: Path, base: str) -> BaseLock:
 def write_base(root: Path, base: str, lock: BaseLock) -> None:
     """Write a base's lock."""
     head = f"# The packages of {base}, by `invoke lock --base {base}`: exact versions and hashes.\n"
-    body = yaml.safe_dump(lock.model_dump(), sort_keys=True, default_flow_style=None, width=160)
+    body = yaml.safe_dump(lock.model_dump(exclude_defaults=True), sort_keys=True, default_flow_style=None, width=160)
     write_whole(base_path(root, base), head + body)
 
 
@@ -116,6 +132,7 @@ def read_wheels(root: Path, framework: str, version: str) -> str:
     return text
 
 
+@lru_cache
 def check_wheels(text: str, name: str) -> None:
     """Refuse a lock that holds a CUDA distribution, an address, or a line without a hash.
 
@@ -163,13 +180,12 @@ def make_wheels(root: Path, framework: Framework, version: str, base: Base) -> N
     requirements.parent.mkdir(parents=True, exist_ok=True)
     requirements.write_text("".join(f"{one}\n" for one in framework.versions[version].requires), encoding="utf-8")
     words = ["uv", "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate", "--generate-hashes"]
-    words += ["--no-emit-index-url", "--no-emit-find-links", "--only-binary", ":all:"]
+    words += ["--no-emit-index-url", "--no-emit-find-links", "--no-python-downloads", "--only-binary", ":all:"]
     words += ["--python-platform", f"aarch64-{base.manylinux}", "--python-version", base.python, str(requirements)]
     text = process.capture(words, env=index_environment())
     path = wheels_path(root, framework.name, version)
-    head = (
-        f"# The wheels of {framework.title} {version} on {base.title}, by `invoke lock`: exact versions and hashes.\n"
-    )
+    title = f"{framework.title} {framework.versions[version].upstream or version}"  # the same wheels: the same file
+    head = f"# The wheels of {title} on {base.title}, by `invoke lock`: exact versions and hashes.\n"
     kept = "".join(line + "\n" for line in text.splitlines() if not line.startswith("--"))
     check_wheels(head + kept, str(path.relative_to(root)))
     write_whole(path, head + kept)

@@ -39,6 +39,11 @@ Glob = Annotated[
     AfterValidator(_no_way_up),
 ]
 Absolute = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_.+-]+)+$"), AfterValidator(_no_way_up)]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=160)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~+-]+)+$")]
+# One word for a program; the template puts it between single quotes.
+Option = Annotated[str, StringConstraints(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*(=[A-Za-z0-9_./:=+*-]+)?$")]
 # One line: it is rendered into comments.
 Reason = Annotated[str, StringConstraints(min_length=8, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Sentence = Annotated[str, StringConstraints(min_length=2, pattern=r"^[^\x00-\x1f\x7f]*$")]

@@ -12,8 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from armwright import lock, render
-from armwright.bases import Base
+from armwright import ingredients, lock, render
+from armwright.bases import Archive, Base, Registry
+from armwright.compiling import Download
 from armwright.errors import InputError
 from armwright.lock import BaseLock
 from armwright.matrix import Combo, Matrix
@@ -45,6 +46,16 @@ class Plan:
     inputs: str
 
     @property
+    def downloads(self) -> list[Download]:
+        """The files that are taken as they are, one by one."""
+        return ingredients.downloads(self.combo.release, _distribution(self.base, self.source))
+
+    @property
+    def compiles(self) -> bool:
+        """Programs of the target platform run while it is built."""
+        return ingredients.interpreter(_distribution(self.base, self.source)) is not None
+
+    @property
     def tag(self) -> str:
         """The name a proven image gets: pytorch:2.10.0-n1-acl."""
         return self.combo.tag
@@ -64,20 +75,21 @@ def plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
         source: "archive" (the distribution's signed archive) or "registry" (a digest-pinned public image).
 
     Raises:
-        InputError: a lock is missing or wrong.
+        InputError: a lock is missing or wrong, or the base has no such source.
     """
     base = matrix.base(combo)
     base_lock = lock.read_base(matrix.root, base.name)
     wheels = lock.read_wheels(matrix.root, combo.framework.name, combo.version)
-    pinned = lock.packages(wheels).get(combo.distribution)
+    pinned = ingredients.installed(combo, wheels).get(combo.distribution)
     if pinned != combo.upstream:
         raise InputError(
             f"the lock of {combo.framework.name} {combo.version} pins {combo.distribution} {pinned}",
             f"invoke lock --framework {combo.framework.name} --version {combo.version}",
         )
-    chosen = base.archive if source == "archive" else base.registry
+    chosen = _distribution(base, source)
     files = {
         "requirements.txt": wheels.encode(),
+        **ingredients.files(matrix.root, combo),
         f"image/{HOME}/image.json": _json(_image(matrix, combo, base, wheels)),
         **_scripts(matrix.root, combo),
         **_overlay(matrix.root, combo.release.overlay, chosen.site),
@@ -92,6 +104,8 @@ def plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
         "base": base,
         "source": source,
         "distribution": chosen,
+        "interpreter": ingredients.interpreter(chosen),
+        "words": ingredients.words(combo, base),
         "epoch": base_lock.epoch,
     }
 
@@ -103,15 +117,34 @@ def plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
     return replace(draft, files={**files, "Dockerfile": dockerfile(inputs)}, inputs=inputs)
 
 
+def _distribution(base: Base, source: Source) -> Archive | Registry:
+    if source == "archive":
+        return base.archive
+    if base.registry is None:
+        raise InputError(f"{base.name} comes from the distribution's archive only", "leave --base out")
+    return base.registry
+
+
 def _digest(draft: Plan) -> str:
     """Digest everything that determines the image: the files, the base's packages, the tools, the compression."""
     parts = {
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in draft.files.items()},
-        "lock": draft.lock.model_dump(),
+        "files": {name: _sha256(data) for name, data in draft.files.items()},
+        "lock": draft.lock.digest,
         "compression": COMPRESSION,
-        "installer": metadata.version("uv"),
+        "installer": _installer(),
     }
-    return "sha256:" + hashlib.sha256(_json(parts)).hexdigest()
+    return f"sha256:{_sha256(_json(parts))}"
+
+
+@lru_cache
+def _installer() -> str:
+    return metadata.version("uv")
+
+
+@lru_cache(maxsize=512)
+def _sha256(data: bytes) -> str:
+    """Hash what many combos share once."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, Any]:
@@ -146,9 +179,7 @@ def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, A
         "smoke": {
             "workloads": combo.workloads,
             "kernels": [rule.model_dump() for rule in flavour.rules(target, combo.version)],
-            "files": {
-                name.removeprefix(f"image/{HOME}/"): hashlib.sha256(data).hexdigest() for name, data in scripts.items()
-            },
+            "files": {name.removeprefix(f"image/{HOME}/"): _sha256(data) for name, data in scripts.items()},
         },
     }
 
@@ -158,8 +189,8 @@ def _packages(combo: Combo, wheels: str) -> dict[str, str]:
     dropped = [path for drop in combo.framework.drop for path in drop.paths]
     return {
         name: version
-        for name, version in lock.packages(wheels).items()
-        if not any(fnmatchcase(f"{name}-{version}.dist-info", path) for path in dropped)
+        for name, version in ingredients.installed(combo, wheels).items()
+        if not any(fnmatchcase(f"{name.replace('-', '_')}-{version}.dist-info", path) for path in dropped)
     }
 
 
@@ -193,18 +224,26 @@ def _labels(matrix: Matrix, combo: Combo, base: Base, base_lock: BaseLock, input
 
 def _scripts(root: Path, combo: Combo) -> Mapping[str, bytes]:
     """Collect what runs inside the image: entrypoint, smoke run and the framework's workloads."""
-    return _read_scripts(root / "scripts", combo.dialect, tuple(combo.workloads))
+    modules = frozenset({combo.framework.name, combo.dialect})  # a dialect's module may use its framework's
+    return _read_scripts(root / "scripts", modules, combo.dialect, tuple(combo.workloads))
 
 
 @lru_cache
-def _read_scripts(scripts: Path, dialect: str, workloads: tuple[str, ...]) -> Mapping[str, bytes]:
+def _read_scripts(
+    scripts: Path, modules: frozenset[str], dialect: str, workloads: tuple[str, ...]
+) -> Mapping[str, bytes]:
     smoke = scripts / "smoke"
-    paths = [*scripts.glob("*.py"), *smoke.glob("*.py"), smoke / "frameworks" / f"{dialect}.py"]
+    paths = {*scripts.glob("*.py"), *smoke.glob("*.py"), *(smoke / "frameworks" / f"{one}.py" for one in modules)}
     for name in workloads:
         folder = smoke / name
-        paths += [path for path in folder.iterdir() if path.suffix in {".npz", ".json"}]
-        paths += [folder / "prepare.py", folder / f"{dialect}.py"]
+        shared = smoke / json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("shares", name)
+        paths |= {path for one in (folder, shared) for path in one.rglob("*") if path.is_file() and _is_data(path)}
+        paths |= {shared / "prepare.py", folder / f"{dialect}.py"}
     return {f"image/{HOME}/{path.relative_to(scripts)}": path.read_bytes() for path in sorted(paths)}
+
+
+def _is_data(path: Path) -> bool:
+    return path.suffix not in {".py", ".pyc"}
 
 
 def _overlay(root: Path, name: str | None, site: str) -> dict[str, bytes]:

@@ -13,9 +13,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from armwright import interrupt
 from armwright.errors import FailedError, MachineError
 
 TAIL_LINES = 15
+_guard = threading.Lock()
+_turns: dict[str, threading.Lock] = {}
 
 
 def which(name: str) -> str | None:
@@ -54,6 +57,7 @@ def capture(
         FailedError: it failed (the tail of what it printed is in the message) or took too long.
     """
     program = require(arguments[0])
+    interrupt.check()
     try:
         done = subprocess.run(
             [program, *arguments[1:]],
@@ -92,9 +96,10 @@ def stream(
     Raises:
         MachineError: the program is not installed.
         FailedError: it exited non-zero; the message holds the log's tail.
-        KeyboardInterrupt: passed on after the program and its children were told to stop.
+        KeyboardInterrupt: passed on after the program and its children were told to stop, in this thread or another.
     """
     program = require(arguments[0])
+    interrupt.check()
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: list[str] = []
     with log.open("a", encoding="utf-8") as sink:
@@ -111,13 +116,14 @@ def stream(
         )
         assert child.stdout is not None  # noqa: S101 - for the type checker; PIPE was asked for
         try:
-            for line in child.stdout:
-                kept = on_line(line.rstrip("\n")) if on_line else line.rstrip("\n")
-                if kept is not None:
-                    sink.write(kept + "\n")
-                    sink.flush()
-                    tail = [*tail[-(TAIL_LINES - 1) :], *kept.splitlines()][-TAIL_LINES:]
-            code = child.wait()
+            with interrupt.stoppable(lambda patience: _stop(child, patience)):
+                for line in child.stdout:
+                    kept = on_line(line.rstrip("\n")) if on_line else line.rstrip("\n")
+                    if kept is not None:
+                        sink.write(kept + "\n")
+                        sink.flush()
+                        tail = [*tail[-(TAIL_LINES - 1) :], *kept.splitlines()][-TAIL_LINES:]
+                code = child.wait()
         except BaseException:
             _stop(child)
             raise
@@ -166,6 +172,20 @@ def spawn(arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = N
 
 
 @contextlib.contextmanager
+def turn(name: str) -> Iterator[None]:
+    """Let one thread of this process at a time do what has this name; the others wait.
+
+    Raises:
+        KeyboardInterrupt: everything is being stopped.
+    """
+    with _guard:
+        lock = _turns.setdefault(name, threading.Lock())
+    with lock:
+        interrupt.check()
+        yield
+
+
+@contextlib.contextmanager
 def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Let one process at a time in; the others wait.
 
@@ -183,12 +203,12 @@ def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[No
         yield
 
 
-def _stop(child: subprocess.Popen[str]) -> None:
+def _stop(child: subprocess.Popen[str], patience: float = interrupt.PATIENCE) -> None:
     """Interrupt a process group, and kill what does not go, also when a second interrupt ends the waiting."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGINT)
     try:
-        child.wait(timeout=10)
+        child.wait(timeout=patience)
     except subprocess.TimeoutExpired:
         pass
     finally:

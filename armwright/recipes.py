@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from armwright import source
 from armwright.bases import Base
@@ -24,7 +25,7 @@ class Backend(Recipe):
     kind: ClassVar[str] = "backend"
     name: Name
     title: Sentence
-    aliases: list[Name] = []
+    aliases: list[Name] = Field(default=[])
 
 
 Kind = TypeVar("Kind", Framework, Backend, Target, Base)
@@ -56,34 +57,68 @@ def load(root: Path, mistakes: Mistakes) -> Recipes:
     backends = _folder(root, "backends", Backend, mistakes)
     targets = _folder(root, "targets", Target, mistakes)
     bases = _folder(root, "bases", Base, mistakes)
+    known = {folder: files(root, folder) for folder in ("backends", "targets", "bases")}
     for framework, document in frameworks.values():
-        for version, release in framework.versions.items():
-            _known(root, "bases", document, ("versions", version, "base"), release.base, mistakes)
-        for name, flavour in framework.backends.items():
-            _known(root, "backends", document, ("backends", name), name, mistakes, key=True)
-            for index, override in enumerate(flavour.overrides):
-                for position, target in enumerate(override.targets or ()):
-                    place = ("backends", name, "overrides", index, "targets", position)
-                    _known(root, "targets", document, place, target, mistakes)
-                for position, version in enumerate(override.versions or ()):
-                    if version not in framework.versions:
-                        place = ("backends", name, "overrides", index, "versions", position)
-                        text = f"unknown version '{version}': {nearest(version, framework.versions)}"
-                        mistakes.add(document, place, text)
+        _check_framework(framework, _Names(document, known, mistakes))
     taken = {one.name for framework, _ in frameworks.values() for one in _environment(framework)}
-    for recipe, document in targets.values():
-        for position, variable in enumerate(recipe.environment):
-            if variable.name in taken:
-                text = f"a framework sets {variable.name} already"
-                mistakes.add(document, ("environment", position, "name"), text)
-        if recipe.fallback is not None:
-            _known(root, "targets", document, ("fallback",), recipe.fallback, mistakes)
-        if recipe.fallback in targets and not set(targets[recipe.fallback][0].floor) < set(recipe.floor):
-            text = f"'{recipe.fallback}' must need less than '{recipe.name}': a part of its floor"
-            mistakes.add(document, ("fallback",), text)
+    for target, document in targets.values():
+        _check_target(target, targets, taken, _Names(document, known, mistakes))
     return Recipes(
         frameworks=_plain(frameworks), backends=_plain(backends), targets=_plain(targets), bases=_plain(bases)
     )
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The names in a recipe that are those of other recipes."""
+
+    document: Document
+    files: Mapping[str, Collection[str]]
+    mistakes: Mistakes
+
+    def check(
+        self, place: source.Location, name: str, allowed: Collection[str], what: str, *, key: bool = False
+    ) -> None:
+        """Note a name that is not allowed."""
+        if name not in allowed:
+            self.note(place, f"unknown {what} '{name}': {nearest(name, allowed)}", key=key)
+
+    def known(self, place: source.Location, folder: str, name: str, *, key: bool = False) -> None:
+        """Note a name that no file of a folder has."""
+        self.check(place, name, self.files[folder], "name", key=key)
+
+    def note(self, place: source.Location, text: str, *, key: bool = False) -> None:
+        """Note a mistake of this recipe."""
+        self.mistakes.add(self.document, place, text, key=key)
+
+
+def _check_framework(framework: Framework, names: _Names) -> None:
+    """Note every base, backend, target and version that a framework names and that is not there."""
+    for version, release in framework.versions.items():
+        names.known(("versions", version, "base"), "bases", release.base)
+    for backend, flavour in framework.backends.items():
+        names.known(("backends", backend), "backends", backend, key=True)
+        for index, override in enumerate(flavour.overrides):
+            place = ("backends", backend, "overrides", index)
+            for position, target in enumerate(override.targets or ()):
+                names.known((*place, "targets", position), "targets", target)
+            for position, version in enumerate(override.versions or ()):
+                names.check((*place, "versions", position), version, framework.versions, "version")
+
+
+def _check_target(
+    target: Target, targets: Mapping[str, tuple[Target, Document]], taken: Collection[str], names: _Names
+) -> None:
+    """Note what a target sets that a framework sets too, and a fallback that does not need less."""
+    for position, variable in enumerate(target.environment):
+        if variable.name in taken:
+            names.note(("environment", position, "name"), f"a framework sets {variable.name} already")
+    if target.fallback is None:
+        return
+    names.known(("fallback",), "targets", target.fallback)
+    if target.fallback in targets and not set(targets[target.fallback][0].floor) < set(target.floor):
+        text = f"'{target.fallback}' must need less than '{target.name}': a part of its floor"
+        names.note(("fallback",), text)
 
 
 def _environment(framework: Framework) -> list[Environment]:
@@ -113,15 +148,6 @@ def _folder(root: Path, folder: str, model: type[Kind], mistakes: Mistakes) -> d
 def files(root: Path, folder: str) -> list[str]:
     """Name the recipes of a folder by their files: a recipe with a mistake in it is not unknown for that."""
     return sorted(path.stem for path in (root / "recipes" / folder).glob("*.yaml"))
-
-
-def _known(  # noqa: PLR0913, PLR0917 - one check, spelled out
-    root: Path, folder: str, document: Document, location: source.Location, name: str, mistakes: Mistakes, *,
-    key: bool = False,
-) -> None:  # fmt: skip
-    allowed = files(root, folder)
-    if name not in allowed:
-        mistakes.add(document, location, f"unknown name '{name}': {nearest(name, allowed)}", key=key)
 
 
 def _plain(found: Mapping[str, tuple[Kind, Document]]) -> dict[str, Kind]:

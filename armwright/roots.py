@@ -25,7 +25,7 @@ from armwright.bases import Base
 from armwright.errors import FailedError, InputError, MachineError
 from armwright.lock import BaseLock, Deb
 
-Role = Literal["root", "tools"]
+Role = Literal["root", "tools", "builder"]
 TARGET = "arm64"
 
 
@@ -58,7 +58,7 @@ def ensure(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: Path) 
         cache: the folder build/cache.
         base: the distribution.
         base_lock: its packages, exact versions and hashes.
-        role: "root" for the image, "tools" for the build platform.
+        role: "root" for the image, "tools" for the build platform, "builder" for what compiles.
         log: where mmdebstrap's words go.
 
     Raises:
@@ -66,9 +66,11 @@ def ensure(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: Path) 
         FailedError: a package's hash is not the lock's, or mmdebstrap failed.
         MachineError: the archive cannot be reached, the disk is full.
     """
-    architecture = TARGET if role == "root" else build_architecture()
-    debs = base_lock.root if role == "root" else base_lock.tools.get(architecture, {})
+    architecture = build_architecture() if role == "tools" else TARGET
+    own = {"root": base_lock.root, "builder": base_lock.builder}
+    debs = own[role] if role in own else base_lock.tools.get(architecture, {})
     content = json.dumps({package: deb.model_dump() for package, deb in debs.items()}, sort_keys=True)
+    content += " ".join(_prepared(base))
     key = hashlib.sha256(content.encode()).hexdigest()
     name = f"{base.name}-{role}-{architecture}-{key[:12]}"
     found = Unpacked(cache / "roots" / f"{name}.tar", cache / "roots" / f"{name}.status")
@@ -97,6 +99,7 @@ def make_lock(cache: Path, base: Base, log: Path) -> BaseLock:
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         root=resolve(TARGET, [package.name for package in base.archive.packages]),
         tools={architecture: resolve(architecture, tools) for architecture in ("amd64", "arm64")},
+        builder=resolve(TARGET, [package.name for package in base.builder.packages]) if base.builder else {},
     )
 
 
@@ -115,7 +118,7 @@ def refresh_lock(root: Path, cache: Path, base: Base, log: Path) -> list[str]:
     """
     old = lock.read_base(root, base.name) if lock.base_path(root, base.name).exists() else None
     new = make_lock(cache, base, log)
-    if old is not None and (old.root, old.tools) == (new.root, new.tools):
+    if old is not None and (old.root, old.tools, old.builder) == (new.root, new.tools, new.builder):
         return []
     lock.write_base(root, base.name, new)
     before, after = (old.root if old else {}), new.root
@@ -157,6 +160,7 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
             "--skip=essential/unlink",
             f"--extract-hook=copy-out /var/cache/apt/archives {shlex.quote(str(scratch))}",
         ]
+        words += _prepared(base)
         words += [f"--include={','.join(names)}", base.archive.suites[0], str(scratch / "root.tar"), *_sources(base)]
         _run(words, base.name, log, shown, scratch)
         debs = {}
@@ -175,6 +179,16 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
         shutil.move(scratch / "status", into.status)
         shutil.move(scratch / "root.tar", into.tar)
     return debs
+
+
+def _prepared(base: Base) -> list[str]:
+    """Make links before anything is unpacked, folders of the root into /usr first; unpacking keeps them."""
+    steps = []
+    if base.archive.merged is not None:
+        into = " ".join(f"usr/{folder}" for folder in base.archive.merged.folders)
+        steps.append(f"mkdir -p {into} && ln -s {into} .")
+    steps += [f"ln -s {link.target} {link.path}" for link in base.archive.early]
+    return [f'--setup-hook=cd "$1" && {step}' for step in steps]
 
 
 def _sources(base: Base) -> list[str]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from armwright.errors import InputError, nearest
 from armwright.matrix import Combo, Matrix
 
+AXES = ("framework", "version", "target", "backend")
+NAMED = 4  # combos that a message names before it counts
+
 
 @dataclass(frozen=True)
 class Selector:
-    """What the user asked for; an empty text means "not said".
+    """What the user asked for; an empty text means "not said". Several words are separated by commas.
 
     Attributes:
-        combo: a glob over ids; excludes the other four.
+        framework: names, other names or globs; so are target and backend.
+        version: versions or globs.
+        combo: ids or globs over ids; excludes the other four.
         every: all published versions, not only the newest that the other axes allow.
     """
 
@@ -26,99 +32,154 @@ class Selector:
     combo: str = ""
     every: bool = False
 
+    def names(self, combo: Combo) -> bool:
+        """Say whether a combo was asked for by name: its id or its version, without a wildcard."""
+        return combo.id in _split(self.combo) or combo.version in _split(self.version)
+
 
 def select(matrix: Matrix, selector: Selector) -> list[Combo]:
-    """Return the combos that can exist and were asked for, in the order of the matrix.
+    """Return the combos that were asked for and are built, in the order of the matrix.
+
+    Those are the ones that can exist; of the unverified ones only what was asked for by name.
 
     Raises:
         InputError: a name is unknown (all of them are named, each with the nearest right one), nothing matches, or
-            everything that matches is refused (with each reason and the nearest combo that can exist).
+            everything that matches is refused or unverified (with each reason and the way to go on).
     """
     matched = match(matrix, selector)
-    possible = [combo for combo in matched if combo.refusal is None]
-    if possible:
-        return possible
-    reasons = "\n  ".join(f"{combo.id}: {combo.refusal}" for combo in matched)
-    instead = [near.id for near in map(matrix.instead, matched) if near is not None]
-    hint = (
-        f"the nearest that can: invoke build --combo {instead[0]}"
-        if instead
-        else "invoke list --all shows every reason"
-    )
-    raise InputError(f"refused:\n  {reasons}", hint)
+    possible = [combo for combo in matched if allowed(selector, combo)]
+    if not possible:
+        raise InputError("\n       ".join(reasons(matched)), _way_on(matrix, matched))
+    return possible
+
+
+def allowed(selector: Selector, combo: Combo) -> bool:
+    """Say whether a combo that matches is built: it can exist, and is known to work or was asked for by name."""
+    return combo.refusal is None and (combo.unverified is None or selector.names(combo))
+
+
+def reasons(combos: Iterable[Combo]) -> list[str]:
+    """Say why combos are not built, each reason once: `refused: a, b: its wheel dies …`."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for combo in combos:
+        if combo.refusal is not None:
+            grouped.setdefault(("refused", combo.refusal), []).append(combo.id)
+        elif combo.unverified is not None:
+            grouped.setdefault(("unverified", combo.unverified), []).append(combo.id)
+    return [f"{state}: {_some(ids)}: {reason}{_by_name(state, ids)}" for (state, reason), ids in grouped.items()]
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + more
+
+
+def _by_name(state: str, ids: Sequence[str]) -> str:
+    return f"; built only by name: invoke build --combo {','.join(ids[:NAMED])}" if state == "unverified" else ""
+
+
+def _way_on(matrix: Matrix, matched: Sequence[Combo]) -> str:
+    near = next((near for near in map(matrix.instead, matched) if near is not None), None)
+    if near is not None:
+        return f"the nearest that is known to work: invoke build --combo {near.id}"
+    unverified = next((combo.id for combo in matched if combo.refusal is None), None)
+    return f"invoke build --combo {unverified}" if unverified else "invoke list --all shows every reason"
 
 
 def match(matrix: Matrix, selector: Selector) -> list[Combo]:
-    """Return all combos that match, refused ones too.
+    """Return all combos that match, in the order of the matrix; refused and unverified ones too.
+
+    A version that is left out means the newest that is known to work, and all where none is.
 
     Raises:
         InputError: a name is unknown or nothing matches.
     """
     if selector.combo:
-        return _by_glob(matrix, selector)
-    frameworks, targets, backends = _names(matrix, selector)
-    wanted = []
-    for framework in frameworks:
-        for target in targets:
-            for backend in backends:
-                wanted += _versions(matrix, selector, framework, target, backend)
-    order = {combo.id: index for index, combo in enumerate(matrix.combos)}
-    return sorted(wanted, key=lambda combo: order[combo.id])
-
-
-def _names(matrix: Matrix, selector: Selector) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+        return _by_id(matrix, selector)
     problems: list[str] = []
-    recipes, axes = matrix.recipes, matrix.axes
-    frameworks = _resolve("framework", selector.framework, axes.frameworks, recipes.names("frameworks"), problems)
-    targets = _resolve("target", selector.target, axes.targets, recipes.names("targets"), problems)
-    backends = _resolve("backend", selector.backend, axes.backends, recipes.names("backends"), problems)
-    known = {version for framework in frameworks or axes.frameworks for version in axes.frameworks[framework]}
-    if selector.version and selector.version not in known:
-        problems.append(f"--version {selector.version} is not known: {nearest(selector.version, known)}")
+    frameworks = _resolve(matrix, "framework", selector.framework, problems)
+    targets = _resolve(matrix, "target", selector.target, problems)
+    backends = _resolve(matrix, "backend", selector.backend, problems)
+    known = {version for one in frameworks or matrix.axes.frameworks for version in matrix.axes.frameworks[one]}
+    versions = _meant("version", selector.version, {one: one for one in known}, problems)
     if problems:
         raise InputError("\n       ".join(problems), "invoke list shows every combo; nothing was started")
-    return frameworks, targets, backends
-
-
-def _resolve(
-    axis: str,
-    word: str,
-    published: Sequence[str] | Mapping[str, object],
-    aliases: Mapping[str, str],
-    problems: list[str],
-) -> Sequence[str]:
-    if not word:
-        return list(published)
-    name = aliases.get(word.lower(), "")
-    if name in published:
-        return [name]
-    allowed = [alias for alias, meant in aliases.items() if meant in published]
-    problems.append(f"--{axis} {word!r} is not known: {nearest(word, allowed)}")
-    return []
-
-
-def _versions(matrix: Matrix, selector: Selector, framework: str, target: str, backend: str) -> list[Combo]:
-    def at(version: str) -> Combo:
-        return matrix.by_id[f"{framework}-{version}-{target}-{backend}"]
-
+    found = (
+        combo
+        for combo in matrix.combos
+        if combo.framework.name in frameworks and combo.target.name in targets and combo.backend in backends
+    )
     if selector.version:
-        return [at(selector.version)] if selector.version in matrix.axes.frameworks[framework] else []
-    if selector.every:
-        return [at(version) for version in matrix.versions(framework)]
-    return [matrix.newest(framework, target, backend) or at(matrix.versions(framework)[0])]
+        return [combo for combo in found if combo.version in versions]
+    return [combo for combo in found if selector.every or _is_newest(matrix, combo)]
 
 
-def _by_glob(matrix: Matrix, selector: Selector) -> list[Combo]:
-    given = [f"--{axis}" for axis in ("framework", "version", "target", "backend") if getattr(selector, axis)]
-    if given:
-        raise InputError(f"--combo selects by id and cannot be joined with {', '.join(given)}", "invoke list")
-    found = [combo for combo in matrix.combos if fnmatchcase(combo.id, selector.combo.lower())]
-    if not found:
-        raise InputError(f"no combo matches {selector.combo!r}: {_near_id(matrix, selector.combo)}", "invoke list")
+def _is_newest(matrix: Matrix, combo: Combo) -> bool:
+    newest = matrix.newest(combo.framework.name, combo.target.name, combo.backend)
+    return newest is None or newest is combo
+
+
+def _resolve(matrix: Matrix, axis: str, words: str, problems: list[str]) -> Collection[str]:
+    """Return the published names on an axis that words mean; all of them without a word."""
+    published: Collection[str] = getattr(matrix.axes, f"{axis}s")
+    if not words:
+        return published
+    aliases = getattr(matrix.recipes, f"{axis}s")
+    meanings = {alias: name for name in published for alias in (name, *aliases[name].aliases)}
+    return _meant(axis, words, meanings, problems)
+
+
+def _meant(axis: str, words: str, meanings: Mapping[str, str], problems: list[str]) -> set[str]:
+    """Return what the words of an option mean; what means nothing is a problem, with the nearest word that does.
+
+    A glob looks among the other names only where no name matches: `n*` is no `neoverse-v1`.
+    """
+    found: set[str] = set()
+    names = set(meanings.values())
+    for word in _split(words):
+        meant = set(_matching(word, names)) or {meanings[one] for one in _matching(word, meanings)}
+        if not meant:
+            what = "matches nothing" if _is_glob(word) else "is not known"
+            problems.append(f"--{axis} {word!r} {what}: {nearest(word, meanings, names)}")
+        found |= meant
     return found
 
 
+def _by_id(matrix: Matrix, selector: Selector) -> list[Combo]:
+    given = [f"--{axis}" for axis in AXES if getattr(selector, axis)]
+    if given:
+        raise InputError(f"--combo selects by id and cannot be joined with {', '.join(given)}", "invoke list")
+    found: set[str] = set()
+    problems = []
+    for word in _split(selector.combo):
+        ids = _matching(word, matrix.by_id)
+        if not ids:
+            problems.append(f"no combo matches {word!r}: {_near_id(matrix, word)}")
+        found |= set(ids)
+    if problems:
+        raise InputError("\n       ".join(problems), "invoke list --all shows every combo; nothing was started")
+    return [combo for combo in matrix.combos if combo.id in found]
+
+
 def _near_id(matrix: Matrix, word: str) -> str:
-    guess: Callable[[str], str] = lambda text: text.split(" allowed:")[0].rstrip("? ")  # noqa: E731 - one use
-    near = guess(nearest(word, matrix.by_id))
-    return f"{near}?" if near.startswith("did") else f"there are {len(matrix.by_id)}, e.g. {next(iter(matrix.by_id))}"
+    near = nearest(word, matrix.by_id).partition("?")
+    return f"{near[0]}?" if near[1] else f"there are {len(matrix.by_id)}, e.g. {next(iter(matrix.by_id))}"
+
+
+def _split(words: str) -> list[str]:
+    """Take an option's words apart; names are lower case."""
+    return [word.strip().lower() for word in words.split(",")] if words else []
+
+
+def _is_glob(word: str) -> bool:
+    return any(sign in word for sign in "*?[")
+
+
+def _matching(word: str, names: Collection[str]) -> list[str]:
+    """Return the names that a word means: itself, or what its wildcards match."""
+    if word in names:
+        return [word]
+    if not _is_glob(word):
+        return []
+    matches = re.compile(translate(word)).match
+    return [name for name in names if matches(name)]

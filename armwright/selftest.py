@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from armwright.errors import FailedError, InputError, nearest
 from armwright.plan import plan
 
 TIERS = ("checks", "unit", "engine", "image")
+_COMMENT = re.compile(rb"^[ \t]*#(?!.*(hadolint|shellcheck)).*$", re.MULTILINE)  # a linter reads what is said to it
+_VALUE = re.compile(rb'(org\.[\w.]+=)"(?:[^"\\]|\\.)*"')
 
 
 def run(root: Path, tier: str = "") -> int:
@@ -83,17 +86,23 @@ def _checks(root: Path) -> int:
 
 
 def _hadolint(root: Path) -> int:
+    """Lint one Dockerfile of each kind: they differ in their labels and comments, and little else."""
     loaded = matrix.load(root)
-    folder = root / "build" / "lint"
-    paths = []
-    for combo in loaded.combos:
-        if combo.refusal is None:
-            for source in ("archive", "registry"):
-                one = plan(loaded, combo, source)
-                context = folder / f"{combo.id}-{source}"
-                render.write(context, one.files)
-                paths.append(str(context / "Dockerfile"))
-    return _call(root, "hadolint", *paths)
+    possible = [combo for combo in loaded.combos if combo.refusal is None]
+    kinds: dict[bytes, Path] = {}
+    everything = [(combo, source) for combo in possible for source in loaded.base(combo).sources]
+    for combo, source in everything:
+        dockerfile = plan(loaded, combo, source).files["Dockerfile"]
+        context = root / "build" / "lint" / f"{combo.id}-{source}"
+        if kinds.setdefault(kind(dockerfile), context) == context:
+            render.write(context, {"Dockerfile": dockerfile})
+    console.detail(f"hadolint: {len(kinds)} kinds among {len(everything)} Dockerfiles")
+    return _call(root, "hadolint", *(str(context / "Dockerfile") for context in kinds.values()))
+
+
+def kind(dockerfile: bytes) -> bytes:
+    """Return a Dockerfile without what a linter does not read: its comments and the values of its labels."""
+    return _VALUE.sub(rb"\1", _COMMENT.sub(b"", dockerfile))
 
 
 def _pytest(root: Path, tier: str) -> int:

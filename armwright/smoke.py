@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from armwright import binfmt, console, evidence
+from armwright import binfmt, console, evidence, verdict
 from armwright.engine import Engine, Image
 from armwright.errors import FailedError, InputError, MachineError, nearest
 from armwright.evidence import Evidence, Report
@@ -39,10 +39,10 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, workload: str, *,
     with console.progress(f"prove {reference}"):
         proof = prove(engine, reference, image, target_of(matrix, image), _words(workload))
     if as_json:
-        console.document(document(proof))
+        console.document(verdict.document(proof))
     else:
-        show(proof)
-        _conclusion(proof)
+        verdict.show(proof)
+        verdict.conclusion(proof)
     return 1 if proof.failed else 0
 
 
@@ -72,11 +72,11 @@ def of_combos(
             continue
         proofs.append(proof)
         if not as_json:
-            show(proof)
+            verdict.show(proof)
     if as_json:
-        console.document([document(proof) for proof in proofs])
+        console.document([verdict.document(proof) for proof in proofs])
     for proof in proofs:
-        _conclusion(proof)
+        verdict.conclusion(proof)
     return 1 if len(proofs) < len(plans) or any(proof.failed for proof in proofs) else 0
 
 
@@ -234,31 +234,6 @@ def target_of(matrix: Matrix, image: Image) -> Target:
     return matrix.recipes.targets[name]
 
 
-def show(proof: Evidence) -> None:
-    """Print the checks as a table, and the kernels below."""
-    report = proof.report
-    where = f"{report.cpu.title}" + (f", emulated by {report.cpu.emulator}" if report.cpu.emulator else "")
-    console.table(
-        f"{report.combo} on {where}",
-        ["check", "state", "expected", "found"],
-        [[check.name, _state(check.state), check.expected, check.found] for check in report.checks],
-    )
-    if proof.smaller:
-        above, run = proof.above, proof.smaller.cpu
-        found = "; ".join(f"{check.name}: {check.found}" for check in above) or "right answers"
-        on = f"{run.title}, emulated by {run.emulator}"
-        rows = [
-            ["nothing above the floor", _state("fail" if above else "pass"), "right answers on a smaller CPU", found]
-        ]
-        console.table(f"{report.combo} on {on}", ["check", "state", "expected", "found"], rows)
-    ours = [kernel for kernel in report.kernels if kernel.operation != "reorder"]
-    console.table(
-        "kernels",
-        ["workload", "told by", "operation", "implementation", "calls"],
-        [[one.workload or "-", one.source, one.operation, one.implementation, str(one.calls)] for one in ours],
-    )
-
-
 def conclude(root: Path, proof: Evidence) -> Path:
     """Write the evidence of a proven image.
 
@@ -273,31 +248,9 @@ def require_proven(proof: Evidence) -> None:
     """Raise FailedError if an image is not proven; each failed check is named with what was expected and found."""
     if not proof.proves:
         raise FailedError(
-            f"{proof.combo} is not proven:\n" + "\n".join(f"  {line}" for line in _failures(proof)),
+            f"{proof.combo} is not proven:\n" + "\n".join(f"  {line}" for line in verdict.failures(proof)),
             f"docker run --rm -it {proof.image[:19]} shows the image; build/logs/{proof.combo}.log its making",
         )
-
-
-def document(proof: Evidence) -> object:
-    """Return the evidence as a JSON document."""
-    return proof.model_dump(by_alias=True)
-
-
-def _conclusion(proof: Evidence) -> None:
-    """Say in a line what a proof comes to; what failed or was not run, below."""
-    if proof.proves:
-        console.say(f"{proof.combo}: proven", "green")
-    else:
-        verdict = "NOT PROVEN" if proof.failed else "right as far as was asked for; not proven as a whole"
-        console.say(
-            f"{proof.combo}: {verdict}\n  " + "\n  ".join(_failures(proof)), "red" if proof.failed else "yellow"
-        )
-
-
-def _failures(proof: Evidence) -> list[str]:
-    failed = [f"{check.name}: expected {check.expected}, found {check.found}" for check in proof.failed]
-    skipped = [f"{check.name}: not run, {check.found}" for check in proof.report.checks if check.state == "not run"]
-    return failed + skipped
 
 
 def _report(reference: str, code: int, out: str, err: str) -> Report:
@@ -320,7 +273,3 @@ def _report(reference: str, code: int, out: str, err: str) -> Report:
         what = f"the report of {reference} and its exit code {code} disagree"
         raise FailedError(what, f"docker run --rm {reference} smoke")
     return report
-
-
-def _state(state: str) -> str:
-    return {"pass": "ok", "fail": "fail", "not run": "warn not run"}[state]

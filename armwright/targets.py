@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
+from packaging.version import Version
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.model import Environment, Recipe
-from armwright.patterns import EmulatedCpu, Feature, Flags, Name, Part, Reason, Sentence, Version
+from armwright.patterns import EmulatedCpu, Feature, Flags, Name, Part, Reason, Sentence
+from armwright.patterns import Version as Text
 
 
 class Smaller(Recipe):
@@ -24,7 +26,7 @@ class Emulator(Recipe):
         cpu: QEMU's name for it.
         match: how its features compare with the target's: "exact", "subset" (it has fewer), "superset" (it has more).
         note: what it is, and what it cannot show.
-        smaller: where it has more, the CPU on which the workloads run too: what runs there needs nothing above the floor.
+        smaller: where it has more, a CPU that the workloads run on too: what runs there needs nothing above the floor.
     """
 
     cpu: EmulatedCpu
@@ -46,18 +48,34 @@ class Emulator(Recipe):
         return self
 
 
+Release = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
+
+
 class Compiler(Recipe):
-    """What a compiler is told, and the first release that understands it; None where that is not known."""
+    """What a compiler is told.
+
+    Attributes:
+        flags: its words.
+        least: the first release that understands them; None where that is not known.
+        backports: point releases of older series that understand them too, and every later one of their series.
+    """
 
     flags: Flags
-    least: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")] | None
+    least: Release | None
+    backports: list[Release] = Field(default=[])
+
+    def understood_by(self, release: str) -> bool:
+        """Say whether a release is known to understand the flags."""
+        given = Version(release)
+        later = self.least is not None and given >= Version(self.least)
+        return later or any(given.major == one.major and given >= one for one in map(Version, self.backports))
 
 
 class OpenblasTarget(Recipe):
     """A name in OpenBLAS's list of targets, and the first release that has it."""
 
     target: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]+$")]
-    least: Version
+    least: Text
 
 
 class Caches(Recipe):
@@ -72,7 +90,8 @@ class Compile(Recipe):
 
     Attributes:
         gcc: GCC's flags.
-        clang: LLVM's.
+        older: the nearest that older releases of GCC understand, newest first.
+        clang: LLVM's, where somebody knows them.
         portable: flags that every compiler of the architecture's release takes.
         openblas: OpenBLAS's TARGET, and the first release that has it.
         acl: the Arm Compute Library's options for scons.
@@ -80,11 +99,16 @@ class Compile(Recipe):
     """
 
     gcc: Compiler
-    clang: Compiler
+    older: list[Compiler] = Field(default=[])
+    clang: Compiler | None = None
     portable: Flags
     openblas: OpenblasTarget
     acl: Annotated[str, StringConstraints(pattern=r"^arch=[a-z0-9.-]+( multi_isa=1)?$")]
     caches: Caches | None = None
+
+    def gcc_flags(self, release: str) -> str | None:
+        """Return the flags for a release of GCC; None where none are known that it understands."""
+        return next((one.flags for one in (self.gcc, *self.older) if one.understood_by(release)), None)
 
 
 class Target(Recipe):

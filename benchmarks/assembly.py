@@ -35,7 +35,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from armwright import build, buildx, console, http, lock, matrix, process, roots, selection, smoke  # noqa: E402
+from armwright import build, buildx, console, fleet, http, lock, matrix, process, roots, selection, smoke  # noqa: E402
 from armwright.engine import PLATFORM, Engine  # noqa: E402 - the path is set first
 from armwright.errors import ArmwrightError, FailedError, InputError, MachineError  # noqa: E402 - as above
 from armwright.plan import COMPRESSION, Plan, plan  # noqa: E402 - as above
@@ -44,7 +44,7 @@ OUTPUT = ROOT / "build" / "benchmarks"
 GIVEN, USUAL, OURS = "armwright-bench:given", "armwright-bench:usual", "armwright-bench:ours"
 PIP = "python3-pip"  # the distribution's package
 AIM = {"faster": 4.0, "compressed": 0.6}  # issue 2, item 12
-LEAST_FREE = 2 * build.LEAST_FREE
+LEAST_FREE = 2 * fleet.LEAST_FREE
 DAY = 86_400
 # Settings of pip that say where and how to fetch; find-links and local indexes would serve one side from the disk.
 NETWORK = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")

@@ -18,9 +18,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # isolated mode leaves the script's own folder out
@@ -31,7 +30,10 @@ from choices import BadSwitchError, choose, printable, refusal, switch  # noqa: 
 from image import DamagedError, read_image  # noqa: E402
 from page import document, page, usage  # noqa: E402
 
-Execute = Callable[[str, list[str], dict[str, str]], object]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Execute = Callable[[str, list[str], dict[str, str]], object]
 
 WRONG_WORDS, DAMAGED, BELOW_FLOOR, NOT_EXECUTABLE, NOT_FOUND = 2, 70, 78, 126, 127
 
@@ -76,31 +78,30 @@ def main(
 
 
 def _answer(words: list[str], environ: Mapping[str, str], root: Path, image_file: Path, execute: Execute) -> int:
-    match words:
-        case [] | ["info"]:
-            return _info(environ, root, image_file, as_json=False)
-        case ["info", "--json"]:
-            return _info(environ, root, image_file, as_json=True)
-        case ["info", *_]:
+    first, *rest = words or ["info"]
+    if first == "info":
+        if rest not in ([], ["--json"]):
             raise StopError("info takes no word but --json; to run a program of that name: exec info", WRONG_WORDS)
-        case ["exec", "--", *command] | ["exec" | "--", *command]:
-            return _become(command, environ, root, image_file, execute)
-        case [option, *_] if option.startswith("-"):
-            asked = option in {"-h", "--help"}
-            print(usage(), file=sys.stdout if asked else sys.stderr)
-            return 0 if asked else WRONG_WORDS
-        case ["smoke", *options]:
-            smoke = [sys.executable, "-I", str(HERE / "smoke" / "smoke.py"), *options]
-            return _become(smoke, environ, root, image_file, execute)
-        case _:
-            return _become(words, environ, root, image_file, execute)
+        return _info(environ, root, image_file, as_json=bool(rest))
+    if first in {"exec", "--"}:
+        command = rest[1:] if first == "exec" and rest[:1] == ["--"] else rest
+    elif first.startswith("-"):
+        asked = first in {"-h", "--help"}
+        print(usage(), file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else WRONG_WORDS
+    elif first == "smoke":
+        command = [sys.executable, "-I", str(HERE / "smoke" / "smoke.py"), *rest]
+    else:
+        command = words
+    return _become(command, environ, root, image_file, execute)
 
 
 def _become(command: list[str], environ: Mapping[str, str], root: Path, image_file: Path, execute: Execute) -> int:
     if not command:
         raise StopError("there is no command to run after exec.", WRONG_WORDS)
     image, machine = read_image(image_file), hardware.read_machine(environ, root)
-    if sentence := refusal(image, machine):
+    sentence = refusal(image, machine)
+    if sentence:
         raise StopError(sentence, BELOW_FLOOR)
     choices = choose(image, machine, environ)
     quiet, explain = switch(environ, "ARMWRIGHT_QUIET"), switch(environ, "ARMWRIGHT_EXPLAIN")

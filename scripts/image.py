@@ -6,9 +6,14 @@ Written by the plan (armwright/plan.py); standard library only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict, cast, get_args, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TypedDict
+else:
+    TypedDict = dict  # Python 3.7 has none, and here it only carries the declared shape
 
 SCHEMA = 1
 
@@ -92,7 +97,7 @@ def read_image(file: Path) -> Image:
         raise DamagedError(f"{file} cannot be read ({error.strerror}); the image is incomplete.") from None
     except ValueError:
         raise DamagedError(f"{file} is not JSON; the image is damaged.") from None
-    fault = next(_faults(document, Image), None)
+    fault = next(_faults(document, "Image"), None)
     if fault is None and document["schema"] != SCHEMA:
         fault = "schema"
     if fault is not None:
@@ -100,21 +105,25 @@ def read_image(file: Path) -> Image:
     return cast("Image", document)
 
 
-def _faults(value: object, kind: object, where: str = "") -> Iterator[str]:
-    """Yield the path of everything in a JSON value that is not of the declared kind."""
-    arguments = get_args(kind)
-    if is_typeddict(kind):
+_SHAPES = {one.__name__: one for one in (Target, Backend, Fallback, Variable, FastMath, Image)}
+_KINDS = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+_OR_NONE, _LIST, _DICT = " | None", "list[", "dict[str, "
+
+
+def _faults(value: object, kind: str, where: str = "") -> Iterator[str]:
+    """Yield the path of everything in a JSON value that is not of the declared kind, which is read as it is written."""
+    if kind in _SHAPES:
         fields = value if isinstance(value, dict) else {}
-        for name, inner in get_type_hints(kind).items():
+        for name, inner in _SHAPES[kind].__annotations__.items():
             yield from _faults(fields.get(name), inner, f"{where}.{name}".lstrip("."))
-    elif type(None) in arguments:
+    elif kind.endswith(_OR_NONE):
         if value is not None:
-            yield from _faults(value, arguments[0], where)
-    elif get_origin(kind) is list and isinstance(value, list):
-        for position, item in enumerate(value):
-            yield from _faults(item, arguments[0], f"{where}[{position}]")
-    elif get_origin(kind) is dict and isinstance(value, dict):
-        for name, item in value.items():
-            yield from _faults(item, arguments[1], f"{where}.{name}")
-    elif not isinstance(value, get_origin(kind) or cast("type", kind)):
+            yield from _faults(value, kind[: -len(_OR_NONE)], where)
+    elif not isinstance(value, _KINDS[kind.partition("[")[0]]):
         yield where
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _faults(item, kind[len(_LIST) : -1], f"{where}[{position}]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _faults(item, kind[len(_DICT) : -1], f"{where}.{name}")

@@ -44,6 +44,16 @@ PART_NAMES = {
     "0x48:0xd01": "HiSilicon Kunpeng 920",
     "0x61:0x022": "Apple M1 (efficiency cores)",
     "0x61:0x023": "Apple M1 (performance cores)",
+    "0x61:0x024": "Apple M1 Pro (efficiency cores)",
+    "0x61:0x025": "Apple M1 Pro (performance cores)",
+    "0x61:0x028": "Apple M1 Max (efficiency cores)",
+    "0x61:0x029": "Apple M1 Max (performance cores)",
+    "0x61:0x032": "Apple M2 (efficiency cores)",
+    "0x61:0x033": "Apple M2 (performance cores)",
+    "0x61:0x034": "Apple M2 Pro (efficiency cores)",
+    "0x61:0x035": "Apple M2 Pro (performance cores)",
+    "0x61:0x038": "Apple M2 Max (efficiency cores)",
+    "0x61:0x039": "Apple M2 Max (performance cores)",
     "0x6d:0xd49": "Microsoft Azure Cobalt 100",
     "0xc0:0xac3": "Ampere AmpereOne",
     "0xc0:0xac4": "Ampere AmpereOne A",
@@ -155,13 +165,13 @@ def read_processor(root: Path = ROOT) -> Processor:
     implementer = ""
     for line in _text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
-        match key.strip():
-            case "Features":
-                features.append(frozenset(value.split()))
-            case "CPU implementer":
-                implementer = value.strip().lower()
-            case "CPU part":
-                parts.append(f"{implementer}:{value.strip().lower()}")
+        name = key.strip()
+        if name == "Features":
+            features.append(frozenset(value.split()))
+        elif name == "CPU implementer":
+            implementer = value.strip().lower()
+        elif name == "CPU part":
+            parts.append(f"{implementer}:{value.strip().lower()}")
     common = frozenset.intersection(*features) if features else _auxiliary_features(root)
     return Processor(common, tuple(dict.fromkeys(parts)))
 
@@ -262,9 +272,9 @@ def _cgroup_levels(mount_point: Path, subtree: str, own: str) -> Iterator[Path]:
     """
     folder = mount_point
     yield folder
-    path = PurePosixPath(own)
-    if path.is_relative_to(subtree) and ".." not in path.parts:
-        for part in path.relative_to(subtree).parts:
+    parts, mounted = PurePosixPath(own).parts, PurePosixPath(subtree).parts
+    if parts[: len(mounted)] == mounted and ".." not in parts:
+        for part in parts[len(mounted) :]:
             folder /= part
             yield folder
 

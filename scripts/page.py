@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import machine as hardware
 from choices import Choices, printable
@@ -95,7 +96,7 @@ def _machine_rows(target: Target, machine: hardware.Machine) -> list[tuple[str, 
         ("vectors", vectors),
         ("cpus", f"{machine.cpus.number}: {machine.cpus.reason}"),
     ]
-    if "*" not in target["parts"] and not set(processor.parts) <= set(target["parts"]):
+    if not all(any(fnmatchcase(part, one) for one in target["parts"]) for part in processor.parts):
         rows.insert(1, ("", f"not the CPU this image is tuned for ({target['title']})"))
     return rows
 

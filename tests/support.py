@@ -17,6 +17,20 @@ from armwright.plan import Plan, Source, plan
 ROOT = Path(__file__).resolve().parents[1]
 
 
+# What the tests of words and rules publish: the project's own matrix grows, and they do not speak of that.
+SMALL = """\
+axes:
+  frameworks:
+    pytorch: ["2.10.0", "2.9.1"]
+  targets: [generic, n1, v1, a64fx]
+  backends: [openblas, acl]
+rules:
+  - refuse: {framework: pytorch, version: "==2.10.0", target: generic}
+    because: >-
+      its wheel dies with an illegal instruction at import on Armv8.0 CPUs
+"""
+
+
 class Tree:
     """A copy of the project's data in a folder of its own, to be changed at will."""
 
@@ -32,6 +46,10 @@ class Tree:
         text = path.read_text(encoding="utf-8")
         assert old in text, f"{file} no longer holds {old!r}"
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def publish(self, text: str) -> None:
+        """Replace what is published: the whole of matrix.yaml."""
+        (self.root / "matrix.yaml").write_text(text, encoding="utf-8")
 
     def load(self) -> Matrix:
         return matrices.load(self.root)

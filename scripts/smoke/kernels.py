@@ -1,6 +1,6 @@
 """Which kernels ran: read out of what the libraries print about themselves, and held against the recipe's rules.
 
-oneDNN writes a line for each primitive it executes (`ONEDNN_VERBOSE=1`, on standard output), in one of four formats by
+oneDNN writes a line for each primitive it executes (`ONEDNN_VERBOSE=1`, on standard output), in one of five formats by
 version; OpenBLAS names the core it chose (`OPENBLAS_VERBOSE=2`, on standard error); the framework's profiler names its
 own operators. All become the same rows: (source, operation, implementation).
 """
@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple
 
-# <=2.4 dnnl_verbose,exec, / 2.5-3.2 onednn_verbose,exec, / 3.3-3.5 ,primitive,exec, / >=3.6 ,v1,primitive,exec,
-# (oneDNN's src/common/verbose.cpp at those tags).
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import TypedDict
+else:
+    TypedDict = dict  # Python 3.7 has none
+
+# 0.x mkldnn_verbose,exec, (no cpu: there was nothing else) / <=2.4 dnnl_verbose,exec, / 2.5-3.2 onednn_verbose,exec, /
+# 3.3-3.5 ,primitive,exec, / >=3.6 ,v1,primitive,exec, (oneDNN's src/common/verbose.cpp at those tags).
 _EXECUTED = re.compile(
-    r"^(?:onednn|dnnl)_verbose,(?:v\d+,)?(?:primitive,)?exec,cpu,(?P<operation>[^,\s]+),(?P<implementation>[^,\s]+),"
+    r"^(?:mkldnn_verbose,exec|(?:onednn|dnnl)_verbose,(?:v\d+,)?(?:primitive,)?exec,cpu),"
+    r"(?P<operation>[^,\s]+),(?P<implementation>[^,\s]+),"
 )
 _CORE = re.compile(r"^Core: (?P<name>\S+)$")
 
@@ -96,7 +102,8 @@ def trace(lines: Iterable[str], marker: str) -> Counter[Row]:
     workload = ""
     for line in lines:
         if line.startswith(marker):
-            workload = line.removeprefix(marker)
-        elif row := executed(line, workload):
-            rows[row] += 1
+            workload = line[len(marker) :]
+        else:
+            row = executed(line, workload)
+            rows.update([row] if row else [])
     return rows

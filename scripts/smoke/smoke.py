@@ -10,6 +10,7 @@ speed.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ import time
 from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parent
@@ -31,10 +32,11 @@ import kernels  # noqa: E402 - the path is set first
 import machine  # noqa: E402 - the path is set first
 from worker import MARKER  # noqa: E402 - the path is set first
 
-TRACE = {"ONEDNN_VERBOSE": "1", "OPENBLAS_VERBOSE": "2"}
+TRACE = {"ONEDNN_VERBOSE": "1", "MKLDNN_VERBOSE": "1", "OPENBLAS_VERBOSE": "2"}
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 
-Check = dict[str, str]
+if TYPE_CHECKING:
+    Check = dict[str, str]
 
 
 def check(name: str, state: bool | str, expected: str, found: str) -> Check:  # noqa: FBT001 - the outcome itself
@@ -139,7 +141,8 @@ def work(dialect: str, workloads: list[str]) -> tuple[dict[str, Any], Counter[ke
     Returns:
         the worker's answers, the kernels that ran, and a sentence when it did not get to the end.
     """
-    with open(os.memfd_create("answers"), "w+", encoding="utf-8") as sheet:  # noqa: PTH123 - memory, not a file
+    memory = ctypes.CDLL(None).memfd_create(b"answers", 0)  # Python 3.7 has no name for it
+    with open(memory, "w+", encoding="utf-8") as sheet:  # noqa: PTH123 - memory, not a file
         words = [sys.executable, "-s", "-B", str(HERE / "worker.py"), dialect, str(sheet.fileno()), *workloads]
         child = subprocess.run(
             words, env={**os.environ, **TRACE}, pass_fds=[sheet.fileno()], text=True, errors="replace",
@@ -149,8 +152,8 @@ def work(dialect: str, workloads: list[str]) -> tuple[dict[str, Any], Counter[ke
         document = sheet.read()
     rows = kernels.trace(child.stdout.splitlines(), MARKER)
     for line in child.stderr.splitlines():
-        if row := kernels.core(line):
-            rows[row] += 1
+        row = kernels.core(line)
+        rows.update([row] if row else [])
     try:
         answers = json.loads(document)
     except json.JSONDecodeError:

@@ -31,6 +31,7 @@ def main(dialect: str, workloads: list[str], answers: int) -> None:
         workloads: folders beside this file.
         answers: the file descriptor that takes the document.
     """
+    sys.path.insert(0, str(HERE))  # a dialect's module may use its framework's; PYTHONSAFEPATH leaves this folder out
     kit = load(HERE / "frameworks" / f"{dialect}.py")
     results = []
     for name in workloads:
@@ -55,12 +56,12 @@ def run(name: str, dialect: str, kit: ModuleType) -> dict[str, Any]:
     """
     import numpy as np  # noqa: PLC0415 - after the framework, which is what the user's code does too
 
-    folder = HERE / name
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    weights = arrays(folder / "weights.npz")
-    inputs, expected = arrays(folder / "inputs.npz"), arrays(folder / "expected.npz")
-    prepared = load(folder / "prepare.py").prepare(inputs["images"])
-    forward = load(folder / f"{dialect}.py").forward
+    data = HERE / described(name).get("shares", name)
+    manifest = described(data.name)
+    weights = arrays(data / "weights.npz")
+    inputs, expected = arrays(data / "inputs.npz"), arrays(data / "expected.npz")
+    prepared = load(data / "prepare.py").prepare(inputs["images"])
+    forward = load(HERE / name / f"{dialect}.py").forward
     started = time.monotonic()
     logits, operators = kit.profiled(lambda: forward(weights, prepared))
     seconds = time.monotonic() - started
@@ -76,6 +77,12 @@ def run(name: str, dialect: str, kit: ModuleType) -> dict[str, Any]:
         "operators": operators,
         "seconds": seconds,
     }
+
+
+def described(name: str) -> dict[str, Any]:
+    """Read a workload's manifest; with `shares` in it, everything but the forward pass is that of another workload."""
+    manifest: dict[str, Any] = json.loads((HERE / name / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
 
 
 def arrays(path: Path) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from armwright import buildx
+from armwright import buildx, render
 from armwright.engine import PLATFORM, Engine
 from armwright.errors import FailedError, MachineError
 from armwright.plan import COMPRESSION
@@ -104,6 +107,49 @@ def test_ctrl_c_leaves_no_name_and_no_process_and_the_same_build_then_succeeds(
 
     buildx.build(folder, log, name=name, epoch=0, compression=COMPRESSION)
     assert engine.find(name) is not None
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Everything that BuildKit says, as it is read."""
+    seen: list[dict[str, Any]] = []
+
+    def loads(text: str) -> Any:  # noqa: ANN401 - JSON
+        event = json.loads(text)
+        seen.append(event)
+        return event
+
+    reader = SimpleNamespace(loads=loads, JSONDecodeError=json.JSONDecodeError)
+    monkeypatch.setattr(buildx, "json", reader)
+    return seen
+
+
+def _sent(events: list[dict[str, Any]]) -> int:
+    """Return the bytes of context that were sent, as BuildKit counts them."""
+    statuses = [one for event in events for one in event.get("statuses") or []]
+    return max(one["current"] for one in statuses if one["id"] == "transferring context:")
+
+
+def test_contexts_of_one_family_send_what_they_share_once_and_never_pass_for_each_other(
+    engine: Engine, log: Path, name: str, tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    (tmp_path / "download").write_bytes(os.urandom(3_000_000))
+    dockerfile = b"FROM scratch\nCOPY --link download own /\n"
+    family = f"family-{name.partition(':')[2]}"
+    sent, digests = [], []
+    for number, (called, own) in enumerate([(family, b"12"), (family, b"21"), (family, b"12"), ("", b"21")]):
+        folder = tmp_path / f"context-{number}"
+        render.write(folder, {"Dockerfile": dockerfile, "own": own})
+        os.link(tmp_path / "download", folder / "download")
+        events.clear()
+        built = f"{name}-{number}"
+        buildx.build(folder, log, name=built, epoch=EPOCH, compression=COMPRESSION, family=called)
+        sent.append(_sent(events))
+        digests.append(engine.names()[built])
+    assert [size > 3_000_000 for size in sent] == [True, False, False, True]
+    assert digests[0] == digests[2]
+    assert digests[1] == digests[3]  # as a folder of its own gives it
+    assert digests[0] != digests[1]
 
 
 def test_another_builder_gives_the_same_digest_and_leaves_no_archive(

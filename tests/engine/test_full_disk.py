@@ -11,7 +11,7 @@ START = 'mount -t tmpfs -o size="$1" tmpfs "$2" && exec "$0" -c "$3" "$2"'
 HEAD = """
 import re, shutil, sys, uuid
 from pathlib import Path
-from armwright import build, lock, matrix, wheels
+from armwright import build, fleet, lock, matrix, wheels
 from armwright.errors import MachineError
 disk = Path(sys.argv[1])
 try:
@@ -28,7 +28,7 @@ BUILD = """
     with (disk / "scripts" / "machine.py").open("a") as script:
         script.write("# " + str(uuid.uuid4()))  # inputs that nobody has built
     project = matrix.load(disk)
-    build.build(project, [project.by_id["pytorch-2.10.0-n1-acl"]], build.Options())
+    fleet.build(project, [project.by_id["pytorch-2.10.0-n1-acl"]], build.Options())
 """
 DOWNLOAD = """
     project = matrix.load(Path.cwd())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from armwright import build, buildx, evidence, process, registry
+from armwright import build, buildx, evidence, fleet, process, registry
 from armwright.engine import PLATFORM, Engine, Image
 from armwright.evidence import Evidence
 from armwright.matrix import Matrix
@@ -21,7 +21,8 @@ from armwright.plan import COMPRESSION, Plan, plan
 
 N1, V1, A64FX = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-a64fx-acl"
 OPENBLAS, GENERIC = "pytorch-2.10.0-n1-openblas", "pytorch-2.9.1-generic-acl"
-COMBOS = (N1, OPENBLAS, V1, A64FX, GENERIC)
+COMPAT = "tensorflow-1.x-compat-n1-acl"
+COMBOS = (N1, OPENBLAS, V1, A64FX, GENERIC, COMPAT)
 CAUGHT = pytest.StashKey[list[tuple[str, str, str]]]()
 
 
@@ -42,7 +43,7 @@ class Proven:
 @pytest.fixture(scope="session")
 def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
     """All combos of this tier; what is proven already is not built again."""
-    results = build.build(matrix, [matrix.by_id[combo] for combo in COMBOS], build.Options())
+    results = fleet.build(matrix, [matrix.by_id[combo] for combo in COMBOS], build.Options())
     failed = [f"{one.combo.id}: {one.problem.what if one.problem else ''}" for one in results if one.image is None]
     assert not failed, "\n".join(failed)
     found = {}

@@ -26,6 +26,7 @@ from armwright.plan import COMPRESSION
 
 ROOT = Path(__file__).resolve().parents[2]
 N1, V1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-n1-openblas"
+ALL = (N1, V1, "pytorch-2.10.0-a64fx-acl", OPENBLAS)  # of one version, with other targets and backends
 Images = Mapping[str, Any]
 Docker = Callable[..., CompletedProcess[str]]
 
@@ -57,6 +58,28 @@ def test_three_layers_and_combos_of_one_version_share_the_two_large_ones(proven:
     for other in others:
         assert other[:2] == first[:2]
         assert other[2] != first[2]
+
+
+def test_what_combos_of_one_version_share_is_stored_once_compressed_and_their_own_is_small(
+    proven: Images, docker: Docker, tmp_path: Path
+) -> None:
+    archive = tmp_path / "images.tar"
+    saved = docker("save", "--output", str(archive), *(proven[combo].reference for combo in ALL))
+    assert saved.returncode == 0, saved.stderr
+    with tarfile.open(archive) as content:
+        blobs = {entry.name.rpartition("/")[2]: entry for entry in content if entry.name.startswith("blobs/sha256/")}
+        manifests = []
+        for combo in ALL:
+            manifest = content.extractfile(blobs[proven[combo].image.digest.removeprefix("sha256:")])
+            assert manifest is not None
+            manifests.append(json.load(manifest))
+    first, *others = ([layer["digest"] for layer in manifest["layers"]] for manifest in manifests)
+    assert all(layers[:2] == first[:2] and layers[2] != first[2] for layers in others)
+    own = [layer["size"] for manifest in manifests for layer in manifest["layers"][2:]]
+    assert max(own) < 1_000_000
+    one = sum(layer["size"] for layer in manifests[0]["layers"])
+    assert sum(blob.size for blob in blobs.values()) < 1.1 * one
+    archive.unlink()
 
 
 def test_every_file_of_every_layer_has_the_locks_time_and_belongs_to_root(proven: Images, layers: list[Path]) -> None:

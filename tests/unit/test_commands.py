@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from armwright.documents import Listed, Planned
 from tests.support import ROOT
 
 
@@ -29,7 +31,13 @@ COMMANDS = [
     "list",
     "list --all",
     "list --all --json",
+    "list --grid",
+    "list --schema",
+    "list --grid --json",
+    "list --target n*,graviton3 --backend a* --json",
     "plan --json",
+    "plan --schema",
+    "plan --target n1 --backend acl --all --json",
     "build --target n9 --backend mkl",
     "build --target n1 --base moon",
     "build --version 2.10.0 --target generic",
@@ -39,14 +47,15 @@ COMMANDS = [
     "lock --base nope",
     "test --tier foo",
     "build --taget n1",
+    "build --target n1 --jobs none",
     "buidl",
     "plan --target",
     "registry",
     "build --target=",
     "smoke --image=",
-    "smoke --target n1 --workload lenett",
-    "stage --target n1 --to http://registry.example",
-    "stage --target n1 --to user/images",
+    "smoke --target n1 --backend acl --workload lenett",
+    "stage --target n1 --backend acl --to http://registry.example",
+    "stage --target n1 --backend acl --to user/images",
     "registry show --port abc",
     "lock --framework pytorch --base debian-13",
 ]
@@ -83,7 +92,7 @@ def test_list_shows_what_can_be_built_and_says_that_more_is_hidden(said: dict[st
     assert one.code == 0
     assert "pytorch-2.10.0-n1-acl" in one.out
     assert "pytorch-2.10.0-generic-acl" not in one.out
-    assert "refused combo(s) not shown; invoke list --all shows why" in one.err
+    assert re.search(r"\d+ refused( and \d+ unverified)? combo\(s\) not shown; invoke list --all shows why", one.err)
 
 
 def test_list_all_shows_what_is_refused_with_the_reason_and_the_nearest(said: dict[str, Said]) -> None:
@@ -103,20 +112,41 @@ def test_list_works_without_an_engine_and_says_so(said: dict[str, Said]) -> None
     assert "not built" not in one.out
 
 
-def test_list_json_is_one_document_with_a_row_for_each_combo(said: dict[str, Said]) -> None:
+def test_list_json_is_one_document_with_a_row_for_each_combo_of_the_shape_that_the_schema_says(
+    said: dict[str, Said],
+) -> None:
     rows = document(said["list --all --json"])
-    keys = {"id", "framework", "version", "target", "backend", "image", "state", "reason"}
-    assert all(set(row) == keys for row in rows)
+    schema = document(said["list --schema"])
+    known = schema["$defs"]["Listed"]
+    assert schema["type"] == "array"
+    assert all(set(row) == set(known["properties"]) == set(known["required"]) for row in rows)
+    assert all(one["description"] for one in known["properties"].values())
+    assert [Listed.model_validate(row).model_dump() for row in rows] == rows
     states = {row["id"]: row["state"] for row in rows}
     assert states["pytorch-2.10.0-generic-acl"] == "refused"
     assert states["pytorch-2.10.0-n1-acl"] == "unknown"
     assert all(row["reason"] for row in rows)
 
 
+def test_list_narrows_by_names_other_names_and_globs(said: dict[str, Said]) -> None:
+    rows = document(said["list --target n*,graviton3 --backend a* --json"])
+    assert {row["target"] for row in rows} == {"n1", "n2", "v1"}
+    assert {row["backend"] for row in rows} == {"acl"}
+
+
+def test_the_grid_shows_every_version_by_its_state_and_what_the_states_mean(said: dict[str, Said]) -> None:
+    lines = said["list --grid"].out.splitlines()
+    generic = next(number for number, line in enumerate(lines) if line.startswith("generic"))
+    assert any("refused 2.10.0" in line for line in lines[generic : generic + 4])
+    assert any(line.split("  ")[0] == "refused" and "it cannot exist" in line for line in lines)
+    assert max(map(len, lines)) <= 120
+
+
 def test_plan_json_is_one_document_with_digests_and_reasons(said: dict[str, Said]) -> None:
     rows = document(said["plan --json"])
-    keys = {"id", "state", "why", "base", "emulator", "inputs", "image", "reference", "files"}
-    assert all(set(row) == keys for row in rows)
+    known = document(said["plan --schema"])["$defs"]["Planned"]
+    assert all(set(row) == set(known["properties"]) for row in rows)
+    assert [Planned.model_validate(row).model_dump() for row in rows] == rows
     row = next(row for row in rows if row["id"] == "pytorch-2.10.0-n1-acl")
     assert row["inputs"].startswith("sha256:")
     assert row["reference"] == f"pytorch:2.10.0-n1-acl-{row['inputs'][7:19]}"
@@ -124,23 +154,34 @@ def test_plan_json_is_one_document_with_digests_and_reasons(said: dict[str, Said
     assert "Dockerfile" in row["files"]
 
 
+def test_all_means_every_version_and_not_only_the_newest(said: dict[str, Said]) -> None:
+    rows = document(said["plan --target n1 --backend acl --all --json"])
+    assert {"pytorch-2.10.0-n1-acl", "pytorch-2.9.1-n1-acl"} <= {row["id"] for row in rows}
+    assert "pytorch-2.9.1-n1-acl" not in {row["id"] for row in document(said["plan --json"])}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        ("list --grid --json", ["give one", "invoke list --help"]),
         ("build --target n9 --backend mkl", ["--target 'n9' is not known", "--backend 'mkl' is not known", "openblas"]),
         ("build --target n1 --base moon", ["--base 'moon' is not known", "archive, registry"]),
         ("build --version 2.10.0 --target generic", ["illegal instruction", "--combo pytorch-2.9.1-generic-"]),
         ("lock --base nope", ["--base 'nope' is not known", "debian-13"]),
         ("test --tier foo", ["--tier 'foo' is not known", "checks, engine, image, unit"]),
+        ("build --target n1 --jobs none", ["--jobs 'none' is not a number from 1 on", "invoke build --help"]),
         ("build --taget n1", ["there is no option '--taget': did you mean '--target'?", "invoke build --help"]),
         ("buidl", ["there is no command 'buidl': did you mean 'build'?", "invoke --list"]),
         ("plan --target", ["flag --target needed value", "invoke plan --help"]),
         ("registry", ["'action'", "invoke registry --help"]),
         ("build --target=", ["--target: given, and empty"]),
         ("smoke --image=", ["--image: given, and empty"]),
-        ("smoke --target n1 --workload lenett", ["pytorch has no workload 'lenett': did you mean 'lenet'?"]),
-        ("stage --target n1 --to http://registry.example", ["is not the host and port of a registry"]),
-        ("stage --target n1 --to user/images", ["is not the host and port of a registry"]),
+        (
+            "smoke --target n1 --backend acl --workload lenett",
+            ["pytorch has no workload 'lenett': did you mean 'lenet'?"],
+        ),
+        ("stage --target n1 --backend acl --to http://registry.example", ["is not the host and port of a registry"]),
+        ("stage --target n1 --backend acl --to user/images", ["is not the host and port of a registry"]),
         ("registry show --port abc", ["'abc' is no port"]),
         ("lock --framework pytorch --base debian-13", ["give one"]),
     ],

@@ -19,8 +19,8 @@ from test_machine import ARM_MODALIAS, V2_MOUNT, X86_MODALIAS, cpuinfo, plant
 IMAGE: dict[str, Any] = {
     "schema": 1,
     "combo": "pytorch-2.10.0-n1-acl",
-    "framework": "pytorch",
-    "title": "PyTorch",
+    "dialect": "pytorch",
+    "title": "PyTorch 2.10.0",
     "module": "torch",
     "version": "2.10.0",
     "target": {
@@ -43,8 +43,11 @@ IMAGE: dict[str, Any] = {
         {"target": "generic", "floor": ["asimd", "fp"], "image": "pytorch:2.9.1-generic-acl"},
     ],
     "environment": [
-        {"name": "OMP_NUM_THREADS", "value": "{cpus}", "reason": "one thread for each CPU the container may use"},
-        {"name": "LRU_CACHE_CAPACITY", "value": "1024", "reason": "keeps prepared primitives"},
+        {
+            "name": "OMP_NUM_THREADS", "value": "{cpus}", "fixed": False,
+            "reason": "one thread for each CPU the container may use",
+        },
+        {"name": "LRU_CACHE_CAPACITY", "value": "1024", "fixed": False, "reason": "keeps prepared primitives"},
     ],
     "fast_math": {
         "name": "ONEDNN_DEFAULT_FPMATH_MODE",
@@ -54,7 +57,7 @@ IMAGE: dict[str, Any] = {
     },
     "smoke": {"anything": "else"},
     "packages": {"torch": "2.10.0", "numpy": "2.5.5"},
-}
+}  # fmt: skip
 REFUSAL_ON_A72 = (
     "This image is for Arm Neoverse N1 and needs atomics (large-system atomics), asimddp (dot product), asimdhp "
     "(half-precision vectors) and fphp (half-precision scalars), which this CPU (Arm Cortex-A72) does not have; "
@@ -156,6 +159,13 @@ def test_info_says_when_the_image_is_tuned_for_another_cpu(container: Container)
     assert "not the CPU" not in container.run("info")[1]
     container.cpu("neoverse-v1")
     assert "not the CPU this image is tuned for (Arm Neoverse N1)" in container.run("info")[1]
+
+
+def test_a_target_may_name_all_parts_of_a_vendor(container: Container) -> None:
+    container.image["target"]["parts"] = ["0x00:0x000", "0x41:*"]
+    assert "not the CPU" not in container.run("info")[1]
+    container.cpu("a64fx")
+    assert "not the CPU" in container.run("info")[1]
 
 
 def test_info_for_programs_is_one_json_document(container: Container) -> None:
@@ -263,6 +273,13 @@ def test_only_what_the_user_has_not_set_is_set(container: Container) -> None:
     container.run("true", OMP_NUM_THREADS="", PATH="/bin")
     assert container.environ == {"OMP_NUM_THREADS": "", "PATH": "/bin", "LRU_CACHE_CAPACITY": "1024"}
     assert "OMP_NUM_THREADS=" in container.run("info", OMP_NUM_THREADS="")[1]
+
+
+def test_what_the_image_itself_sets_is_no_choice_of_the_user_s_and_another_value_is(container: Container) -> None:
+    container.image["environment"][1]["fixed"] = True
+    for value, said in (("1024", "set, keeps prepared primitives"), ("5", "kept, it was already in the environment")):
+        errors = container.run("true", ARMWRIGHT_EXPLAIN="1", LRU_CACHE_CAPACITY=value)[2]
+        assert f"armwright: LRU_CACHE_CAPACITY={value}: {said}" in errors.splitlines()
 
 
 def test_explaining_says_each_choice_on_standard_error(container: Container) -> None:

@@ -42,7 +42,7 @@ def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON
 def proof(seen: dict[str, Any] | None = None, **changes: Any) -> Evidence:  # noqa: ANN401 - as above
     fields = {
         "combo": COMBO, "image": DIGEST, "inputs": INPUTS, "platform": "linux/arm64", "engine": "26.1.5",
-        "emulator": "QEMU 10.0.2", "compressed_bytes": 1, "unpacked_bytes": 2, **changes,
+        "emulator": "QEMU 10.0.2", "match": "exact", "compressed_bytes": 1, "unpacked_bytes": 2, **changes,
     }  # fmt: skip
     return Evidence.model_validate({**fields, "report": seen or report()})
 
@@ -53,6 +53,18 @@ def doubt(one: Evidence | None) -> str | None:
 
 def test_evidence_that_fits_is_not_doubted() -> None:
     assert doubt(proof()) is None
+
+
+SMALLER = report(proven=False, checks=[{**CHECK, "state": "not run"}, {**CHECK, "name": "answers lenet"}])
+
+
+def test_evidence_of_a_cpu_with_more_features_needs_a_run_on_one_with_fewer() -> None:
+    assert "the proof failed or was not finished" in str(doubt(proof(match="superset")))
+    assert doubt(proof(match="superset", smaller=SMALLER)) is None
+    wrong = report(checks=[{**CHECK, "name": "answers lenet", "state": "fail"}])
+    above = proof(match="superset", smaller=wrong)
+    assert "the proof failed or was not finished" in str(doubt(above))
+    assert [check.name for check in above.failed] == ["answers lenet"]
 
 
 FAILED = [CHECK, {**CHECK, "name": "cpu", "state": "fail"}]
@@ -132,6 +144,7 @@ def test_a_file_that_is_something_else_reads_as_none(tmp_path: Path, data: bytes
     [
         ((), "note", "trust me"),
         ((), "schema_version", 2),
+        ((), "match", "nearly"),
         ((), "image", None),
         (("report",), "speed", 3),
         (("report",), "schema", 2),

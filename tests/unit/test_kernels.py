@@ -14,6 +14,8 @@ from armwright.matrix import Matrix
 
 # One executed primitive as each generation of oneDNN writes it.
 TRACES = {
+    "0.20": "mkldnn_verbose,exec,convolution,gemm:jit,forward_inference,fsrc:nchw fwei:oihw fbia:x fdst:nchw,"
+    "alg:convolution_direct,mb8_ic1oc6_ih28oh28kh5sh1dh0ph2_iw28ow28kw5sw1dw0pw2,0.52",
     "2.4": "dnnl_verbose,exec,cpu,convolution,gemm:acl,forward_inference,src_f32::blocked:acdb:f0 "
     "wei_f32::blocked:cdba:f0 bia_f32::blocked:a:f0 dst_f32::blocked:acdb:f0,,alg:convolution_direct,"
     "mb8_ic3oc16_ih32oh32kh3sh1dh0ph1_iw32ow32kw3sw1dw0pw1,3.21",
@@ -26,6 +28,7 @@ TRACES = {
     "wei:f32::blocked:AB8b4a::f0 bia:f32::blocked:a::f0 dst:f32::blocked:ab::f0,attr-scratchpad:user,,mb16ic400,0.03",
 }
 SEEN = {
+    "0.20": ("convolution", "gemm:jit"),
     "2.4": ("convolution", "gemm:acl"),
     "3.2": ("matmul", "gemm:acl"),
     "3.5": ("convolution", "indirect_gemm:acl"),
@@ -43,7 +46,8 @@ NOISE = [
     "onednn_verbose,v1,graph,exec,cpu,100002,convolution_post_ops,acl,,,0.1",
     " onednn_verbose,exec,cpu,convolution,gemm:acl,forward",
     "print: onednn_verbose,exec,cpu,convolution,gemm:acl,forward",
-    "mkldnn_verbose,exec,convolution,jit:avx2,forward,0.1",
+    "mkldnn_verbose,info,Intel(R) MKL-DNN v0.20.3 (Git Hash N/A),Intel 64",
+    "mkldnn_verbose,create,convolution,gemm:jit,forward_inference,fsrc:nchw,mb1_ic1oc6_ih28oh28kh5,0.1",
     "",
 ]
 
@@ -147,12 +151,12 @@ def test_a_rule_speaks_only_of_its_own_source_and_operation() -> None:
 
 def test_the_project_s_rules_refuse_a_onednn_of_reference_kernels_only(matrix: Matrix) -> None:
     reference = ran("onednn convolution gemm:ref", "onednn matmul ref:any", "onednn inner_product gemm:ref")
-    for target in matrix.recipes.targets.values():
-        for backend in ("acl", "openblas"):
-            rules = matrix.recipes.frameworks["pytorch"].backends[backend].rules(target)
+    for combo in matrix.combos:
+        if combo.sound:
+            rules = combo.flavour.rules(combo.target, combo.version)
             verdicts = [kernels.judge(Rule(**one.model_dump()), reference) for one in rules if one.source == "onednn"]
             assert verdicts
-            assert not any(verdict.holds for verdict in verdicts), (target.name, backend)
+            assert not any(verdict.holds for verdict in verdicts), combo.id
 
 
 @pytest.mark.parametrize(
@@ -170,9 +174,23 @@ def test_the_project_s_rules_refuse_a_onednn_of_reference_kernels_only(matrix: M
 def test_the_convolution_that_was_seen_on_each_cpu_is_the_one_its_rule_wants(
     matrix: Matrix, target: str, kernel: str, *, holds: bool
 ) -> None:
-    rules = matrix.recipes.frameworks["pytorch"].backends["acl"].rules(matrix.recipes.targets[target])
+    rules = matrix.recipes.frameworks["pytorch"].backends["acl"].rules(matrix.recipes.targets[target], "2.10.0")
     wanted = next(one for one in rules if (one.source, one.operation) == ("onednn", "convolution"))
     assert kernels.judge(Rule(**wanted.model_dump()), ran(f"onednn convolution {kernel}")).holds is holds
+
+
+def test_an_older_version_s_convolution_on_a_cpu_is_its_own(matrix: Matrix) -> None:
+    rules = matrix.by_id["pytorch-2.5.1-a64fx-acl"].flavour.rules(matrix.recipes.targets["a64fx"], "2.5.1")
+    wanted = next(one for one in rules if (one.source, one.operation) == ("onednn", "convolution"))
+    for kernel, holds in (("jit:sve_512", True), ("brgconv:sve_512", False), ("gemm:ref", False)):
+        assert kernels.judge(Rule(**wanted.model_dump()), ran(f"onednn convolution {kernel}")).holds is holds
+
+
+def test_in_every_combo_one_rule_speaks_of_an_operation(matrix: Matrix) -> None:
+    for combo in matrix.combos:
+        if combo.refusal is None:
+            rules = [(one.source, one.operation) for one in combo.flavour.rules(combo.target, combo.version)]
+            assert len(rules) == len(set(rules)), combo.id
 
 
 PIECES = st.sampled_from(

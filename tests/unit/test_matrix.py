@@ -10,10 +10,25 @@ import pytest
 from armwright import lock, plan
 from armwright.errors import InputError
 from armwright.matrix import Matrix
-from tests.support import Tree
+from tests.support import SMALL, Tree
 
 MATRIX = "matrix.yaml"
 PYTORCH = "recipes/frameworks/pytorch.yaml"
+
+
+@pytest.fixture
+def tree(tree: Tree) -> Tree:
+    """The project's data with a small matrix."""
+    tree.publish(SMALL)
+    return tree
+
+
+def ruled(tree: Tree, *rules: str) -> Matrix:
+    """Load the small matrix with more rules before its own."""
+    tree.publish(
+        SMALL.replace("rules:\n", "rules:\n" + "".join(f"  - {{{rule}, because: for a reason}}\n" for rule in rules))
+    )
+    return tree.load()
 
 
 def test_the_project_s_matrix_loads_and_every_id_is_unique_and_safe_as_a_file_name(matrix: Matrix) -> None:
@@ -40,17 +55,18 @@ def test_pytorch_2_10_is_refused_on_generic_with_its_reason_and_2_9_1_is_the_nea
     assert near.id == f"pytorch-2.9.1-generic-{backend}"
 
 
-def test_only_what_a_rule_or_a_missing_recipe_refuses_is_refused(matrix: Matrix) -> None:
-    refused = {combo.id for combo in matrix.combos if combo.refusal and combo.version in {"2.10.0", "2.9.1"}}
-    assert {one for one in refused if one.endswith(("-acl", "-openblas"))} == {
-        "pytorch-2.10.0-generic-acl",
+def test_only_what_a_rule_or_a_missing_recipe_refuses_is_refused(tree: Tree) -> None:
+    matrix = tree.load()
+    assert [combo.id for combo in matrix.combos if combo.refusal] == [
         "pytorch-2.10.0-generic-openblas",
-    }
+        "pytorch-2.10.0-generic-acl",
+    ]
+    assert all(combo.sound for combo in matrix.combos if combo.refusal is None)
 
 
 @pytest.mark.parametrize(("target", "version"), [("generic", "2.9.1"), ("n1", "2.10.0"), ("a64fx", "2.10.0")])
-def test_a_version_left_out_is_the_newest_that_the_other_axes_allow(matrix: Matrix, target: str, version: str) -> None:
-    newest = matrix.newest("pytorch", target, "acl")
+def test_a_version_left_out_is_the_newest_that_the_other_axes_allow(tree: Tree, target: str, version: str) -> None:
+    newest = tree.load().newest("pytorch", target, "acl")
     assert newest is not None
     assert newest.version == version
 
@@ -61,13 +77,14 @@ def test_versions_are_ordered_as_versions_and_not_as_words(matrix: Matrix) -> No
 
 
 def test_two_mistakes_in_the_matrix_are_told_together_with_their_places(tree: Tree) -> None:
-    tree.edit(MATRIX, "targets: [generic, n1,", "targets: [generic, n9,")
+    tree.edit(MATRIX, "targets: [generic, n1,", "targets: [generic, n11,")
     tree.edit(MATRIX, "rules:", "rulez:")
     text = (tree.root / MATRIX).read_text().splitlines()
-    targets = next(number for number, line in enumerate(text, 1) if "n9" in line)
+    targets = next(number for number, line in enumerate(text, 1) if "n11" in line)
     rules = next(number for number, line in enumerate(text, 1) if line.startswith("rulez"))
+    allowed = ", ".join(sorted(path.stem for path in (tree.root / "recipes/targets").glob("*.yaml")))
     assert tree.mistakes() == [
-        f"matrix.yaml:{targets}:22: unknown target 'n9': did you mean 'n1'? allowed: a64fx, generic, n1, v1",
+        f"matrix.yaml:{targets}:22: unknown target 'n11': did you mean 'n1'? allowed: {allowed}",
         f"matrix.yaml:{rules}:1: unknown key 'rulez': did you mean 'rules'? allowed: axes, rules",
     ]
 
@@ -91,7 +108,12 @@ def test_two_mistakes_in_the_matrix_are_told_together_with_their_places(tree: Tr
         ("target: generic}", "tarqet: generic}", "unknown key 'tarqet': did you mean 'target'?"),
         ('version: "==2.10.0"', "version: 2.10", "'version': must be text: put it in quotes"),
         ('version: "==2.10.0"', 'version: "2.10.0"', "write for example '==2.10.0'"),
-        ('version: "==2.10.0"', 'version: "==2.11.0"', "this rule refuses nothing that is published"),
+        ('version: "==2.10.0"', 'version: "==2.11.0"', "this rule speaks of nothing that is published"),
+        ('version: "==2.10.0"', "version: [2.9.1, 2.9.2]", "unknown version '2.9.2': did you mean '2.9.1'?"),
+        ('version: "==2.10.0"', "version: []", "'version': must be text"),
+        ("- refuse:", "- refuze:", "unknown key 'refuze': did you mean 'refuse'?"),
+        ("- refuse:", "- unverified: {target: n1}\n    refuse:", "a rule says either 'refuse' or 'unverified'"),
+        ("- refuse:", "- unverified: {target: v9}\n    because: not seen\n  - refuse:", "unknown target 'v9'"),
         ("because: >-\n      its", "because: |\n      its", "'because'"),  # two lines would end a comment
         ("axes:", "axis:", "'axes' is missing"),
         ("frameworks:", "frameworks: 5\n  frameworkz:", "'frameworks'"),
@@ -104,6 +126,14 @@ def test_a_mistake_in_the_matrix_is_told_with_the_nearest_right_word(
     found = tree.mistakes()
     assert any(words in one for one in found), found
     assert all(one.startswith("matrix.yaml:") for one in found)
+
+
+@pytest.mark.parametrize("rule", ["{target: v1}", "{backend: acl}", "{framework: pytorch, version: '<2.9'}"])
+def test_a_rule_about_what_is_known_and_not_published_speaks_of_nothing(tree: Tree, rule: str) -> None:
+    small = SMALL.replace(", v1, ", ", ").replace("[openblas, acl]", "[openblas]")
+    tree.publish(f"{small}  - refuse: {rule}\n    because: for a reason\n")
+    (found,) = tree.mistakes()
+    assert found.endswith("this rule speaks of nothing that is published")
 
 
 def test_a_matrix_that_is_not_there_is_told_and_not_a_traceback(tree: Tree) -> None:
@@ -124,19 +154,63 @@ def test_a_rule_without_an_axis_means_any_value_of_it(tree: Tree) -> None:
     assert any(combo.refusal is None for combo in combos)
 
 
+def test_an_unverified_combo_can_exist_and_is_not_the_newest_that_is_known_to_work(tree: Tree) -> None:
+    matrix = ruled(tree, 'unverified: {version: ["2.10.0"], target: n1}')
+    one = matrix.by_id["pytorch-2.10.0-n1-acl"]
+    assert (one.refusal, one.unverified, one.sound) == (None, "for a reason", False)
+    newest = matrix.newest("pytorch", "n1", "acl")
+    assert newest is not None
+    assert newest.id == "pytorch-2.9.1-n1-acl"
+
+
+def test_what_is_both_refused_and_unverified_has_both_reasons_and_the_first_rule_s_words(tree: Tree) -> None:
+    matrix = ruled(tree, "unverified: {target: generic}", 'refuse: {version: ">=2.10", target: [generic, v1]}')
+    one = matrix.by_id["pytorch-2.10.0-generic-acl"]
+    assert (one.refusal, one.unverified) == ("for a reason", "for a reason")
+
+
+def test_a_version_with_a_name_of_ours_sorts_last_and_is_in_no_range(tree: Tree) -> None:
+    recipe = (tree.root / PYTORCH).read_text()
+    entry = re.search(r'  "2\.9\.1":\n(?:    .*\n)+', recipe)
+    assert entry
+    tree.edit(PYTORCH, entry[0], entry[0] + entry[0].replace('"2.9.1":', "1.x-compat:\n    upstream: 2.9.1"))
+    small = SMALL.replace('["2.10.0", "2.9.1"]', '[1.x-compat, "2.9.1", "2.10.0"]')
+    for version, refused in (('"<9"', ["2.10.0", "2.9.1"]), ("[1.x-compat]", ["1.x-compat"])):
+        tree.publish(small.replace('version: "==2.10.0", target: generic', f"version: {version}, target: v1"))
+        matrix = tree.load()
+        assert matrix.versions("pytorch") == ["2.10.0", "2.9.1", "1.x-compat"]
+        assert [one.version for one in matrix.combos if one.refusal and one.backend == "acl"] == refused
+
+
 def test_a_combo_with_no_way_out_has_no_nearest(tree: Tree) -> None:
-    tree.edit(MATRIX, "rules:\n", "rules:\n  - refuse: {framework: pytorch}\n    because: not this year, please\n")
-    matrix = tree.load()
+    matrix = ruled(tree, "refuse: {framework: pytorch}")
     assert matrix.instead(matrix.combos[0]) is None
     assert matrix.newest("pytorch", "n1", "acl") is None
 
 
-def test_a_refused_target_leads_to_its_fallback(tree: Tree) -> None:
-    tree.edit(MATRIX, "rules:\n", "rules:\n  - refuse: {target: v1}\n    because: nobody has one at hand\n")
-    matrix = tree.load()
-    near = matrix.instead(matrix.by_id["pytorch-2.10.0-v1-acl"])
+@pytest.mark.parametrize(
+    ("rules", "asked", "nearest"),
+    [
+        ([], "2.10.0-generic-acl", "2.9.1-generic-acl"),
+        (['refuse: {version: "==2.10.0", backend: acl}'], "2.10.0-v1-acl", "2.9.1-v1-acl"),
+        (["refuse: {backend: acl}"], "2.9.1-v1-acl", "2.9.1-v1-openblas"),
+        (
+            ["refuse: {backend: openblas}", 'unverified: {version: "==2.9.1", target: v1}'],
+            "2.9.1-v1-openblas",
+            "2.10.0-v1-acl",
+        ),
+        (["refuse: {target: v1}"], "2.9.1-v1-acl", "2.9.1-n1-acl"),
+        (["refuse: {target: [v1, n1]}"], "2.10.0-v1-acl", "2.9.1-generic-acl"),
+    ],
+    ids=["another version", "another older version", "another backend", "both", "a fallback", "the next fallback"],
+)
+def test_the_nearest_that_is_known_to_work_keeps_first_the_backend_then_the_version_then_the_target(
+    tree: Tree, rules: list[str], asked: str, nearest: str
+) -> None:
+    matrix = ruled(tree, *rules)
+    near = matrix.instead(matrix.by_id[f"pytorch-{asked}"])
     assert near is not None
-    assert near.id == "pytorch-2.10.0-n1-acl"
+    assert near.id == f"pytorch-{nearest}"
 
 
 def test_a_chain_of_fallbacks_skips_what_is_not_published(tree: Tree) -> None:

@@ -38,7 +38,7 @@ WORKLOAD = {
     "operators": {"convolution": {"aten::mkldnn_convolution": 2}}, "seconds": 0.5,
 }  # fmt: skip
 IMAGE: dict[str, Any] = {
-    "combo": "pytorch-2.10.0-n1-acl", "framework": "pytorch", "title": "PyTorch", "distribution": "torch",
+    "combo": "pytorch-2.10.0-n1-acl", "dialect": "pytorch", "title": "PyTorch 2.10.0", "distribution": "torch",
     "version": "2.10.0", "python": PYTHON, "target": TARGET, "backend": {"versions": {"oneDNN": "3.7.1"}},
     "smoke": {"workloads": ["lenet", "resnet"], "kernels": [RULE], "files": {}},
 }  # fmt: skip
@@ -226,6 +226,20 @@ def test_a_workload_that_was_not_asked_for_is_not_run_and_nothing_is_proven(
     ]
     assert report["proven"] is False
     assert "right so far, and not proven as a whole, in" in smoke.page(report)
+
+
+def test_below_the_floor_on_purpose_what_the_cpu_lacks_is_not_run_and_wrong_answers_still_fail(
+    as_worker: AsWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smoke.os, "getuid", lambda: 1000)
+    smaller = seen("0x41:0xd08", features=frozenset({"fp", "asimd"}))
+    for script, wrong in ((GOOD_WORKER, []), (GOOD_WORKER.replace("0.98", "0.5"), ["accuracy lenet"])):
+        as_worker(script)
+        report = smoke.prove(IMAGE, ["lenet", "resnet"], smaller, below_floor=True)
+        states = {one["name"]: one["state"] for one in report["checks"]}
+        assert (states["floor"], states["cpu"]) == ("not run", "not run")
+        assert [name for name, state in states.items() if state == "fail"] == wrong
+        assert report["proven"] is False
 
 
 def test_root_is_never_proven(as_worker: AsWorker, monkeypatch: pytest.MonkeyPatch) -> None:

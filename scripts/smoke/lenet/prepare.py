@@ -1,7 +1,13 @@
 """From the digits as they are stored to what the network reads: the same bits for every framework."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import numpy.typing as npt  # from NumPy 1.20 on
 
 
 def prepare(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

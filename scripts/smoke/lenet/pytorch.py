@@ -1,5 +1,7 @@
 """LeNet-5 in PyTorch."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,0 +1,186 @@
+"""Measures what combos of one framework version share: what all of them cost, against one of them.
+
+    python benchmarks/sharing.py [--combo ID] [--count N]    # from the project's root, inside .venv
+
+The combos differ in target and backend only, so the distribution and the framework below them are the same layers. One
+side builds one combo, the other side N of them (eight, where the version has as many), as `invoke build --no-smoke`
+does it: its plan, its parallelism, its engine. In both times: contexts, assembly, export, unpacking. Not in them: the
+downloads, which are given, and proofs, which no combo shares with another.
+
+Each side starts with an empty BuildKit cache (`docker buildx prune --all`) and as a project of its own whose files get
+another date than those of a real build: else the engine might already hold their layers. What is stored is counted in
+what `docker save` writes: every layer, configuration and manifest once, compressed as a registry gets them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from armwright import build, console, fleet, lock, matrix, process, selection  # noqa: E402 - the path is set first
+from armwright.engine import Engine  # noqa: E402 - as above
+from armwright.errors import ArmwrightError, FailedError, InputError  # noqa: E402 - as above
+from armwright.files import write_whole  # noqa: E402 - as above
+from armwright.matrix import Combo  # noqa: E402 - as above
+from armwright.plan import plan  # noqa: E402 - as above
+
+OUTPUT = ROOT / "build" / "benchmarks"
+COUNT = 8
+AIM = {"cost": 1.5, "stored": 1.1}  # issue 3, item 6: of one, for eight
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Side:
+    """The making of some combos.
+
+    Attributes:
+        combos: their ids.
+        seconds: from the plan to the last image in the engine.
+        stored: bytes of all their layers, configurations and manifests, each counted once.
+        each: seconds in BuildKit, combo by combo.
+    """
+
+    combos: list[str]
+    seconds: float
+    stored: int
+    each: dict[str, float]
+
+
+def main(words: Sequence[str]) -> int:
+    """Run both sides, print the table, write the document; return the exit code."""
+    parser = argparse.ArgumentParser(description="All combos of one framework version against one of them.")
+    parser.add_argument("--combo", default="", help="an id, as `invoke list` shows it; left out: the matrix's first")
+    parser.add_argument("--count", type=int, default=COUNT, help="how many combos; left out: 8")
+    chosen = parser.parse_args(words)
+    try:
+        run(chosen.combo, chosen.count)
+    except ArmwrightError as problem:
+        console.error(problem)
+        return problem.code
+    except KeyboardInterrupt:
+        console.say("interrupted; nothing is left behind", "yellow")
+        return 130
+    return 0
+
+
+def run(combo: str, count: int) -> None:
+    """Measure the version of one combo.
+
+    Raises:
+        InputError: there is no such combo, or its version has no other.
+        MachineError: the engine is missing, or the disk is too small; nothing was started.
+        FailedError: one side failed.
+    """
+    known = matrix.load(ROOT)
+    first = selection.select(known, selection.Selector(combo=combo or "*"))[0]
+    family = [one for one in known.combos if (one.framework, one.version) == (first.framework, first.version)]
+    family = [first, *(one for one in family if one.sound and one.id != first.id)][:count]
+    if len(family) == 1:
+        raise InputError(f"{first.framework.name} {first.version} has one combo: there is nothing to share", "")
+    engine = Engine()
+    build.fetch(ROOT, plan(known, first))
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    log = OUTPUT / "sharing.log"
+    log.unlink(missing_ok=True)
+    console.say("BuildKit's cache on this machine is emptied before each side; images and downloads stay", "yellow")
+    with tempfile.TemporaryDirectory(dir=OUTPUT, prefix="scratch-") as folder:
+        one = side(engine, Path(folder, "one"), family[:1], DAY, log)
+        all_ = side(engine, Path(folder, "all"), family, 2 * DAY, log)
+    report(engine, one, all_)
+
+
+def side(engine: Engine, root: Path, combos: Sequence[Combo], earlier: int, log: Path) -> Side:
+    """Build combos in a project of their own, from an empty BuildKit cache; their names go away again.
+
+    Raises:
+        FailedError: one of them could not be built.
+    """
+    own = matrix.load(project(root, earlier))
+    plans = [plan(own, own.by_id[combo.id]) for combo in combos]
+    process.stream(["docker", "buildx", "prune", "--all", "--force"], log)
+    started = time.monotonic()
+    results = fleet.build(own, [one.combo for one in plans], build.Options(smoke=False))
+    seconds = time.monotonic() - started
+    try:
+        for result in results:
+            if result.problem:
+                raise result.problem
+            if result.outcome != "built":
+                raise FailedError(f"{result.combo.id}: {result.outcome}, and so nothing was measured", "invoke list")
+        stored = saved([one.reference for one in plans], root / "images.tar", log)
+    finally:
+        for one in plans:
+            engine.untag(one.reference)
+    each = {result.combo.id: result.seconds["build"] for result in results}
+    return Side([combo.id for combo in combos], seconds, stored, each)
+
+
+def project(root: Path, earlier: int) -> Path:
+    """Copy the project's data; every lock of a base is that many seconds earlier. Downloads are those at hand."""
+    for name in ("recipes", "dockerfiles", "scripts"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "matrix.yaml", root)
+    (root / "build").mkdir()
+    (root / "build" / "cache").symlink_to(ROOT / "build" / "cache")
+    for path in (root / "recipes" / "bases").glob("*.yaml"):
+        held = lock.read_base(root, path.stem)
+        created = datetime.fromtimestamp(held.epoch - earlier, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lock.write_base(root, path.stem, held.model_copy(update={"created": created}))
+    return root
+
+
+def saved(references: Sequence[str], archive: Path, log: Path) -> int:
+    """Return the bytes of everything that images are made of, each blob once."""
+    process.stream(["docker", "save", "--output", str(archive), *references], log)
+    try:
+        with tarfile.open(archive) as content:
+            return sum(entry.size for entry in content if entry.name.startswith("blobs/"))
+    finally:
+        archive.unlink()
+
+
+def report(engine: Engine, one: Side, all_: Side) -> None:
+    """Print the table and write build/benchmarks/sharing.json."""
+    ratios = {"cost": all_.seconds / one.seconds, "stored": all_.stored / one.stored}
+    count = len(all_.combos)
+    console.table(
+        f"{count} combos of one version against one: {all_.combos[0]} and its like",
+        ["", "one", str(count), "ratio", f"aim for {COUNT}"],
+        [
+            ["seconds", f"{one.seconds:.1f}", f"{all_.seconds:.1f}", f"{ratios['cost']:.2f}", f"<= {AIM['cost']}"],
+            ["stored", console.megabytes(one.stored), console.megabytes(all_.stored), f"{ratios['stored']:.3f}",
+             f"<= {AIM['stored']}"],
+        ],
+    )  # fmt: skip
+    machine = f"{platform.machine()}, {os.cpu_count()} CPUs"
+    console.say(f"measured on {machine}; downloads were given, nothing was proven")
+    document = {
+        "machine": machine,
+        "engine": engine.version,
+        "one": asdict(one),
+        "all": asdict(all_),
+        "ratios": ratios,
+        "aim": AIM,
+    }
+    path = OUTPUT / "sharing.json"
+    write_whole(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+    console.say(f"written: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""LeNet-5 in TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+Array = npt.NDArray[np.float32]
+
+
+def native(weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Turn the weights round to TensorFlow's layout: kernels HWIO, dense layers (in, out), images NHWC.
+
+    The first dense layer reads the flattened maps of the last convolution, 16 of 5x5. They were trained in the order
+    channel, row, column, and come here in the order row, column, channel: its inputs are put into that order too.
+    """
+    turned = {name: array.transpose(2, 3, 1, 0) for name, array in weights.items() if array.ndim == 4}  # noqa: PLR2004
+    turned |= {name: array.T for name, array in weights.items() if array.ndim <= 2}  # noqa: PLR2004
+    channels = turned["conv2.bias"].size
+    inputs, outputs = turned["fc1.weight"].shape
+    side = round((inputs / channels) ** 0.5)
+    maps = turned["fc1.weight"].reshape(channels, side, side, outputs)
+    turned["fc1.weight"] = maps.transpose(1, 2, 0, 3).reshape(inputs, outputs)
+    return turned
+
+
+def forward(weights: Mapping[str, Array], images: Array) -> Array:
+    """Classify the whole batch at once, in a graph: only there the framework sends its operators to oneDNN.
+
+    Args:
+        weights: the arrays of `weights.npz`.
+        images: (N, 1, 32, 32), from `prepare`.
+
+    Returns:
+        The logits, (N, 10).
+    """
+    w = {name: tf.constant(array) for name, array in native(weights).items()}
+
+    def lenet(x: tf.Tensor) -> tf.Tensor:
+        for name in ("conv1", "conv2"):
+            x = tf.nn.bias_add(tf.nn.conv2d(x, w[f"{name}.weight"], strides=1, padding="VALID"), w[f"{name}.bias"])
+            x = tf.nn.max_pool2d(tf.nn.relu(x), ksize=2, strides=2, padding="VALID")
+        x = tf.reshape(x, (len(images), -1))
+        for name in ("fc1", "fc2"):
+            x = tf.nn.relu(tf.matmul(x, w[f"{name}.weight"]) + w[f"{name}.bias"])
+        return tf.matmul(x, w["fc3.weight"]) + w["fc3.bias"]
+
+    logits: Array = tf.function(lenet)(tf.constant(images.transpose(0, 2, 3, 1))).numpy()
+    return logits

@@ -1,0 +1,54 @@
+"""LeNet-5 as a TensorFlow 1.x program has it, which knows nothing but `import tensorflow as tf`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    import numpy.typing as npt  # from NumPy 1.20 on
+
+
+def forward(weights: Mapping[str, npt.NDArray[np.float32]], images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Classify the whole batch at once.
+
+    Args:
+        weights: the arrays of `weights.npz`.
+        images: (N, 1, 32, 32), from `prepare`.
+
+    Returns:
+        The logits, (N, 10).
+    """
+    w = {name: array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T for name, array in weights.items()}  # noqa: PLR2004
+    with tf.Graph().as_default():
+        inputs = tf.placeholder(tf.float32, [None, 1, 32, 32], name="images")
+        x = tf.transpose(inputs, [0, 2, 3, 1])  # on a CPU convolutions read NHWC
+
+        kernel = tf.get_variable("conv1/kernel", initializer=tf.constant(w["conv1.weight"]))
+        bias = tf.get_variable("conv1/bias", initializer=tf.constant(w["conv1.bias"]))
+        x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides=[1, 1, 1, 1], padding="VALID"), bias))
+        x = tf.nn.max_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "VALID")
+
+        x = tf.layers.conv2d(x, 16, 5, activation=tf.nn.relu, name="conv2", **initial(w, "conv2"))
+        x = tf.layers.max_pooling2d(x, 2, 2)
+
+        x = tf.layers.flatten(tf.transpose(x, [0, 3, 1, 2]))
+        x = tf.layers.dense(x, 120, activation=tf.nn.relu, name="fc1", **initial(w, "fc1"))
+        x = tf.layers.dense(x, 84, activation=tf.nn.relu, name="fc2", **initial(w, "fc2"))
+        x = tf.layers.dense(x, 10, name="fc3", **initial(w, "fc3"))
+
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            logits: npt.NDArray[np.float32] = session.run(x, feed_dict={inputs: images})
+    return logits
+
+
+def initial(weights: Mapping[str, npt.NDArray[np.float32]], layer: str) -> dict[str, tf.Tensor]:
+    """Return the initializers of a layer."""
+    return {
+        "kernel_initializer": tf.constant_initializer(weights[f"{layer}.weight"]),
+        "bias_initializer": tf.constant_initializer(weights[f"{layer}.bias"]),
+    }

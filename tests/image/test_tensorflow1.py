@@ -1,0 +1,133 @@
+"""The image with the 1.x API: programs that know nothing of us, models of 1.x, and what its proof notices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+COMPAT = "tensorflow-1.x-compat-n1-acl"
+SITE = "/usr/local/lib/python3.11/dist-packages"
+Images = Mapping[str, Any]
+Contained = Callable[..., CompletedProcess[str]]
+Docker = Callable[..., CompletedProcess[str]]
+PROGRAM = """
+import json, logging, os
+import numpy as np
+import tensorflow as tf
+handlers = list(logging.getLogger().handlers)
+from tensorflow.python.framework import ops
+
+flags = tf.app.flags
+flags.DEFINE_string("model_dir", "/tmp/model", "where the model goes")
+FLAGS = flags.FLAGS
+
+def refused(words):
+    try:
+        exec(words, {"tf": tf})
+    except (AttributeError, ImportError) as wrong:
+        return f"{type(wrong).__name__}: {wrong}"
+
+def main(_):
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    x = tf.placeholder(tf.float32, [None, 4], name="x")
+    with tf.variable_scope("net", reuse=tf.AUTO_REUSE):
+        y = tf.layers.dense(x, 2, kernel_initializer=tf.ones_initializer(), name="dense")
+    loss = tf.losses.mean_squared_error(tf.zeros([3, 2]), y)
+    step = tf.train.get_or_create_global_step()
+    train = tf.train.GradientDescentOptimizer(0.01).minimize(loss, global_step=step)
+    saver = tf.train.Saver()
+    feed = {x: np.ones((3, 4))}
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        first = session.run(y, feed).tolist()
+        before, _ = session.run([loss, train], feed)
+        after = session.run(loss, feed)
+        path = saver.save(session, os.path.join(FLAGS.model_dir, "model"), global_step=step)
+    with tf.Session() as session:
+        saver.restore(session, tf.train.latest_checkpoint(FLAGS.model_dir))
+        restored = session.run(loss, feed)
+    print("ANSWER " + json.dumps({
+        "version": tf.__version__, "eager": tf.executing_eagerly(), "graph": isinstance(y, ops.Tensor),
+        "first": first, "learned": bool(after < before), "restored": bool(restored == after), "path": path,
+        "contrib": refused("tf.contrib.layers"), "slim": refused("import tensorflow.contrib.slim as slim"),
+        "has": hasattr(tf, "contrib"), "handlers": len(handlers),
+    }))
+
+if __name__ == "__main__":
+    tf.app.run()
+"""
+
+
+@pytest.fixture(scope="module")
+def answer(proven: Images, contained: Contained) -> Mapping[str, Any]:
+    """What a program of 1.x prints; it may write to /tmp and nowhere else."""
+    done = contained(proven[COMPAT], "python3", "-c", PROGRAM, options=["--tmpfs", "/tmp"])  # noqa: S108 - in a container
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
+    return {**json.loads(line.removeprefix("ANSWER ")), "stderr": done.stderr}
+
+
+def test_a_program_of_1x_builds_a_graph_trains_saves_and_restores(answer: Mapping[str, Any]) -> None:
+    assert answer["first"] == [[4.0, 4.0]] * 3
+    assert (answer["eager"], answer["graph"], answer["learned"], answer["restored"]) == (False, True, True, True)
+    assert answer["path"] == "/tmp/model/model-1"  # noqa: S108 - in a container
+
+
+def test_importing_it_warns_of_nothing_and_leaves_logging_to_the_program(answer: Mapping[str, Any]) -> None:
+    assert answer["handlers"] == 0  # a warning through the root logger would have put one there
+    assert "WARNING" not in answer["stderr"]
+
+
+def test_it_says_which_version_it_is(answer: Mapping[str, Any], proven: Images, contained: Contained) -> None:
+    assert answer["version"] == "2.15.1"
+    assert "TensorFlow 2.15.1 with the 1.x API for Arm Neoverse N1" in contained(proven[COMPAT]).stdout
+
+
+def test_contrib_says_in_one_sentence_what_to_do(answer: Mapping[str, Any]) -> None:
+    assert answer["contrib"].startswith(
+        "AttributeError: tf.contrib left TensorFlow with 2.0, and this is TensorFlow 2.15.1"
+    )
+    assert answer["slim"].startswith(
+        "ModuleNotFoundError: No module named 'tensorflow.contrib': tf.contrib left TensorFlow"
+    )
+    for said in (answer["contrib"], answer["slim"]):
+        assert "tf_slim" in said
+        assert "\n" not in said
+    assert answer["has"] is False
+
+
+def test_an_isolated_python_is_ready_for_it_too_and_loads_nothing_before_it_is_asked(
+    proven: Images, contained: Contained
+) -> None:
+    look = "import sys; print(sorted(name for name in sys.modules if 'tensorflow' in name))"
+    assert contained(proven[COMPAT], "python3", "-I", "-c", look).stdout == "['armwright_tensorflow1']\n"
+
+
+@pytest.mark.parametrize("workload", ["lenet", "frozengraph", "savedmodel"])
+def test_a_program_a_frozen_graph_and_a_saved_model_of_1x_are_right_and_computed_by_acl(
+    proven: Images, workload: str
+) -> None:
+    report = proven[COMPAT].evidence.report
+    (one,) = [one for one in report.workloads if one.name == workload]
+    assert (one.samples, one.accuracy >= 0.97, 0 < one.largest_error < 1e-4) == (360, True, True)
+    ran = [kernel for kernel in report.kernels if (kernel.workload, kernel.source) == (workload, "onednn")]
+    for operation, calls in (("convolution", 2), ("inner_product", 3)):
+        found = [(kernel.implementation, kernel.calls) for kernel in ran if kernel.operation == operation]
+        assert sum(number for _, number in found) == calls
+        assert {name.rpartition(":")[2] for name, _ in found} == {"acl"}
+
+
+def test_with_2x_behaviour_on_nothing_is_proven(proven: Images, derive: Callable[..., str], docker: Docker) -> None:
+    name = derive(proven[COMPAT], {f"{SITE}/armwright_tensorflow1.pth": b""})
+    words = ["run", "--rm", "--platform", "linux/arm64", "--network", "none", "--read-only"]
+    done = docker(*words, "--env", "QEMU_CPU=neoverse-n1", name, "smoke", "--json")
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert report["proven"] is False
+    (failed,) = [one for one in report["checks"] if one["state"] == "fail"]
+    assert failed["name"] == "import"
+    assert "2.x behaviour is on" in failed["found"]

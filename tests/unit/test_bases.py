@@ -1,0 +1,68 @@
+"""What a distribution needs done differently: links before unpacking, libraries that its strip would break."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from armwright import process, roots
+from armwright.errors import FailedError
+from armwright.lock import BaseLock, Deb
+from armwright.matrix import Matrix
+from armwright.plan import plan
+from tests.support import Tree
+
+MERGING = '--setup-hook=cd "$1" && mkdir -p usr/bin usr/sbin usr/lib && ln -s usr/bin usr/sbin usr/lib .'
+LOCK = BaseLock(created="2026-11-21T00:00:00Z", root={"dash": Deb(version="1", sha256="0" * 64)}, tools={})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keep the words of every program that would work for minutes; none of them starts."""
+    words: list[str] = []
+
+    def refuse(arguments: list[str], *_: object, **__: object) -> None:
+        words.extend(arguments)
+        raise FailedError("nothing is unpacked in this test")
+
+    monkeypatch.setattr(process, "stream", refuse)
+    monkeypatch.setattr(process, "require", lambda name: name)
+    monkeypatch.setattr(process, "capture", lambda *_, **__: "")
+    return words
+
+
+@pytest.mark.parametrize(("base", "merging"), [("debian-12", [MERGING]), ("debian-13", [])])
+def test_the_root_of_debian_12_is_linked_into_usr_before_anything_is_unpacked(
+    matrix: Matrix, asked: list[str], tmp_path: Path, base: str, merging: list[str]
+) -> None:
+    with pytest.raises(FailedError, match="nothing is unpacked"):
+        roots.ensure(tmp_path, matrix.recipes.bases[base], LOCK, "root", tmp_path / "log")
+    assert [word for word in asked if word.startswith("--setup-hook")] == merging
+
+
+def test_a_root_with_other_links_is_another_root_in_the_cache(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roots, "_unpack", lambda *_: {})
+
+    def name() -> str:
+        return roots.ensure(tmp_path, tree.load().recipes.bases["debian-12"], LOCK, "root", tmp_path / "log").tar.name
+
+    before = name()
+    assert name() == before
+    tree.edit("recipes/bases/debian-12.yaml", "folders: [bin, sbin, lib]", "folders: [bin, sbin, lib, lib64]")
+    assert name() != before
+
+
+@pytest.mark.parametrize(("version", "left"), [("2.5.1", True), ("2.9.1", False)])
+def test_what_debian_12s_strip_would_break_is_left_as_it_is(matrix: Matrix, version: str, left: bool) -> None:  # noqa: FBT001
+    dockerfile = plan(matrix, matrix.by_id[f"pytorch-{version}-n1-acl"]).files["Dockerfile"].decode()
+    strip = next(line for line in dockerfile.splitlines() if line.endswith("-strip --strip-unneeded {} +"))
+    assert strip.startswith(r"find . -type f -not -path './*.libs/*' \( -name" if left else r"find . -type f \( -name")
+
+
+@pytest.mark.parametrize("folders", ["[../bin]", "[a b]", "['$(id)']", "[]"])
+def test_a_folder_of_the_root_is_a_plain_name(tree: Tree, folders: str) -> None:
+    tree.edit("recipes/bases/debian-12.yaml", "folders: [bin, sbin, lib]", f"folders: {folders}")
+    assert ["'folders':" in line for line in tree.mistakes()] == [True]

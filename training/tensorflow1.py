@@ -1,0 +1,121 @@
+"""Writes the LeNet-5 as TensorFlow 1.x leaves models behind: a frozen GraphDef, and a SavedModel with its variables.
+
+    pip install --require-hashes -r requirements/tensorflow1.lock
+    python training/tensorflow1.py          # write the files, some seconds
+    python training/tensorflow1.py --check  # write them again: are the committed files reproduced, bit for bit?
+
+Files, in `scripts/smoke/`:
+
+    frozengraph/frozen.pb  a GraphDef, every variable a constant
+    savedmodel/model/      a SavedModel: tag `serve`, signature `serving_default`, `images` to `logits`
+
+Both hold the weights of `scripts/smoke/lenet/weights.npz`. `images` is (N, 32, 32, 1), that is NHWC: 1.x reads no other
+order on a CPU.
+
+TensorFlow 1.x has no wheel for a Python of today, so they are written by the 1.x API of 2.15.1, with the calls that 1.x
+programs make. Whether 1.x could read them was looked up: every operation in them, and every attribute, is defined in
+1.15.5 (its wheel describes them in tensorflow_core/python/ops/gen_*_ops.py).
+"""
+
+import argparse
+import sys
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow.compat.v1 as tf
+
+SMOKE = Path(__file__).resolve().parents[1] / "scripts" / "smoke"
+FROZEN, SAVED = "frozengraph/frozen.pb", "savedmodel/model"
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
+
+def network(images: tf.Tensor) -> tf.Tensor:
+    """Build LeNet-5 with variables: two convolutions, three dense layers."""
+    x = images
+    for name, maps in (("conv1", 6), ("conv2", 16)):
+        x = tf.layers.conv2d(x, maps, 5, activation=tf.nn.relu, name=name)
+        x = tf.layers.max_pooling2d(x, 2, 2, name=f"{name}/pool")
+    x = tf.reshape(x, [-1, 5 * 5 * 16], name="flat")
+    x = tf.layers.dense(x, 120, activation=tf.nn.relu, name="fc1")
+    x = tf.layers.dense(x, 84, activation=tf.nn.relu, name="fc2")
+    return tf.identity(tf.layers.dense(x, 10, name="fc3"), name="logits")
+
+
+def in_1x_order(weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
+    """Rename and turn the weights: kernels HWIO, dense weights (inputs, outputs), fc1 by (row, column, channel)."""
+    found = {}
+    for name, array in weights.items():
+        layer, _, kind = name.partition(".")
+        if kind == "bias":
+            found[f"{layer}/bias"] = array
+        elif layer.startswith("conv"):
+            found[f"{layer}/kernel"] = array.transpose(2, 3, 1, 0)
+        elif layer == "fc1":
+            found[f"{layer}/kernel"] = array.reshape(120, 16, 5, 5).transpose(2, 3, 1, 0).reshape(400, 120)
+        else:
+            found[f"{layer}/kernel"] = array.T
+    return found
+
+
+def models() -> dict[str, bytes]:
+    """Build the network, load the weights, and return each file's name and bytes."""
+    tf.disable_v2_behavior()
+    with np.load(SMOKE / "lenet" / "weights.npz", allow_pickle=False) as archive:
+        weights = in_1x_order(archive)
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        images = tf.placeholder(tf.float32, [None, 32, 32, 1], name="images")
+        logits = network(images)
+        for variable in tf.global_variables():
+            variable.load(weights[variable.op.name], session)
+        frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [logits.op.name])
+        for node in frozen.node:
+            if node.op == "MaxPool":
+                del node.attr["explicit_paddings"]  # which 1.x does not know and would refuse
+        return {FROZEN: frozen.SerializeToString(deterministic=True), **saved(session, images, logits)}
+
+
+def saved(session: tf.Session, images: tf.Tensor, logits: tf.Tensor) -> dict[str, bytes]:
+    """Save a session's model as 1.x does, and return the SavedModel's files."""
+    signature = tf.saved_model.predict_signature_def({"images": images}, {"logits": logits})
+    # the graph that restores the variables holds a folder's name drawn at random
+    drawn = mock.patch("uuid.uuid4", return_value=uuid.UUID(int=0))
+    with tempfile.TemporaryDirectory() as parent, drawn:
+        folder = Path(parent, "model")
+        builder = tf.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(
+            session,
+            [tf.saved_model.tag_constants.SERVING],
+            {tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature},
+            strip_default_attrs=True,
+        )
+        builder.save()
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {f"{SAVED}/{path.relative_to(folder)}": path.read_bytes() for path in files}
+
+
+def main() -> int:
+    """Write the files, or compare them; return the exit code."""
+    parser = argparse.ArgumentParser(description="Write the LeNet-5 as a frozen graph and a SavedModel of 1.x.")
+    parser.add_argument("--check", action="store_true", help="compare with the committed files instead")
+    check = parser.parse_args().check
+    same = True
+    for name, content in models().items():
+        path = SMOKE / name
+        if check:
+            equal = path.is_file() and path.read_bytes() == content
+            print(f"{name}: {'reproduced bit for bit' if equal else 'differs from the committed file'}")
+            same = same and equal
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            print(f"{name}: {len(content)} bytes")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
