@@ -20,7 +20,7 @@ class Download(Recipe):
     Attributes:
         file: its name.
         sha256: its hash; another file of that name is refused.
-        url: where it is; without one it is on the host's own package index.
+        url: where it is; only what is on the host's own package index has none.
         found: where the hash was found, or who publishes the file.
     """
 
@@ -28,6 +28,12 @@ class Download(Recipe):
     sha256: Sha256
     url: Url | None = None
     found: Reason
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.url is None and not isinstance(self, PythonFile):
+            raise ValueError("a download without a url: only a wheel or a source distribution is on the package index")
+        return self
 
     @property
     def place(self) -> str:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from armwright import console, http, index
+from armwright import console, http, index, interrupt
 from armwright.compiling import Download, PythonFile
 from armwright.errors import FailedError, InputError, MachineError
 
@@ -94,9 +94,9 @@ def _take(file: Download, sink: io.FileIO) -> None:
     if file.url is not None:
         http.fetch(file.url, sink, limit=LIMIT, called=file.place)
         return
+    assert isinstance(file, PythonFile)  # noqa: S101 - for the type checker: nothing else is without an address
     own = index.of_this_host()
-    name = PythonFile.model_validate(file.model_dump()).pinned[0]
-    url = next((one.url for one in own.files(name) if one.name == file.file), None)
+    url = next((one.url for one in own.files(file.pinned[0]) if one.name == file.file), None)
     if url is None:
         raise FailedError(f"{file.place} has no {file.file}", "`pip config list` shows which index is asked")
     http.fetch(url, sink, limit=LIMIT, called=file.place, bundle=own.bundle)
@@ -111,7 +111,8 @@ class _Shown(io.FileIO):
         self._said = 0
 
     def write(self, data: bytes) -> int:  # type: ignore[override] # any buffer would do, and only bytes come
-        """Write a part."""
+        """Write a part, unless everything is being stopped."""
+        interrupt.check()
         written = super().write(data)
         if self.tell() // SHOWN != self._said:
             self._said = self.tell() // SHOWN

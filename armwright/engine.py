@@ -19,6 +19,7 @@ from armwright import interrupt
 from armwright.errors import FailedError, InputError, MachineError
 
 PLATFORM = "linux/arm64"
+POOL = 100  # connections that are kept: more combos than that are hardly proven at once
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Engine:
 
     def __init__(self) -> None:
         try:
-            self._client = docker.from_env(timeout=600, version="auto")
+            self._client = docker.from_env(timeout=600, version="auto", max_pool_size=POOL)
             weakref.finalize(self, self._client.close)
             self._api: Any = self._client.api  # its methods are not typed
             self.info: Mapping[str, Any] = self._client.info()

@@ -1,4 +1,4 @@
-"""Many combos: some at a time, each for itself; a failure of one is not the others', an interrupt ends all of them."""
+"""Many combos: some at a time, each for itself. A failure is not the others', unless the machine itself cannot go on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from armwright.plan import plan
 LEAST_FREE = 6_000_000_000  # bytes: two roots, the wheels, their unpacked trees and the image; seen: 4.5 GB
 MEMORY = 1_500_000_000  # bytes for one combo, twice the most seen: 0.6 GB for a proof, 0.8 to strip a library of 815 MB
 STEP = 0.5  # seconds in which an interrupt is noticed at the latest
-FEW = 3  # combos of which everything is told; of each of more than these, a line
 LISTED = 12  # combos that a plan names before it counts them
 
 
@@ -111,11 +110,11 @@ def in_threads(work: Callable[[Result], None], results: Sequence[Result], jobs: 
 
 
 def _brief(results: Sequence[Result], options: Options) -> bool:
-    return len(results) > FEW and not options.verbose
+    return len(results) > verdict.FEW and not options.verbose
 
 
 def _work(matrix: Matrix, engine: Engine, options: Options, result: Result, ended: threading.Event) -> None:
-    """Make a combo; say that the run has ended when its failure is everybody's, or nobody wants to go on."""
+    """Make a combo; where it fails, say whether the run has ended for the others too."""
     result.began = time.monotonic()
     try:
         builds.make(matrix, result.combo, engine, options, result)
@@ -125,9 +124,19 @@ def _work(matrix: Matrix, engine: Engine, options: Options, result: Result, ende
         result.problem = MachineError(f"this machine said no: {broken}", "invoke doctor")
     if result.problem is not None:
         result.outcome = "failed"
-        if not options.keep_going or isinstance(result.problem, MachineError):
+        if not options.keep_going or (isinstance(result.problem, MachineError) and not _serves(matrix.root, engine)):
             ended.set()
     result.ended = time.monotonic()
+
+
+def _serves(root: Path, engine: Engine) -> bool:
+    """Say whether a machine that could not do one combo can do others: its engine answers and its disk has room."""
+    try:
+        engine.names()
+        _require_room(root, engine)
+    except MachineError:
+        return False
+    return True
 
 
 def _tell(root: Path, result: Result, *, among: int, whole: bool) -> None:
@@ -159,7 +168,22 @@ def _announce(combos: Sequence[Combo], states: Sequence[str], options: Options, 
 
 def _check(root: Path, engine: Engine, options: Options, results: Sequence[Result], states: Sequence[str]) -> None:
     """Refuse what cannot end well before anything is started."""
-    for folder in [root, *(path for path in [engine.folder] if path.exists())] if "not built" in states else []:
+    if "not built" in states:
+        _require_room(root, engine)
+    if options.builder:
+        buildx.require(options.builder)
+    if options.smoke:
+        unproven = [result for result, state in zip(results, states, strict=True) if state != "proven"]
+        _require_runners(unproven, keep_going=options.keep_going)
+
+
+def _require_room(root: Path, engine: Engine) -> None:
+    """Check that there is room for a build, on the disk of the project and on the engine's, where that is a local one.
+
+    Raises:
+        MachineError: there is not.
+    """
+    for folder in [root, *(path for path in [engine.folder] if path.exists())]:
         free = shutil.disk_usage(folder).free
         if free < LEAST_FREE:
             raise MachineError(
@@ -167,11 +191,6 @@ def _check(root: Path, engine: Engine, options: Options, results: Sequence[Resul
                 "nothing was started",
                 "docker system prune, then the same command again",
             )
-    if options.builder:
-        buildx.require(options.builder)
-    if options.smoke:
-        unproven = [result for result, state in zip(results, states, strict=True) if state != "proven"]
-        _require_runners(unproven, keep_going=options.keep_going)
 
 
 def _require_runners(results: Sequence[Result], *, keep_going: bool) -> None:

@@ -71,7 +71,7 @@ def of_combos(
             console.error(problem)
             continue
         proofs.append(proof)
-        if not as_json:
+        if not as_json and len(plans) <= verdict.FEW:
             verdict.show(proof)
     if as_json:
         console.document([verdict.document(proof) for proof in proofs])

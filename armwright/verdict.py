@@ -5,6 +5,8 @@ from __future__ import annotations
 from armwright import console
 from armwright.evidence import Check, Evidence, Report
 
+FEW = 3  # combos whose proofs are shown whole; of each of more than these, a line
+
 
 def line(proof: Evidence) -> str:
     """Say in a few words what a proof comes to: how many checks held, on which CPU."""

@@ -222,6 +222,7 @@ def _proof(one: Plan, image: Image) -> Evidence:
         platform=image.platform,
         engine="made up",
         emulator="",
+        match="real",
         compressed_bytes=image.compressed,
         unpacked_bytes=image.unpacked,
         report=report,

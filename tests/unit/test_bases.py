@@ -14,6 +14,7 @@ from armwright.plan import plan
 from tests.support import Tree
 
 MERGING = '--setup-hook=cd "$1" && mkdir -p usr/bin usr/sbin usr/lib && ln -s usr/bin usr/sbin usr/lib .'
+SHELL = '--setup-hook=cd "$1" && ln -s dash usr/bin/sh'
 LOCK = BaseLock(created="2026-11-21T00:00:00Z", root={"dash": Deb(version="1", sha256="0" * 64)}, tools={})
 
 
@@ -32,13 +33,24 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return words
 
 
-@pytest.mark.parametrize(("base", "merging"), [("debian-12", [MERGING]), ("debian-13", [])])
-def test_the_root_of_debian_12_is_linked_into_usr_before_anything_is_unpacked(
+@pytest.mark.parametrize(
+    ("base", "merging"), [("debian-11-python-3.7", [MERGING, SHELL]), ("debian-12", [MERGING]), ("debian-13", [])]
+)
+def test_the_root_of_an_older_debian_is_linked_into_usr_before_anything_is_unpacked(
     matrix: Matrix, asked: list[str], tmp_path: Path, base: str, merging: list[str]
 ) -> None:
     with pytest.raises(FailedError, match="nothing is unpacked"):
         roots.ensure(tmp_path, matrix.recipes.bases[base], LOCK, "root", tmp_path / "log")
     assert [word for word in asked if word.startswith("--setup-hook")] == merging
+
+
+def test_what_compiles_is_unpacked_for_the_target_platform_from_its_own_part_of_the_lock(
+    matrix: Matrix, asked: list[str], tmp_path: Path
+) -> None:
+    compiling = LOCK.model_copy(update={"builder": {"gcc-9": Deb(version="9.3.0-22", sha256="0" * 64)}})
+    with pytest.raises(FailedError, match="nothing is unpacked"):
+        roots.ensure(tmp_path, matrix.recipes.bases["debian-11-python-3.7"], compiling, "builder", tmp_path / "log")
+    assert {"--architectures=arm64", "--include=gcc-9=9.3.0-22"} <= set(asked)
 
 
 def test_a_root_with_other_links_is_another_root_in_the_cache(

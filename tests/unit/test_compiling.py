@@ -18,6 +18,7 @@ from tests.support import ROOT, Tree, stages
 TENSORFLOW = "recipes/frameworks/tensorflow.yaml"
 BASE = "recipes/bases/debian-11-python-3.7.yaml"
 COMPILED = "tensorflow-1.15.5-n1-eigen"
+URL = "https://host.example:8443/a/b.zip"
 FILE = {"file": "gast-0.2.2.tar.gz", "sha256": "0" * 64, "found": "nowhere, a test"}
 
 
@@ -38,9 +39,9 @@ def builds(matrix: Matrix) -> list[tuple[Combo, SourceBuild]]:
     ids=str,
 )  # fmt: skip
 def test_a_download_without_a_plain_name_a_whole_hash_and_a_plain_address_cannot_exist(spoilt: dict[str, Any]) -> None:
-    Download.model_validate(FILE)
+    Download.model_validate({**FILE, "url": URL})
     with pytest.raises(ValidationError):
-        Download.model_validate({**FILE, **spoilt})
+        Download.model_validate({**FILE, "url": URL, **spoilt})
 
 
 def test_a_file_for_python_says_by_its_name_what_it_is() -> None:
@@ -54,8 +55,13 @@ def test_a_file_for_python_says_by_its_name_what_it_is() -> None:
 
 
 def test_the_place_of_a_file_is_its_host_or_the_index() -> None:
-    assert Download.model_validate(FILE).place == "the package index"
-    assert Download.model_validate({**FILE, "url": "https://host.example:8443/a/b.zip"}).place == "host.example:8443"
+    assert PythonFile.model_validate(FILE).place == "the package index"
+    assert Download.model_validate({**FILE, "url": URL}).place == "host.example:8443"
+
+
+def test_what_is_not_on_the_index_has_an_address() -> None:
+    with pytest.raises(ValidationError, match="without a url"):
+        Download.model_validate(FILE)
 
 
 def test_a_patch_is_applied_or_copied() -> None:

@@ -135,13 +135,41 @@ def test_told_to_keep_going_a_failure_is_nobody_elses(run: Callable[..., list[Re
     assert summary.tell(results) == 2  # the first problem's, in the order of the matrix
 
 
-@pytest.mark.parametrize("problem", [MachineError("the engine went away"), OSError(28, "No space left on device")])
-def test_a_machine_that_cannot_go_on_ends_the_run_for_all(run: Callable[..., list[Result]], problem: Exception) -> None:
-    results = run(breaking({COMBOS[1]: problem}), jobs=1, keep_going=True)
+def test_an_engine_that_is_gone_ends_the_run_for_all(
+    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: NoEngine) -> dict[str, str]:
+        raise MachineError("the engine does not answer")
+
+    def make(combo: Combo) -> None:
+        if combo.id == COMBOS[1]:
+            monkeypatch.setattr(NoEngine, "names", gone)
+            raise MachineError("the engine went away")
+
+    results = run(make, jobs=1, keep_going=True)
     assert outcomes(results) == ["proven", "failed", *["not started"] * 4]
     assert summary.tell(results) == 3
-    assert results[1].problem is not None
-    assert "went away" in results[1].problem.what or "No space left on device" in results[1].problem.what
+
+
+def test_a_disk_that_is_full_ends_the_run_for_all_in_a_sentence(
+    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(combo: Combo) -> None:
+        if combo.id == COMBOS[1]:
+            monkeypatch.setattr(fleet, "LEAST_FREE", 1 << 60)
+            raise OSError(28, "No space left on device")
+
+    results = run(make, jobs=1, keep_going=True)
+    assert outcomes(results) == ["proven", "failed", *["not started"] * 4]
+    assert summary.tell(results) == 3
+    assert isinstance(results[1].problem, MachineError)
+    assert "this machine said no: [Errno 28] No space left on device" in results[1].problem.what
+
+
+def test_a_host_that_one_combo_cannot_reach_is_nobody_elses_failure(run: Callable[..., list[Result]]) -> None:
+    gone = breaking({COMBOS[1]: MachineError("a host cannot be reached")})
+    assert outcomes(run(gone, jobs=1, keep_going=True)) == ["proven", "failed", *["proven"] * 4]
+    assert outcomes(run(gone, jobs=1)) == ["proven", "failed", *["not started"] * 4]
 
 
 def test_a_mistake_of_ours_stops_everything_and_comes_out(run: Callable[..., list[Result]]) -> None:

@@ -34,6 +34,8 @@ def test_every_committed_base_lock_is_good_and_serves_both_build_platforms(matri
     for base in matrix.recipes.bases.values():
         found = lock.read_base(ROOT, base.name)
         assert {package.name for package in base.archive.packages} <= set(found.root)
+        assert {package.name for package in (base.builder.packages if base.builder else ())} <= set(found.builder)
+        assert bool(base.builder) == bool(found.builder)
         for architecture in ("amd64", "arm64"):
             assert {package.name for package in base.tools} <= set(found.tools[architecture])
 
