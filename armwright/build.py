@@ -185,6 +185,8 @@ def _assemble(root: Path, one: Plan, options: Options, result: Result) -> list[S
     They differ in kilobytes, and what they share is sent and assembled once. Two at once would each send all of it.
     """
     family = f"{one.combo.framework.name}-{one.combo.version}-{one.source}"
+    if one.compiles and not options.builder and roots.build_architecture() != roots.TARGET:
+        console.say(f"{one.combo.id}: an emulator compiles here, for hours or days; an Arm machine is meant", "yellow")
     with process.turn(f"build {family}"), _timed(result, "build"):
         return buildx.build(
             context_of(root, one.combo), log_of(root, one.combo), name=one.reference, epoch=one.lock.epoch,

@@ -1,4 +1,4 @@
-"""Many combos: some at a time, each for itself. A failure is not the others', unless the machine itself cannot go on."""
+"""Many combos: some at a time, each for itself. One's failure is not the others', unless the machine cannot go on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from armwright.matrix import Combo, Matrix
 from armwright.plan import plan
 
 LEAST_FREE = 6_000_000_000  # bytes: two roots, the wheels, their unpacked trees and the image; seen: 4.5 GB
-MEMORY = 1_500_000_000  # bytes for one combo, twice the most seen: 0.6 GB for a proof, 0.8 to strip a library of 815 MB
+MEMORY = 1_500_000_000  # bytes for one combo, twice the most seen: 0.7 GB for a proof, 0.8 to strip a library of 815 MB
 STEP = 0.5  # seconds in which an interrupt is noticed at the latest
 LISTED = 12  # combos that a plan names before it counts them
 

@@ -12,7 +12,7 @@ def line(proof: Evidence) -> str:
     """Say in a few words what a proof comes to: how many checks held, on which CPU."""
     checks = proof.report.checks
     held = sum(check.state == "pass" for check in checks)
-    further = f"; {'wrong' if proof.above else 'right'} on {proof.smaller.cpu.title}" if proof.smaller else ""
+    further = f"; {'wrong' if proof.above else 'right'} on {proof.smaller.cpu.emulator}" if proof.smaller else ""
     return f"{held} of {len(checks)} checks hold on {_where(proof.report)}{further}"
 
 
@@ -62,7 +62,7 @@ def failures(proof: Evidence) -> list[str]:
     """Say what failed, with what was expected and found, and what was not run."""
     failed = [_failure(check) for check in proof.report.checks if check.state == "fail"]
     if proof.smaller:
-        failed += [f"on {proof.smaller.cpu.title}, a smaller CPU, {_failure(check)}" for check in proof.above]
+        failed += [f"on a smaller CPU, {proof.smaller.cpu.emulator}, {_failure(check)}" for check in proof.above]
     skipped = [f"{check.name}: not run, {check.found}" for check in proof.report.checks if check.state == "not run"]
     return failed + skipped
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from armwright import build, buildx, console, roots
 from armwright.compiling import Download, Patch, PythonFile, SourceBuild
 from armwright.errors import InputError
 from armwright.matrix import Combo, Matrix
@@ -93,15 +95,15 @@ def test_a_compiler_too_old_for_the_cpu_gets_the_nearest_that_it_understands(mat
 
 
 def test_every_target_has_flags_for_the_compiler_of_every_base_that_compiles(matrix: Matrix) -> None:
-    for combo, build in builds(matrix):
+    for combo, compiled in builds(matrix):
         builder = matrix.base(combo).builder
         assert builder is not None
-        words = build.words(combo.target, combo.backend, builder.gcc)
+        words = compiled.words(combo.target, combo.backend, builder.gcc)
         flags = combo.target.compile.gcc_flags(builder.gcc)
         assert flags is not None
         assert {f"--copt={flag}" for flag in flags.split()} <= set(words)
-        assert words[: len(build.options)] == build.options
-        assert set(build.backends[combo.backend]) <= set(words)
+        assert words[: len(compiled.options)] == compiled.options
+        assert set(compiled.backends[combo.backend]) <= set(words)
 
 
 def test_the_sizes_of_the_caches_are_told_where_they_are_known(matrix: Matrix) -> None:
@@ -184,6 +186,27 @@ def test_every_patch_is_in_the_context_and_applied_or_put_where_the_build_applie
     assert {f"patches/{patch.file}" for patch in build.all_patches} == {
         x for x in one.files if x.startswith("patches/")
     }
+
+
+@pytest.mark.parametrize(
+    ("combo", "machine", "builder", "warned"),
+    [
+        (COMPILED, "amd64", "", True), (COMPILED, "arm64", "", False), (COMPILED, "amd64", "far-away", False),
+        ("tensorflow-2.21.0-n1-eigen", "amd64", "", False),
+    ],
+)  # fmt: skip
+def test_an_emulator_that_has_to_compile_is_warned_of(  # noqa: PLR0913, PLR0917 - a case's words
+    matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, combo: str, machine: str, builder: str,
+    warned: bool,  # noqa: FBT001
+) -> None:  # fmt: skip
+    said: list[str] = []
+    monkeypatch.setattr(console, "say", lambda text, _: said.append(text))
+    monkeypatch.setattr(roots, "build_architecture", lambda: machine)
+    monkeypatch.setattr(buildx, "build", lambda *_, **__: [])
+    one = matrix.by_id[combo]
+    build._assemble(tmp_path, plan(matrix, one), build.Options(builder=builder), build.Result(one))
+    assert bool(said) is warned
+    assert all("an emulator compiles here" in text for text in said)
 
 
 def test_a_changed_patch_changes_the_digest(matrix: Matrix, tree: Tree) -> None:
