@@ -96,7 +96,8 @@ def in_threads(work: Callable[[Result], None], results: Sequence[Result], jobs: 
 
     pool = ThreadPoolExecutor(max_workers=jobs)
     try:
-        waiting = {pool.submit(begin, result) for result in results}
+        with interrupt.deferred():  # a pool forgets a thread in whose start it is interrupted, and does not wait for it
+            waiting = {pool.submit(begin, result) for result in results}
         while waiting:  # in steps: a signal that comes just before a thread begins to wait does not wake it
             done, waiting = wait(waiting, timeout=STEP, return_when=FIRST_EXCEPTION)
             for future in done:

@@ -7,6 +7,7 @@ with a KeyboardInterrupt of its own, so that it cleans up as it would in the mai
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from collections.abc import Callable, Iterator
 
@@ -54,6 +55,28 @@ def stoppable(stop: Stop) -> Iterator[None]:
         with _guard:
             _running.remove(stop)
     check()
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Let what is inside be done whole: an interrupt that comes meanwhile is raised after it.
+
+    Raises:
+        KeyboardInterrupt: one came.
+    """
+    if threading.current_thread() is not threading.main_thread():  # interrupts come in the main thread only
+        yield
+        return
+    seen: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _: seen.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if seen:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
