@@ -160,8 +160,13 @@ def _alive(number: int) -> bool:
 def test_an_interrupt_in_the_middle_of_what_must_be_whole_comes_after_it() -> None:
     done = []
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), interrupt.deferred():
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append("the rest")
+
+    def submit() -> None:
+        with interrupt.deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("the rest")
+
+    with pytest.raises(KeyboardInterrupt):
+        submit()
     assert done == ["the rest"]
     assert signal.getsignal(signal.SIGINT) is before
