@@ -76,7 +76,7 @@ def test_an_engine_that_goes_away_during_a_run_is_named_and_so_is_the_next_comma
     with pytest.raises(MachineError, match="does not answer"):
         Engine()
     monkeypatch.delenv("DOCKER_HOST")
-    left = docker("ps", "--quiet", "--filter", "label=org.armwright.run").split()
+    left = docker("ps", "--quiet", "--filter", "label=org.armwright.run", "--filter", f"ancestor={shell}").split()
     assert left, "the run had not begun when the wire was cut"
     docker("rm", "--force", *left)
     gc.collect()  # here, where those sockets are expected
