@@ -218,8 +218,7 @@ def build(  # noqa: PLR0913, PLR0917 - a command's options
         listing.adopt(matrix, chosen, wheel)
     options = builds.Options(smoke, keep_going, builder, listing.source(base), locked, verbose, jobs=fleet.count(jobs))
     results = fleet.build(matrix, listing.possible(matrix, chosen), options)
-    left_out = [combo for combo in selection.match(matrix, chosen) if not selection.allowed(chosen, combo)]
-    return summary.tell(results, left_out, verbose=verbose)
+    return summary.tell(results, selection.left_out(matrix, chosen), verbose=verbose)
 
 
 @command(

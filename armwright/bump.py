@@ -70,11 +70,10 @@ def _search(matrix: Matrix, word: str) -> Search:
     Raises:
         InputError: no published framework is called so, or none of its versions is a wheel from the index.
     """
-    aliases = matrix.recipes.names("frameworks")
-    name = aliases.get(word.lower(), "")
-    if name not in matrix.axes.frameworks:
-        allowed = [alias for alias, meant in aliases.items() if meant in matrix.axes.frameworks]
-        raise InputError(f"the framework {word!r} is not known: {nearest(word, allowed)}", "invoke --help bump")
+    names = matrix.names("frameworks")
+    name = names.get(word.lower())
+    if name is None:
+        raise InputError(f"the framework {word!r} is not known: {nearest(word, names)}", "invoke --help bump")
     framework = matrix.recipes.frameworks[name]
     known = []
     for version in matrix.versions(name):

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from armwright import lock, patterns, wheels
 from armwright.bases import Base
-from armwright.errors import FailedError
+from armwright.errors import FailedError, some
 from armwright.index import Index
 from armwright.pages import File
 
@@ -128,8 +128,7 @@ def _cuda(requires: Iterable[Requirement], base: Base) -> Iterator[str]:
         return
     names = sorted(name for name in needed if lock.FORBIDDEN.match(name))
     if names:
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        yield f"a CUDA build: it requires {', '.join(names[:_SHOWN])}{more}"
+        yield f"a CUDA build: it requires {some(names, _SHOWN)}"
 
 
 def _quoted(words: str) -> str:

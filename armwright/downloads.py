@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from armwright import console, http, index, interrupt
 from armwright.compiling import Download, PythonFile
 from armwright.errors import FailedError, InputError, MachineError
+from armwright.files import sha256
 
 LIMIT = 1_000_000_000  # bytes; the largest is the distribution archive of a build tool, about 120 MB
 SHOWN = 10_000_000  # bytes between two words about the progress
@@ -48,7 +48,7 @@ def ensure(cache: Path, file: Download, way_on: str) -> Path:
                 _take(file, sink)
             except MachineError as gone:
                 raise MachineError(gone.what, way_on) from gone
-        found = _sha256(new)
+        found = sha256(new)
         if found != file.sha256:
             raise FailedError(
                 f"{file.place} sent another {file.file}: its sha256 is {found}, the recipe's {file.sha256}; "
@@ -74,7 +74,7 @@ def adopt(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
     if not wheels:
         raise InputError("--wheel: no wheel of these combos comes as a file", "invoke build --help")
     try:
-        found = _sha256(given)
+        found = sha256(given)
     except OSError as wrong:
         raise InputError(f"--wheel {given} cannot be read: {wrong.strerror}", "name a file") from wrong
     if found not in wheels:
@@ -98,7 +98,7 @@ def _take(file: Download, sink: io.FileIO) -> None:
     own = index.of_this_host()
     url = next((one.url for one in own.files(file.pinned[0]) if one.name == file.file), None)
     if url is None:
-        raise FailedError(f"{file.place} has no {file.file}", "`pip config list` shows which index is asked")
+        raise FailedError(f"{file.place} has no {file.file}", index.WHICH)
     http.fetch(url, sink, limit=LIMIT, called=file.place, bundle=own.bundle)
 
 
@@ -118,8 +118,3 @@ class _Shown(io.FileIO):
             self._said = self.tell() // SHOWN
             self._shown.update(console.megabytes(self._said * SHOWN))
         return written
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()

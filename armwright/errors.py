@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ArmwrightError(Exception):
@@ -41,6 +41,12 @@ class MachineError(ArmwrightError):
     """The machine cannot do it (engine, emulator, disk, network); `doctor` says why."""
 
     code = 3
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """List the first of many names, and say how many more there are: "a, b and 3 more"."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def nearest(value: str, allowed: Iterable[str], shown: Iterable[str] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 
@@ -21,3 +22,9 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file's content, 64 hex digits."""
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

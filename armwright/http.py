@@ -18,6 +18,7 @@ from urllib3.util import Retry
 from armwright.errors import FailedError, MachineError
 
 TIMEOUT = (5.0, 60.0)  # seconds to connect, seconds between two bytes
+CHECK_INDEX = "check the network and `pip config list`, then the same command again"
 
 _VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT")
 _SYSTEM = (
@@ -143,7 +144,7 @@ def fetch(  # noqa: PLR0913 - the words of an HTTP request
     """
     size = 0
     with (
-        _explained(called, "check the network and `pip config list`, then the same command again", bundle),
+        _explained(called, CHECK_INDEX, bundle),
         session(url) as made,
         made.get(url, headers=headers, timeout=TIMEOUT, stream=True, verify=bundle) as answer,
     ):

@@ -27,6 +27,7 @@ from armwright.http import Head
 from armwright.pages import File
 
 CALLED = "the package index"
+WHICH = "`pip config list` shows which index is asked"
 PAGE = 64_000_000  # bytes of a page; TensorFlow's has 660,000
 TEXT = 4_000_000  # bytes of a METADATA; PyTorch's has 36,000
 _MISSING = (404, 410)
@@ -73,7 +74,7 @@ class Index:
             head = self._get(where, page, PAGE, {"Accept": pages.ACCEPT}, accept=_MISSING)
             if head.status not in _MISSING:
                 return pages.read(page.getvalue(), head.headers.get("Content-Type", ""), head.url, distribution)
-        raise InputError(f"{CALLED} has no distribution {distribution}", "`pip config list` shows which index is asked")
+        raise InputError(f"{CALLED} has no distribution {distribution}", WHICH)
 
     def metadata(self, file: File) -> Metadata:
         """Return what a wheel says of itself: from its METADATA beside it, else from inside the wheel.
@@ -128,7 +129,7 @@ def of_this_host() -> Index:
     first = [re.sub(r"^[\w-]+=(?=https?:)", "", one) for one in settings.get("UV_INDEX", "").split()]  # name=address
     addresses = (*first, settings.get("UV_DEFAULT_INDEX") or _default())
     if not all(re.match(r"https?://", one) for one in addresses):
-        raise InputError(f"{CALLED} is no address of a server", "`pip config list` shows which index is asked")
+        raise InputError(f"{CALLED} is no address of a server", WHICH)
     return Index(addresses, configured.get("SSL_CERT_FILE"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
@@ -42,7 +42,7 @@ def source(word: str) -> Source:
 def possible(matrix: Matrix, chosen: Selector) -> list[Combo]:
     """Return the combos that were asked for and are built; name those that were left out, with the reason."""
     combos = selection.select(matrix, chosen)
-    left_out = [combo for combo in selection.match(matrix, chosen) if not selection.allowed(chosen, combo)]
+    left_out = selection.left_out(matrix, chosen)
     if chosen.version or chosen.backend or chosen.combo or chosen.every:
         for reason in selection.reasons(left_out):
             console.say(f"left out: {reason}", "yellow")
@@ -76,7 +76,7 @@ def combos(matrix: Matrix, chosen: Selector, *, as_grid: bool, as_json: bool) ->
     """
     if as_grid and as_json:
         raise InputError("--grid is for people and --json for programs; give one", "invoke list --help")
-    everything = selection.match(matrix, chosen if chosen.combo else _every(chosen))
+    everything = selection.match(matrix, replace(chosen, every=True))
     here = Here(matrix, _names())
     if as_grid:
         grid.show([(combo, here.listed_state(combo)) for combo in everything])
@@ -215,10 +215,6 @@ def _reason(row: Listed) -> str:
 def _tags(names: Iterable[str]) -> set[str]:
     """Return the tags of which there is an immutable name, of whatever inputs."""
     return {found["tag"] for found in map(_IMMUTABLE.fullmatch, names) if found}
-
-
-def _every(chosen: Selector) -> Selector:
-    return Selector(chosen.framework, chosen.version, chosen.target, chosen.backend, every=True)
 
 
 def _names() -> dict[str, str] | None:

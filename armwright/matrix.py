@@ -13,7 +13,7 @@ from armwright.errors import InputError
 from armwright.frameworks import Flavour, Framework, Release
 from armwright.model import Environment
 from armwright.published import Axes
-from armwright.recipes import Recipes
+from armwright.recipes import Axis, Recipes
 from armwright.rules import Rule, judge, order
 from armwright.source import Mistakes
 from armwright.targets import Target
@@ -119,6 +119,11 @@ class Matrix:
     def by_id(self) -> Mapping[str, Combo]:
         """Every combination by its id."""
         return {combo.id: combo for combo in self.combos}
+
+    def names(self, axis: Axis) -> dict[str, str]:
+        """Map each published name on an axis, and its other names, to the name."""
+        published = getattr(self.axes, axis)
+        return {alias: name for alias, name in self.recipes.names(axis).items() if name in published}
 
     def versions(self, framework: str) -> list[str]:
         """Return the published versions of a framework, newest first."""

@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from armwright import insertion, lock, published
+from armwright import http, insertion, lock, published
 from armwright import matrix as matrices
 from armwright.bases import Base
 from armwright.errors import FailedError, InputError, MachineError
@@ -152,10 +152,7 @@ def _make_lock(root: Path, framework: Framework, version: str, base: Base) -> No
         lock.make_wheels(root, framework, version, base)
     except (InputError, FailedError) as problem:
         if _UNREACHABLE.search(problem.what):
-            raise MachineError(
-                "the resolver cannot reach the package index",
-                "check the network and `pip config list`, then the same command again",
-            ) from problem
+            raise MachineError("the resolver cannot reach the package index", http.CHECK_INDEX) from problem
         words = " ".join(_LABEL.sub("", line) for line in problem.what.splitlines()[1:]) or problem.what
         raise FailedError(f"its lock: {_ADDRESS.sub('(an address)', words)}") from problem
 

@@ -29,6 +29,7 @@ class Backend(Recipe):
 
 
 Kind = TypeVar("Kind", Framework, Backend, Target, Base)
+Axis = Literal["frameworks", "backends", "targets"]
 
 
 class Recipes(BaseModel):
@@ -40,7 +41,7 @@ class Recipes(BaseModel):
     targets: Mapping[str, Target]
     bases: Mapping[str, Base]
 
-    def names(self, axis: Literal["frameworks", "backends", "targets"]) -> dict[str, str]:
+    def names(self, axis: Axis) -> dict[str, str]:
         """Map each name and alias on an axis to the name."""
         recipes: Mapping[str, Any] = getattr(self, axis)
         return {alias: name for name, recipe in recipes.items() for alias in (name, *recipe.aliases)}

@@ -23,6 +23,7 @@ from typing import Literal
 from armwright import apt, console, lock, process
 from armwright.bases import Base
 from armwright.errors import FailedError, InputError, MachineError
+from armwright.files import sha256
 from armwright.lock import BaseLock, Deb
 
 Role = Literal["root", "tools", "builder"]
@@ -168,7 +169,7 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
             for path in sorted(archives.glob("*.deb")):
                 control = process.capture(["dpkg-deb", "--field", str(path)])
                 fields = dict(re.findall(r"^(Package|Version): (.*)$", control, re.MULTILINE))
-                debs[fields["Package"]] = Deb(version=fields["Version"], sha256=_sha256(path))
+                debs[fields["Package"]] = Deb(version=fields["Version"], sha256=sha256(path))
                 status.write(control.replace("\n", "\nStatus: install ok unpacked\n", 1) + "\n")
         if expected is not None and debs != expected:
             differ = sorted(name for name in {*debs, *expected} if debs.get(name) != expected.get(name))
@@ -234,8 +235,3 @@ def _cause(said: str, failure: FailedError, base: str) -> Exception:
         if why
         else failure
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 
-from armwright.errors import InputError, nearest
+from armwright.errors import InputError, nearest, some
 from armwright.matrix import Combo, Matrix
+from armwright.recipes import Axis
 
 AXES = ("framework", "version", "target", "backend")
 NAMED = 4  # combos that a message names before it counts
@@ -58,6 +59,11 @@ def allowed(selector: Selector, combo: Combo) -> bool:
     return combo.refusal is None and (combo.unverified is None or selector.names(combo))
 
 
+def left_out(matrix: Matrix, selector: Selector) -> list[Combo]:
+    """Return the combos that match and are not built."""
+    return [combo for combo in match(matrix, selector) if not allowed(selector, combo)]
+
+
 def reasons(combos: Iterable[Combo]) -> list[str]:
     """Say why combos are not built, each reason once: `refused: a, b: its wheel dies …`."""
     grouped: dict[tuple[str, str], list[str]] = {}
@@ -66,12 +72,7 @@ def reasons(combos: Iterable[Combo]) -> list[str]:
             grouped.setdefault(("refused", combo.refusal), []).append(combo.id)
         elif combo.unverified is not None:
             grouped.setdefault(("unverified", combo.unverified), []).append(combo.id)
-    return [f"{state}: {_some(ids)}: {reason}{_by_name(state, ids)}" for (state, reason), ids in grouped.items()]
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return ", ".join(ids[:NAMED]) + more
+    return [f"{state}: {some(ids, NAMED)}: {reason}{_by_name(state, ids)}" for (state, reason), ids in grouped.items()]
 
 
 def _by_name(state: str, ids: Sequence[str]) -> str:
@@ -97,9 +98,9 @@ def match(matrix: Matrix, selector: Selector) -> list[Combo]:
     if selector.combo:
         return _by_id(matrix, selector)
     problems: list[str] = []
-    frameworks = _resolve(matrix, "framework", selector.framework, problems)
-    targets = _resolve(matrix, "target", selector.target, problems)
-    backends = _resolve(matrix, "backend", selector.backend, problems)
+    frameworks = _resolve(matrix, "frameworks", selector.framework, problems)
+    targets = _resolve(matrix, "targets", selector.target, problems)
+    backends = _resolve(matrix, "backends", selector.backend, problems)
     known = {version for one in frameworks or matrix.axes.frameworks for version in matrix.axes.frameworks[one]}
     versions = _meant("version", selector.version, {one: one for one in known}, problems)
     if problems:
@@ -119,14 +120,10 @@ def _is_newest(matrix: Matrix, combo: Combo) -> bool:
     return newest is None or newest is combo
 
 
-def _resolve(matrix: Matrix, axis: str, words: str, problems: list[str]) -> Collection[str]:
+def _resolve(matrix: Matrix, axis: Axis, words: str, problems: list[str]) -> Collection[str]:
     """Return the published names on an axis that words mean; all of them without a word."""
-    published: Collection[str] = getattr(matrix.axes, f"{axis}s")
-    if not words:
-        return published
-    aliases = getattr(matrix.recipes, f"{axis}s")
-    meanings = {alias: name for name in published for alias in (name, *aliases[name].aliases)}
-    return _meant(axis, words, meanings, problems)
+    meanings = matrix.names(axis)
+    return _meant(axis.removesuffix("s"), words, meanings, problems) if words else set(meanings.values())
 
 
 def _meant(axis: str, words: str, meanings: Mapping[str, str], problems: list[str]) -> set[str]:

@@ -7,7 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from armwright import console, lock, process
+from armwright import console, http, lock, process
 from armwright.bases import Base
 from armwright.errors import ArmwrightError, FailedError, InputError, MachineError
 
@@ -30,7 +30,7 @@ _CAUSES: tuple[tuple[str, type[ArmwrightError], str, str], ...] = (
         "NewConnection|NameResolution|ConnectTimeout|ReadTimeout|Connection refused|Max retries|SSLError|ProxyError",
         MachineError,
         "the package index cannot be reached",
-        "check the network and `pip config list`, then the same command again",
+        http.CHECK_INDEX,
     ),
     (
         "No matching distribution",

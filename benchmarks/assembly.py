@@ -20,9 +20,7 @@ hold their layers. What is compared is how long images take to make, never how f
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -37,15 +35,14 @@ sys.path.insert(0, str(ROOT))
 
 from armwright import build, buildx, console, fleet, http, lock, matrix, process, roots, selection, smoke  # noqa: E402
 from armwright.engine import PLATFORM, Engine  # noqa: E402 - the path is set first
-from armwright.errors import ArmwrightError, FailedError, InputError, MachineError  # noqa: E402 - as above
+from armwright.errors import FailedError, InputError, MachineError  # noqa: E402 - as above
 from armwright.plan import COMPRESSION, Plan, plan  # noqa: E402 - as above
+from benchmarks import outcome  # noqa: E402 - as above
 
-OUTPUT = ROOT / "build" / "benchmarks"
 GIVEN, USUAL, OURS = "armwright-bench:given", "armwright-bench:usual", "armwright-bench:ours"
 PIP = "python3-pip"  # the distribution's package
 AIM = {"faster": 4.0, "compressed": 0.6}  # issue 2, item 12
 LEAST_FREE = 2 * fleet.LEAST_FREE
-DAY = 86_400
 # Settings of pip that say where and how to fetch; find-links and local indexes would serve one side from the disk.
 NETWORK = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 DOCKERFILE = """\
@@ -83,15 +80,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Emulated pip install against assembly, same versions, same run.")
     parser.add_argument("--combo", default="", help="an id, as `invoke list` shows it; left out: the matrix's first")
     chosen = parser.parse_args(words)
-    try:
-        run(chosen.combo)
-    except ArmwrightError as problem:
-        console.error(problem)
-        return problem.code
-    except KeyboardInterrupt:
-        console.say("interrupted; nothing is left behind", "yellow")
-        return 130
-    return 0
+    return outcome.code(lambda: run(chosen.combo))
 
 
 def run(combo: str) -> None:
@@ -114,11 +103,9 @@ def run(combo: str) -> None:
             f"the disk has {free / 1e9:.1f} GB free and both sides need {LEAST_FREE / 1e9:.0f} GB",
             "docker system prune, then the same command again",
         )
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    log = OUTPUT / "assembly.log"
-    log.unlink(missing_ok=True)
-    console.say("BuildKit's cache on this machine is emptied before each side; images and downloads stay", "yellow")
-    with tempfile.TemporaryDirectory(dir=OUTPUT, prefix="scratch-") as folder, same_index() as settings:
+    log = outcome.log("assembly")
+    console.say(outcome.CACHE, "yellow")
+    with tempfile.TemporaryDirectory(dir=outcome.OUTPUT, prefix="scratch-") as folder, same_index() as settings:
         scratch = Path(folder)
         try:
             ours = our_way(engine, one, scratch / "ours", log)
@@ -161,8 +148,8 @@ def same_index() -> Iterator[str]:
 
 def our_way(engine: Engine, one: Plan, scratch: Path, log: Path) -> Side:
     """Fetch and assemble, as `invoke build` does, from empty caches below a folder of its own."""
-    empty_cache(log)
-    epoch = one.lock.epoch - DAY
+    outcome.empty_cache(log)
+    epoch = one.lock.epoch - outcome.DAY
     dockerfile = one.files["Dockerfile"].replace(str(one.lock.epoch).encode(), str(epoch).encode())
     one = replace(one, files={**one.files, "Dockerfile": dockerfile})
     started = time.monotonic()
@@ -182,7 +169,7 @@ def usual_way(engine: Engine, one: Plan, scratch: Path, log: Path, settings: str
     with console.progress("unpack the root that is given to the usual way (not timed)") as shown:
         roots._unpack(one.base, roots.TARGET, names, root, log, shown)  # noqa: SLF001 - as our own roots are made
     secrets = write_context(scratch, one, settings)
-    empty_cache(log)
+    outcome.empty_cache(log)
     words = ["docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"]
     words += ["--progress", "rawjson", *(word for name, path in secrets.items() for word in _secret(name, path))]
     proxies = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -230,11 +217,6 @@ def certificates() -> Path | None:
     return bundle if bundle and bundle.is_file() else None
 
 
-def empty_cache(log: Path) -> None:
-    """Empty BuildKit's cache."""
-    process.stream(["docker", "buildx", "prune", "--all", "--force"], log)
-
-
 def measured(engine: Engine, name: str, parts: Mapping[str, float], emulated: str) -> Side:
     """Ask the engine how large an image became; starting it once unpacks it, outside the time of both sides.
 
@@ -270,15 +252,14 @@ def report(one: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) ->
              f"{ratios['unpacked']:.2f} of the size", ""],
         ],
     )  # fmt: skip
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs"
     how = f"with {emulator}" if emulator else "without emulation, so the ratio of seconds says little"
-    console.say(f"measured on {machine}, {how}: it compares assembly, and says nothing about inference speed")
+    console.say(f"measured on {outcome.MACHINE}, {how}: it compares assembly, and says nothing about inference speed")
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ours.parts.items())
     console.say(f"in our seconds: both roots and the wheels from the network ({parts}); in the usual way's: the wheels")
     document = {
         "combo": one.combo.id,
         "packages": lock.packages(one.files["requirements.txt"].decode()),
-        "machine": machine,
+        "machine": outcome.MACHINE,
         "emulator": emulator,
         "engine": engine.version,
         "usual": {**asdict(usual), "compression": "gzip"},
@@ -286,9 +267,7 @@ def report(one: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) ->
         "ratios": ratios,
         "aim": AIM,
     }
-    path = OUTPUT / "assembly.json"
-    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    console.say(f"written: {path.relative_to(ROOT)}")
+    outcome.write("assembly", document)
 
 
 if __name__ == "__main__":

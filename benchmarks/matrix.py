@@ -12,7 +12,6 @@ sizes take turns, so that a slow minute of the machine meets all of them.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import resource
@@ -34,10 +33,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from armwright import console  # noqa: E402 - the path is set first
-from armwright.errors import ArmwrightError, FailedError  # noqa: E402 - as above
+from armwright.errors import FailedError  # noqa: E402 - as above
 from armwright.files import write_whole  # noqa: E402 - as above
+from benchmarks import outcome  # noqa: E402 - as above
 
-OUTPUT = ROOT / "build" / "benchmarks"
 SIZES = (1_250, 2_500, 5_000, 10_000)
 VERSIONS, TARGETS, BACKENDS = 5, 10, 5
 EACH = VERSIONS * TARGETS * BACKENDS  # combos of one framework
@@ -79,15 +78,7 @@ def main(words: Sequence[str]) -> int:
     sizes = [int(size) for size in chosen.sizes.split(",")]
     if chosen.runs < 1 or any(size < EACH or size % EACH for size in sizes):
         parser.error(f"--runs is at least 1, and --sizes are multiples of {EACH}")
-    try:
-        report(measure(sizes, chosen.runs))
-    except ArmwrightError as problem:
-        console.error(problem)
-        return problem.code
-    except KeyboardInterrupt:
-        console.say("interrupted; nothing is left behind", "yellow")
-        return 130
-    return 0
+    return outcome.code(lambda: report(measure(sizes, chosen.runs)))
 
 
 def measure(sizes: Sequence[int], runs: int) -> list[Seen]:
@@ -206,7 +197,7 @@ def report(seen: Sequence[Seen]) -> None:
             for one in seen
         ],
     )  # fmt: skip
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+    machine = f"{outcome.MACHINE}, Python {platform.python_version()}"
     console.say(f"measured on {machine}; aim: {SIZES[-1]:,} combos in < {AIM['seconds']:.0f} s, growing linearly")
     document = {
         "machine": machine,
@@ -215,9 +206,7 @@ def report(seen: Sequence[Seen]) -> None:
         "processor_seconds_for_each_combo_more": {str(size): cost for size, cost in more.items()},
         "aim": AIM,
     }
-    path = OUTPUT / "matrix.json"
-    write_whole(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
-    console.say(f"written: {path.relative_to(ROOT)}")
+    outcome.write("matrix", document)
 
 
 if __name__ == "__main__":

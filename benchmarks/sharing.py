@@ -15,9 +15,6 @@ what `docker save` writes: every layer, configuration and manifest once, compres
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import shutil
 import sys
 import tarfile
@@ -33,15 +30,13 @@ sys.path.insert(0, str(ROOT))
 
 from armwright import build, console, fleet, lock, matrix, process, selection  # noqa: E402 - the path is set first
 from armwright.engine import Engine  # noqa: E402 - as above
-from armwright.errors import ArmwrightError, FailedError, InputError  # noqa: E402 - as above
-from armwright.files import write_whole  # noqa: E402 - as above
+from armwright.errors import FailedError, InputError  # noqa: E402 - as above
 from armwright.matrix import Combo  # noqa: E402 - as above
 from armwright.plan import plan  # noqa: E402 - as above
+from benchmarks import outcome  # noqa: E402 - as above
 
-OUTPUT = ROOT / "build" / "benchmarks"
 COUNT = 8
 AIM = {"cost": 1.5, "stored": 1.1}  # issue 3, item 6: of one, for eight
-DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -67,15 +62,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--combo", default="", help="an id, as `invoke list` shows it; left out: the matrix's first")
     parser.add_argument("--count", type=int, default=COUNT, help="how many combos; left out: 8")
     chosen = parser.parse_args(words)
-    try:
-        run(chosen.combo, chosen.count)
-    except ArmwrightError as problem:
-        console.error(problem)
-        return problem.code
-    except KeyboardInterrupt:
-        console.say("interrupted; nothing is left behind", "yellow")
-        return 130
-    return 0
+    return outcome.code(lambda: run(chosen.combo, chosen.count))
 
 
 def run(combo: str, count: int) -> None:
@@ -94,13 +81,11 @@ def run(combo: str, count: int) -> None:
         raise InputError(f"{first.framework.name} {first.version} has one combo: there is nothing to share", "")
     engine = Engine()
     build.fetch(ROOT, plan(known, first))
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    log = OUTPUT / "sharing.log"
-    log.unlink(missing_ok=True)
-    console.say("BuildKit's cache on this machine is emptied before each side; images and downloads stay", "yellow")
-    with tempfile.TemporaryDirectory(dir=OUTPUT, prefix="scratch-") as folder:
-        one = side(engine, Path(folder, "one"), family[:1], DAY, log)
-        all_ = side(engine, Path(folder, "all"), family, 2 * DAY, log)
+    log = outcome.log("sharing")
+    console.say(outcome.CACHE, "yellow")
+    with tempfile.TemporaryDirectory(dir=outcome.OUTPUT, prefix="scratch-") as folder:
+        one = side(engine, Path(folder, "one"), family[:1], outcome.DAY, log)
+        all_ = side(engine, Path(folder, "all"), family, 2 * outcome.DAY, log)
     report(engine, one, all_)
 
 
@@ -112,7 +97,7 @@ def side(engine: Engine, root: Path, combos: Sequence[Combo], earlier: int, log:
     """
     own = matrix.load(project(root, earlier))
     plans = [plan(own, own.by_id[combo.id]) for combo in combos]
-    process.stream(["docker", "buildx", "prune", "--all", "--force"], log)
+    outcome.empty_cache(log)
     started = time.monotonic()
     results = fleet.build(own, [one.combo for one in plans], build.Options(smoke=False))
     seconds = time.monotonic() - started
@@ -172,23 +157,20 @@ def report(engine: Engine, one: Side, all_: Side) -> None:
              f"<= {AIM['stored']}"],
         ],
     )  # fmt: skip
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs"
-    console.say(f"measured on {machine}; downloads were given, nothing was proven")
+    console.say(f"measured on {outcome.MACHINE}; downloads were given, nothing was proven")
     console.say(
         f"the first of the {count} took {first:.1f} s, all of them {ratios['cost of their first']:.2f} of that; where "
         "this is far from the ratio above, the machine had something else to do on one of the sides"
     )
     document = {
-        "machine": machine,
+        "machine": outcome.MACHINE,
         "engine": engine.version,
         "one": asdict(one),
         "all": asdict(all_),
         "ratios": ratios,
         "aim": AIM,
     }
-    path = OUTPUT / "sharing.json"
-    write_whole(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
-    console.say(f"written: {path.relative_to(ROOT)}")
+    outcome.write("sharing", document)
 
 
 if __name__ == "__main__":
