@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 from invoke.tasks import Task, task
 
-from armwright import console, words
-from armwright.errors import ArmwrightError, MachineError
+from armwright.doors import console, words
+from armwright.doors.errors import ArmwrightError, MachineError
 
 if TYPE_CHECKING:
     from armwright.matrix import Matrix
@@ -122,7 +122,7 @@ def setup(_: Context, dry_run: bool = False) -> None:
 
     Example: ./inv setup --dry-run
     """
-    from armwright import setup as steps
+    from armwright.machine import setup as steps
 
     steps.run(dry_run=dry_run)
 
@@ -133,7 +133,7 @@ def doctor(_: Context, json: bool = False) -> int:
 
     Example: invoke doctor
     """
-    from armwright import doctor as checks
+    from armwright.machine import doctor as checks
 
     return checks.run(
         ROOT, {model for target in _matrix().recipes.targets.values() for model in target.emulator.models}, as_json=json
@@ -273,7 +273,7 @@ def lock(_: Context, framework: str = "", version: str = "", base: str = "") -> 
 
     Examples: invoke lock --base debian-13; invoke lock --framework pytorch --version 2.10.0
     """
-    from armwright import relock
+    from armwright.fetch import relock
 
     relock.run(_matrix(), framework, version, base)
 
@@ -290,7 +290,7 @@ def bump(_: Context, framework: str, version: str = "", write: bool = False, jso
 
     Examples: invoke bump pytorch; invoke bump pytorch --version 2.12.0 --write
     """
-    from armwright import bump as bumps
+    from armwright.upstream import bump as bumps
 
     bumps.run(_matrix(), framework, version, write=write, as_json=json)
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from armwright import buildx, console, downloads, evidence, lock, process, render, roots, smoke, wheels
+from armwright import buildx, evidence, render, smoke
 from armwright.buildx import Step
-from armwright.compiling import Download
+from armwright.doors import console, process
+from armwright.doors.errors import ArmwrightError, FailedError
 from armwright.engine import Engine, Image
-from armwright.errors import ArmwrightError, FailedError
 from armwright.evidence import Evidence
+from armwright.facts.compiling import Download
+from armwright.fetch import downloads, lock, roots, wheels
 from armwright.matrix import Combo, Matrix
 from armwright.plan import COMPRESSION, Plan, Source, plan
 

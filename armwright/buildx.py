@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from armwright import console, process
+from armwright.doors import console, process
+from armwright.doors.errors import FailedError, MachineError
 from armwright.engine import PLATFORM
-from armwright.errors import FailedError, MachineError
 
 
 @dataclass(frozen=True)

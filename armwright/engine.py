@@ -15,8 +15,8 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from armwright import interrupt
-from armwright.errors import FailedError, InputError, MachineError
+from armwright.doors import interrupt
+from armwright.doors.errors import FailedError, InputError, MachineError
 
 PLATFORM = "linux/arm64"
 POOL = 100  # connections that are kept: more combos than that are hardly proven at once

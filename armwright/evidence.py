@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from armwright.errors import FailedError
-from armwright.files import write_whole
+from armwright.doors.errors import FailedError
+from armwright.doors.files import write_whole
 
 OF_THE_CPU = re.compile(r"floor$|cpu$|kernels ")  # what cannot hold on a CPU that is not the target's
 

@@ -10,10 +10,11 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from armwright import build as builds
-from armwright import buildx, console, evidence, interrupt, process, smoke, summary, verdict
+from armwright import buildx, evidence, smoke, summary, verdict
 from armwright.build import Options, Result
+from armwright.doors import console, interrupt, process
+from armwright.doors.errors import ArmwrightError, InputError, MachineError
 from armwright.engine import Engine
-from armwright.errors import ArmwrightError, InputError, MachineError
 from armwright.matrix import Combo, Matrix
 from armwright.plan import plan
 

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from itertools import zip_longest
 from typing import TypeVar
 
-from armwright import console
 from armwright.documents import MEANING, State
+from armwright.doors import console
 from armwright.matrix import Combo
 
 Seen = tuple[Combo, State]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from armwright import lock
-from armwright.bases import Archive, Base, Distribution
-from armwright.compiling import Download, Interpreter
-from armwright.errors import InputError
-from armwright.frameworks import Release
+from armwright.doors.errors import InputError
+from armwright.facts.bases import Archive, Base, Distribution
+from armwright.facts.compiling import Download, Interpreter
+from armwright.facts.frameworks import Release
+from armwright.fetch import lock
 from armwright.matrix import Combo
 
 

@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
-from armwright import build, console, documents, downloads, grid, render, selection
+from armwright import build, documents, grid, render, selection
 from armwright.documents import Listed, Planned, State
+from armwright.doors import console
+from armwright.doors.errors import InputError, MachineError, nearest
 from armwright.engine import Engine
-from armwright.errors import InputError, MachineError, nearest
+from armwright.fetch import downloads
 from armwright.matrix import Combo, Matrix
 from armwright.plan import Plan, Source, plan
 from armwright.selection import Selector

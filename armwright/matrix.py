@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from armwright import published, recipes
-from armwright.bases import Base
-from armwright.errors import InputError
-from armwright.frameworks import Flavour, Framework, Release
-from armwright.model import Environment
-from armwright.published import Axes
-from armwright.recipes import Axis, Recipes
-from armwright.rules import Rule, judge, order
-from armwright.source import Mistakes
-from armwright.targets import Target
+from armwright.doors.errors import InputError
+from armwright.facts import published, recipes
+from armwright.facts.bases import Base
+from armwright.facts.frameworks import Flavour, Framework, Release
+from armwright.facts.model import Environment
+from armwright.facts.published import Axes
+from armwright.facts.recipes import Axis, Recipes
+from armwright.facts.rules import Rule, judge, order
+from armwright.facts.source import Mistakes
+from armwright.facts.targets import Target
 
 
 @dataclass(frozen=True)

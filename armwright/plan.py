@@ -12,11 +12,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from armwright import ingredients, lock, render
-from armwright.bases import Archive, Base, Registry
-from armwright.compiling import Download
-from armwright.errors import InputError
-from armwright.lock import BaseLock
+from armwright import ingredients, render
+from armwright.doors.errors import InputError
+from armwright.facts.bases import Archive, Base, Registry
+from armwright.facts.compiling import Download
+from armwright.fetch import lock
+from armwright.fetch.lock import BaseLock
 from armwright.matrix import Combo, Matrix
 
 Source = Literal["archive", "registry"]

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from armwright import console, daemon, http, process
-from armwright.errors import InputError, MachineError, nearest
-from armwright.files import write_whole
+from armwright.doors import console, http, process
+from armwright.doors.errors import InputError, MachineError, nearest
+from armwright.doors.files import write_whole
+from armwright.machine import daemon
 
 HOME = Path("build", "registry")  # below the project's root
 ACTIONS = ("start", "stop", "show")

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 
-from armwright.errors import InputError, nearest, some
+from armwright.doors.errors import InputError, nearest, some
+from armwright.facts.recipes import Axis
 from armwright.matrix import Combo, Matrix
-from armwright.recipes import Axis
 
 AXES = ("framework", "version", "target", "backend")
 NAMED = 4  # combos that a message names before it counts

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from armwright import console, matrix, process, render
-from armwright.errors import FailedError, InputError, nearest
+from armwright import matrix, render
+from armwright.doors import console, process
+from armwright.doors.errors import FailedError, InputError, nearest
 from armwright.plan import plan
 
 TIERS = ("checks", "unit", "engine", "image")

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from armwright import binfmt, console, evidence, verdict
+from armwright import evidence, verdict
+from armwright.doors import console
+from armwright.doors.errors import FailedError, InputError, MachineError, nearest
 from armwright.engine import Engine, Image
-from armwright.errors import FailedError, InputError, MachineError, nearest
 from armwright.evidence import Evidence, Report
+from armwright.facts.targets import Target
+from armwright.machine import binfmt
 from armwright.matrix import Combo, Matrix
 from armwright.plan import HOME, Plan, Source, plan
 from armwright.selection import Selector
-from armwright.targets import Target
 
 TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute and a half on 2 cores
 SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from armwright import console, evidence
+from armwright import evidence
+from armwright.doors import console
+from armwright.doors.errors import FailedError, InputError
 from armwright.engine import Engine
-from armwright.errors import FailedError, InputError
 from armwright.matrix import Combo, Matrix
 from armwright.plan import Plan, Source, plan
 

@@ -6,8 +6,9 @@ import platform
 from collections import Counter
 from collections.abc import Sequence
 
-from armwright import buildx, console
+from armwright import buildx
 from armwright.build import Result
+from armwright.doors import console
 from armwright.matrix import Combo
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from armwright import console
+from armwright.doors import console
 from armwright.evidence import Check, Evidence, Report
 
 FEW = 3  # combos whose proofs are shown whole; of each of more than these, a line

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from armwright import console, process
-from armwright.errors import ArmwrightError
-from armwright.files import write_whole
+from armwright.doors import console, process
+from armwright.doors.errors import ArmwrightError
+from armwright.doors.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "build" / "benchmarks"

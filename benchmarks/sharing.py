@@ -28,9 +28,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from armwright import build, console, fleet, lock, matrix, process, selection  # noqa: E402 - the path is set first
+from armwright import build, fleet, matrix, selection  # noqa: E402 - the path is set first
+from armwright.doors import console, process  # noqa: E402 - the path is set first
+from armwright.doors.errors import FailedError, InputError  # noqa: E402 - as above
 from armwright.engine import Engine  # noqa: E402 - as above
-from armwright.errors import FailedError, InputError  # noqa: E402 - as above
+from armwright.fetch import lock  # noqa: E402 - the path is set first
 from armwright.matrix import Combo  # noqa: E402 - as above
 from armwright.plan import plan  # noqa: E402 - as above
 from benchmarks import outcome  # noqa: E402 - as above

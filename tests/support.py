@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from armwright import matrix as matrices
-from armwright.errors import InputError
+from armwright.doors.errors import InputError
 from armwright.matrix import Matrix
 from armwright.plan import Plan, Source, plan
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from armwright import buildx, process, roots
+from armwright import buildx
 from armwright import plan as plans
+from armwright.doors import process
 from armwright.engine import PLATFORM, Engine, Image
-from armwright.lock import read_base
+from armwright.fetch import roots
+from armwright.fetch.lock import read_base
 from armwright.matrix import Matrix
 
 EPOCH = 1_700_000_000

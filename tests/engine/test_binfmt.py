@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from armwright import binfmt
+from armwright.machine import binfmt
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_TABLE = 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "$0" -c "$1"'
@@ -17,7 +17,7 @@ OWN_TABLE = 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "
 SCRIPT = """
 import json
 from dataclasses import asdict, replace
-from armwright import actions, binfmt
+from armwright.machine import actions, binfmt
 
 assert binfmt.entries() == (), "this is the machine's own table"
 seen = []

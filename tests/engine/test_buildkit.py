@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from armwright import buildx, render
+from armwright.doors.errors import FailedError, MachineError
 from armwright.engine import PLATFORM, Engine
-from armwright.errors import FailedError, MachineError
 from armwright.plan import COMPRESSION
 
 ROOT = Path(__file__).resolve().parents[2]

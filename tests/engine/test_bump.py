@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from armwright import http, lock, process
-from armwright.errors import FailedError, MachineError
+from armwright.doors import http, process
+from armwright.doors.errors import FailedError, MachineError
+from armwright.fetch import lock
 from tests.support import ROOT, Tree
 from tests.wheelhouse import Wheel, add_lamp, html, page
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from armwright import lock, roots, wheels
-from armwright.bases import Base
-from armwright.errors import FailedError, InputError, MachineError
-from armwright.lock import BaseLock, Deb
+from armwright.doors.errors import FailedError, InputError, MachineError
+from armwright.facts.bases import Base
+from armwright.fetch import lock, roots, wheels
+from armwright.fetch.lock import BaseLock, Deb
 from armwright.matrix import Matrix
 
 SMALL = "netbase"  # four files of text, and nothing it depends on

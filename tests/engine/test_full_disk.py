@@ -11,8 +11,9 @@ START = 'mount -t tmpfs -o size="$1" tmpfs "$2" && exec "$0" -c "$3" "$2"'
 HEAD = """
 import re, shutil, sys, uuid
 from pathlib import Path
-from armwright import build, fleet, lock, matrix, wheels
-from armwright.errors import MachineError
+from armwright import build, fleet, matrix
+from armwright.fetch import lock, wheels
+from armwright.doors.errors import MachineError
 disk = Path(sys.argv[1])
 try:
     {body}

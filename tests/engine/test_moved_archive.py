@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from armwright import build, lock, roots
-from armwright.lock import Deb
+from armwright import build
+from armwright.fetch import lock, roots
+from armwright.fetch.lock import Deb
 from armwright.plan import Plan, plan
 from tests.support import ROOT, Tree
 

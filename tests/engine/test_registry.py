@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from armwright import daemon, http, registry
-from armwright.errors import FailedError, InputError, MachineError
+from armwright import registry
+from armwright.doors import http
+from armwright.doors.errors import FailedError, InputError, MachineError
+from armwright.machine import daemon
 
 
 @pytest.fixture

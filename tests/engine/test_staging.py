@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from armwright import evidence, registry, smoke, stage
+from armwright.doors.errors import FailedError
 from armwright.engine import Engine, Image
-from armwright.errors import FailedError
 from armwright.evidence import Check, Cpu, Evidence, Report
 from armwright.matrix import Matrix
 from armwright.plan import Plan, plan

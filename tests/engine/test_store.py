@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from armwright.doors.errors import FailedError, InputError, MachineError
 from armwright.engine import PLATFORM, Engine
-from armwright.errors import FailedError, InputError, MachineError
 
 Docker = Callable[..., str]
 

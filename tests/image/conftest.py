@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from armwright import build, buildx, evidence, fleet, process, registry
+from armwright import build, buildx, evidence, fleet, registry
+from armwright.doors import process
 from armwright.engine import PLATFORM, Engine, Image
 from armwright.evidence import Evidence
 from armwright.matrix import Matrix

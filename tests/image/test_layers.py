@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from armwright import http, process
+from armwright.doors import http, process
 from armwright.engine import PLATFORM, Engine
 from armwright.plan import COMPRESSION
 

@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from armwright import process, smoke
+from armwright import smoke
+from armwright.doors import process
+from armwright.doors.errors import FailedError
 from armwright.engine import Engine
-from armwright.errors import FailedError
 from armwright.evidence import Evidence
 from armwright.matrix import Matrix
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from armwright import process, roots
-from armwright.errors import FailedError
-from armwright.lock import BaseLock, Deb
+from armwright.doors import process
+from armwright.doors.errors import FailedError
+from armwright.fetch import roots
+from armwright.fetch.lock import BaseLock, Deb
 from armwright.matrix import Matrix
 from armwright.plan import plan
 from tests.support import Tree

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from armwright import build, buildx, lock, process, roots, wheels
+from armwright import build, buildx
 from armwright.build import Options, Result
-from armwright.lock import Deb
+from armwright.doors import process
+from armwright.fetch import lock, roots, wheels
+from armwright.fetch.lock import Deb
 from armwright.plan import plan
 from tests.support import Tree
 

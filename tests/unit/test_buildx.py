@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from armwright import buildx, console
+from armwright import buildx
 from armwright.buildx import Follower, Step
+from armwright.doors import console
 
 LOAD, COPY, RUN = "sha256:b584", "sha256:b62d", "sha256:36d8"
 # buildx 0.13.1 with Docker 26.1.5, a Dockerfile of a cached COPY and a RUN that fails; the digests are cut short, the

@@ -10,12 +10,12 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from armwright import candidates, pages
-from armwright.bases import Base
-from armwright.errors import FailedError, MachineError
-from armwright.index import Index, Metadata
+from armwright.doors.errors import FailedError, MachineError
+from armwright.facts.bases import Base
 from armwright.matrix import Matrix
-from armwright.pages import File
+from armwright.upstream import candidates, pages
+from armwright.upstream.index import Index, Metadata
+from armwright.upstream.pages import File
 from tests.wheelhouse import AARCH64, Wheel, page
 
 

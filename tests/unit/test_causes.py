@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from armwright import buildx, roots, wheels
-from armwright.errors import ArmwrightError, FailedError, InputError, MachineError
+from armwright import buildx
+from armwright.doors.errors import ArmwrightError, FailedError, InputError, MachineError
+from armwright.fetch import roots, wheels
 
 FAILURE = FailedError("'tool' exited with 1:\n  | its tail", "the whole log: x.log")
 

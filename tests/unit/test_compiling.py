@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from armwright import build, buildx, console, roots
-from armwright.compiling import Download, Patch, PythonFile, SourceBuild
-from armwright.errors import InputError
+from armwright import build, buildx
+from armwright.doors import console
+from armwright.doors.errors import InputError
+from armwright.facts.compiling import Download, Patch, PythonFile, SourceBuild
+from armwright.facts.targets import Compiler
+from armwright.fetch import roots
 from armwright.matrix import Combo, Matrix
 from armwright.plan import plan
-from armwright.targets import Compiler
 from tests.support import ROOT, Tree, stages
 
 TENSORFLOW = "recipes/frameworks/tensorflow.yaml"

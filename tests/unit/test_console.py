@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from armwright import console
 from armwright.board import Board
-from armwright.errors import FailedError
+from armwright.doors import console
+from armwright.doors.errors import FailedError
 
 PATIENCE = 20  # seconds for what happens at once
 

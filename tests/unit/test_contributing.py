@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from armwright import lock
+from armwright.fetch import lock
 from armwright.matrix import Combo, Matrix
 from armwright.plan import plan
 from armwright.selection import Selector, select

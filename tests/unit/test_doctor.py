@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from armwright import binfmt, doctor, needs
-from armwright.doctor import Readings, Row, State
-from armwright.host import Engine, Host
+from armwright.machine import binfmt, doctor, needs
+from armwright.machine.doctor import Readings, Row, State
+from armwright.machine.host import Engine, Host
 
 FACTS = needs.load()
 ENTRY = binfmt.Entry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")

@@ -9,16 +9,18 @@ from typing import IO, Any
 import pytest
 from packaging.version import Version
 
-from armwright import downloads, http, index, roots, wheels
 from armwright.build import fetch
-from armwright.compiling import Download, PythonFile
-from armwright.errors import FailedError, InputError, MachineError
-from armwright.http import Head
-from armwright.index import Index
+from armwright.doors import http
+from armwright.doors.errors import FailedError, InputError, MachineError
+from armwright.doors.http import Head
+from armwright.facts.compiling import Download, PythonFile
+from armwright.fetch import downloads, roots, wheels
+from armwright.fetch.roots import Unpacked
 from armwright.matrix import Matrix
-from armwright.pages import File
 from armwright.plan import Plan, plan
-from armwright.roots import Unpacked
+from armwright.upstream import index
+from armwright.upstream.index import Index
+from armwright.upstream.pages import File
 
 CONTENT = b"some bytes"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from armwright import evidence, smoke
-from armwright.errors import FailedError, InputError
+from armwright.doors.errors import FailedError, InputError
 from armwright.evidence import Evidence
 
 COMBO = "pytorch-2.10.0-n1-acl"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from armwright.files import write_whole
+from armwright.doors.files import write_whole
 
 
 def test_a_file_and_its_folder_are_made_with_the_asked_permissions(tmp_path: Path) -> None:

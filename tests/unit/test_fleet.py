@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from armwright import build, fleet, interrupt, smoke, summary
+from armwright import build, fleet, smoke, summary
 from armwright.build import Options, Result
-from armwright.errors import FailedError, InputError, MachineError
+from armwright.doors import interrupt
+from armwright.doors.errors import FailedError, InputError, MachineError
+from armwright.facts.targets import Target
 from armwright.matrix import Combo, Matrix
-from armwright.targets import Target
 from tests.support import SMALL, Tree
 
 COMBOS = [f"pytorch-2.9.1-{target}-{backend}" for target in ("n1", "v1", "a64fx") for backend in ("acl", "openblas")]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from armwright import apt, binfmt, host, needs
-from armwright.errors import InputError
-from armwright.host import Host
+from armwright.doors.errors import InputError
+from armwright.machine import apt, binfmt, host, needs
+from armwright.machine.host import Host
 
 ENTRY = """enabled
 interpreter /usr/libexec/qemu-binfmt/aarch64-binfmt-P

@@ -11,11 +11,13 @@ from typing import IO, Any
 import pytest
 from packaging.version import Version
 
-from armwright import index, lock, pages, process, ranges
-from armwright.errors import FailedError, InputError, MachineError
-from armwright.http import Head
-from armwright.index import Index
-from armwright.pages import File
+from armwright.doors import process
+from armwright.doors.errors import FailedError, InputError, MachineError
+from armwright.doors.http import Head
+from armwright.fetch import lock
+from armwright.upstream import index, pages, ranges
+from armwright.upstream.index import Index
+from armwright.upstream.pages import File
 from tests.wheelhouse import AARCH64, Wheel, html, packed, page
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -67,7 +69,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()
-    monkeypatch.setattr("armwright.http.fetch", made.fetch)
+    monkeypatch.setattr("armwright.doors.http.fetch", made.fetch)
     return made
 
 

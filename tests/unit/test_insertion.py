@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from armwright import insertion
-from armwright.errors import InputError
+from armwright.doors.errors import InputError
+from armwright.upstream import insertion
 from tests.support import ROOT
 
 FIELDS = {"provider": "wheel", "requires": ["lamp==1.1.0", "numpy"], "environment": [{"name": "A", "value": "2"}]}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from armwright import interrupt, process
-from armwright.errors import FailedError
+from armwright.doors import interrupt, process
+from armwright.doors.errors import FailedError
 
 PATIENCE = 20  # seconds for what happens at once
 DEAF = f"trap '' INT; echo deaf; for second in $(seq {3 * PATIENCE}); do sleep 1; done"

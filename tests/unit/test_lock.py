@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from armwright import ingredients, lock
-from armwright.errors import InputError
+from armwright import ingredients
+from armwright.doors.errors import InputError
+from armwright.fetch import lock
 from armwright.matrix import Matrix
 from tests.support import ROOT, Tree
 

@@ -7,8 +7,9 @@ import shutil
 
 import pytest
 
-from armwright import lock, plan
-from armwright.errors import InputError
+from armwright import plan
+from armwright.doors.errors import InputError
+from armwright.fetch import lock
 from armwright.matrix import Matrix
 from tests.support import SMALL, Tree
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from armwright.errors import InputError
+from armwright.doors.errors import InputError
 from armwright.matrix import Matrix
 from armwright.plan import Plan, Source, plan
 from tests.support import ROOT, Tree, stages

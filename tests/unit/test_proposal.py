@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from armwright import bump, insertion, lock, pages, proposal
-from armwright import index as indexes
-from armwright.bases import Base
-from armwright.errors import ArmwrightError, FailedError, InputError, MachineError
-from armwright.files import write_whole
-from armwright.frameworks import Framework
-from armwright.index import Index, Metadata
-from armwright.pages import File
+from armwright.doors.errors import ArmwrightError, FailedError, InputError, MachineError
+from armwright.doors.files import write_whole
+from armwright.facts.bases import Base
+from armwright.facts.frameworks import Framework
+from armwright.fetch import lock
+from armwright.upstream import bump, insertion, pages, proposal
+from armwright.upstream import index as indexes
+from armwright.upstream.index import Index, Metadata
+from armwright.upstream.pages import File
 from tests.support import Tree
 from tests.wheelhouse import RECIPE, Wheel, add_lamp, page
 
@@ -305,7 +306,7 @@ def test_when_a_file_cannot_be_written_none_is(
             raise failure
         write_whole(path, text)
 
-    monkeypatch.setattr("armwright.proposal.write_whole", sometimes)
+    monkeypatch.setattr("armwright.upstream.proposal.write_whole", sometimes)
     with pytest.raises(type(failure)):
         proposed.write(lamp.root)
     assert everything(lamp.root) == before

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armwright.errors import InputError
+from armwright.doors.errors import InputError
 from armwright.matrix import Matrix
 from armwright.selection import Selector, allowed, match, reasons, select
 from tests.support import SMALL, Tree

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from armwright import actions, apt, binfmt, host, needs, setup
-from armwright.actions import Action, Configure, Install, Mount, Register, Silence, Start, Write
-from armwright.errors import MachineError
-from armwright.host import Engine, Host
+from armwright.doors.errors import MachineError
+from armwright.machine import actions, apt, binfmt, host, needs, setup
+from armwright.machine.actions import Action, Configure, Install, Mount, Register, Silence, Start, Write
+from armwright.machine.host import Engine, Host
 
 FACTS = needs.load()
 STORE_ON = '{"features": {"containerd-snapshotter": true}}'

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from armwright import evidence, smoke, verdict
+from armwright.doors.errors import FailedError
 from armwright.engine import Engine, Image, Ran
-from armwright.errors import FailedError
 from armwright.evidence import Evidence
 from armwright.matrix import Matrix
 from tests.unit.test_evidence import report

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from armwright import source
-from armwright.errors import InputError
-from armwright.source import Mistakes
+from armwright.doors.errors import InputError
+from armwright.facts import source
+from armwright.facts.source import Mistakes
 
 
 class Strict(BaseModel):

@@ -7,8 +7,8 @@ import pytest
 from armwright import summary
 from armwright.build import Result
 from armwright.buildx import Step
+from armwright.doors.errors import FailedError, MachineError
 from armwright.engine import Image
-from armwright.errors import FailedError, MachineError
 from armwright.matrix import Matrix
 
 ONE, OTHER, THIRD = (f"pytorch-2.9.1-{target}-acl" for target in ("n1", "v1", "a64fx"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from armwright import console
+from armwright.doors import console
 
 
 def drawn(
