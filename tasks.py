@@ -222,23 +222,55 @@ def build(  # noqa: PLR0913, PLR0917 - a command's options
 
 
 @command(
-    image="any image of ours, by name or digest; needs no build tree", workload="only this one", base=BASE, json=JSON
+    image="any image of ours, by name or digest; needs no build tree",
+    workload="only this one",
+    dtype="only this data type: fp32, bf16, fp16, int8 or bf16-fast-math",
+    base=BASE,
+    json=JSON,
 )
-def smoke(
-    _: Context, chosen: Selector, image: str = "", workload: str = "", base: str = "archive", json: bool = False
+def smoke(  # noqa: PLR0913, PLR0917 - one option each
+    _: Context,
+    chosen: Selector,
+    image: str = "",
+    workload: str = "",
+    dtype: str = "",
+    base: str = "archive",
+    json: bool = False,
 ) -> int:
     """Prove images that exist.
 
-    Examples: invoke smoke --target n1; invoke smoke --image 127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl
+    Examples: invoke smoke --target n1; invoke smoke --image 127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl;
+    invoke smoke --target v1 --workload lenet --dtype bf16
     """
-    from armwright import listing
-    from armwright import smoke as proofs
+    from armwright import listing, prove
+
+    matrix, part = _matrix(), prove.Part(workload, dtype)
+    if image:
+        return prove.of_image(matrix, image, chosen, part, as_json=json)
+    combos = listing.built(listing.possible(matrix, chosen))
+    return prove.of_combos(matrix, combos, part, listing.source(base), as_json=json)
+
+
+@command(
+    image="any image of ours, by name or digest; needs no build tree",
+    floor="another target's: would the files be right there too?",
+    base=BASE,
+    json=JSON,
+)
+def audit(
+    _: Context, chosen: Selector, image: str = "", floor: str = "", base: str = "archive", json: bool = False
+) -> int:
+    """Look for instructions above a target's floor that nobody chooses at run time; no image is started.
+
+    Examples: invoke audit --target n1; invoke audit --combo pytorch-2.10.0-n1-acl --floor generic
+    """
+    from armwright import inspection, listing
 
     matrix = _matrix()
     if image:
-        return proofs.of_image(matrix, image, chosen, workload, as_json=json)
+        return inspection.of_image(matrix, image, chosen, floor, as_json=json)
     combos = listing.built(listing.possible(matrix, chosen))
-    return proofs.of_combos(matrix, combos, workload, listing.source(base), as_json=json)
+    return inspection.of_combos(matrix, combos, listing.source(base), floor, as_json=json)
 
 
 @command(to="host and port of the registry; left out: 127.0.0.1:5000", base=BASE)
@@ -254,6 +286,23 @@ def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive") -> 
     combos = listing.built(listing.possible(matrix, chosen))
     for staged in staging.stage(matrix, combos, to or staging.LOCAL, listing.source(base)):
         console.result(f"docker pull {staged.name}  # {staged.digest}")
+
+
+@command(
+    "action",
+    action="show, diff, verify, or schema (the JSON Schema of a file)",
+    of="combos, globs over them, or files, with commas between; left out: all that is under build/evidence",
+    times="diff: compare times and memory too",
+    json=JSON,
+)
+def evidence(_: Context, action: str, of: str = "", times: bool = False, json: bool = False) -> int:
+    """Show proofs, compare two, or verify them against themselves, their plans and their images.
+
+    Examples: invoke evidence verify; invoke evidence diff --of pytorch-2.10.0-n1-acl,/tmp/before.json
+    """
+    from armwright import proofs
+
+    return proofs.run(_matrix(), action, of, times=times, as_json=json)
 
 
 @command("action", action="start, stop or show", port="left out: 5000", json=JSON)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from armwright import buildx, evidence, render, smoke
+from armwright import buildx, integrity, render, smoke, verification
 from armwright.buildx import Step
 from armwright.doors import console, process
 from armwright.doors.errors import ArmwrightError, FailedError
@@ -101,6 +101,7 @@ def make(matrix: Matrix, combo: Combo, engine: Engine, options: Options, result:
         image = engine.find(one.reference)
         if image is None:
             raise FailedError(f"the build ended well, but the engine has no image {one.reference}", "invoke doctor")
+        integrity.record(root, one, image.digest)
         result.outcome = "built"
     else:
         result.outcome = "built before"
@@ -128,8 +129,7 @@ def state(root: Path, one: Plan, names: dict[str, str]) -> Literal["proven", "bu
     digest = names.get(one.reference)
     if digest is None:
         return "not built"
-    doubt = evidence.doubt(evidence.read(root, one.combo.id), combo=one.combo.id, inputs=one.inputs, digest=digest)
-    return "built" if doubt else "proven"
+    return "built" if verification.doubt(root, one, digest) else "proven"
 
 
 def fetch(root: Path, one: Plan) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 import requests
@@ -19,6 +20,7 @@ from armwright.doors import interrupt
 from armwright.doors.errors import FailedError, InputError, MachineError
 
 PLATFORM = "linux/arm64"
+READABLE = 64_000_000  # bytes read from an image at once: our own files are below 4 MB
 POOL = 100  # connections that are kept: more combos than that are hardly proven at once
 
 
@@ -33,6 +35,8 @@ class Image:
         unpacked: bytes of its unpacked layers; 0 when it is not unpacked yet.
         platform: e.g. "linux/arm64".
         entrypoint: the words that a container's command is given to.
+        configuration: all of it, as the engine tells it.
+        layers: the digests of its unpacked layers, the lowest first.
     """
 
     digest: str
@@ -41,6 +45,8 @@ class Image:
     unpacked: int
     platform: str
     entrypoint: tuple[str, ...] = ()
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,29 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+class _Chunks(io.RawIOBase):
+    """A stream that comes in pieces, as a file to read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        """Fill a buffer as far as the next piece goes; 0 at the end."""
+        while not self._rest:
+            piece = next(self._chunks, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
 
 
 @contextlib.contextmanager
@@ -117,6 +146,8 @@ class Engine:
             unpacked=self._unpacked(reference),
             platform=f"{attributes['Os']}/{attributes['Architecture']}",
             entrypoint=tuple(attributes["Config"].get("Entrypoint") or ()),
+            configuration=attributes["Config"],
+            layers=tuple((attributes.get("RootFS") or {}).get("Layers") or ()),
         )
 
     def _unpacked(self, reference: str) -> int:
@@ -142,6 +173,64 @@ class Engine:
         """Take a name away; nothing happens when it is not there."""
         with contextlib.suppress(ImageNotFound):
             self._api.remove_image(name, noprune=True)
+
+    @_answering()
+    def read(self, reference: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """Read files and folders out of an image; no program of it runs.
+
+        Args:
+            reference: the image.
+            paths: absolute paths.
+
+        Returns:
+            a tar for each path that is there; the names in it begin with the path's last part.
+
+        Raises:
+            FailedError: there is more than files of ours can be.
+        """
+        never_run = ["-"]  # an image without a command of its own is refused
+        container = self._client.containers.create(
+            reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
+        )
+        try:
+            found = {}
+            for path in paths:
+                with contextlib.suppress(NotFound):
+                    data = bytearray()
+                    for chunk in self._api.get_archive(container.id, path)[0]:
+                        data += chunk
+                        if len(data) > READABLE:
+                            what = f"{path} in {reference} holds more than {READABLE / 1e6:.0f} MB"
+                            raise FailedError(what, f"docker history {reference}")
+                    found[path] = bytes(data)
+            return found
+        finally:
+            container.remove(force=True)
+
+    @contextlib.contextmanager
+    def export(self, reference: str) -> Iterator[IO[bytes]]:
+        """Give an image's whole file tree as a tar that is read once, from its beginning; no program of it runs.
+
+        Raises:
+            FailedError: the engine cannot make a container of it.
+            KeyboardInterrupt: passed on after the container was removed.
+        """
+        interrupt.check()
+        never_run = ["-"]  # an image without a command of its own is refused
+        with _answering():
+            container = self._client.containers.create(
+                reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
+            )
+
+            def remove() -> None:
+                with contextlib.suppress(APIError, requests.RequestException):
+                    container.remove(force=True)
+
+            try:
+                with interrupt.stoppable(lambda _: remove()):
+                    yield io.BufferedReader(_Chunks(self._api.export(container.id)), 1 << 20)
+            finally:
+                remove()
 
     @_answering()
     def run(

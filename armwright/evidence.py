@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from armwright.doors.errors import FailedError
 from armwright.doors.files import write_whole
 
+UNSTEADY = frozenset({"seconds", "peak_memory_bytes"})
 OF_THE_CPU = re.compile(r"floor$|cpu$|kernels ")  # what cannot hold on a CPU that is not the target's
 
 
@@ -29,23 +31,54 @@ class Check(_Part):
 
 
 class Kernel(_Part):
-    """One kind of kernel that ran: who told it, the operation, the implementation, how often."""
+    """One kind of kernel that ran: who told it, what computed what on which types, how often, its first problem."""
 
-    workload: str
     source: str
     operation: str
     implementation: str
+    types: str
     calls: int
+    shape: str
 
 
-class Workload(_Part):
-    """One workload's answers, compared with values computed independently of any framework."""
+class Metric(_Part):
+    """What a workload's answers are worth, and the least they must be."""
 
     name: str
+    value: float
+    minimum: float
+
+
+class Run(_Part):
+    """One workload's answers in one data type, compared with values computed independently of any framework.
+
+    Attributes:
+        workload: the workload.
+        dtype: the data type.
+        samples: inputs it answered.
+        metric: by the labels.
+        largest_error: the largest absolute difference from an expected number.
+        worst: the largest difference as a multiple of what is tolerated.
+        seconds: of the forward pass.
+        kernels: what computed it.
+    """
+
+    workload: str
+    dtype: str
     samples: int
-    accuracy: float
+    metric: Metric
     largest_error: float
+    worst: float
     seconds: float
+    kernels: list[Kernel]
+
+
+class NotRun(_Part):
+    """A workload in a data type that is not run, and why."""
+
+    workload: str
+    dtype: str
+    reason: str
 
 
 class Cpu(_Part):
@@ -62,14 +95,15 @@ class Cpu(_Part):
 class Report(_Part):
     """What `smoke --json` prints inside an image (scripts/smoke/smoke.py)."""
 
-    schema_: Literal[1]
+    schema_: Literal[2]
     combo: str
     proven: bool
     cpu: Cpu
     versions: dict[str, str]
     checks: list[Check]
-    kernels: list[Kernel]
-    workloads: list[Workload]
+    runs: list[Run]
+    loaded: list[Kernel]
+    not_run: list[NotRun]
     peak_memory_bytes: int
     seconds: float
 
@@ -87,7 +121,7 @@ class Evidence(_Part):
         smaller: where the CPU has more features than the target, the report of a run on one that has fewer.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     combo: str
     image: str
     inputs: str
@@ -175,6 +209,19 @@ def doubt(evidence: Evidence | None, *, combo: str, inputs: str, digest: str) ->
         (not evidence.proves, "the evidence says the proof failed or was not finished"),
     ]
     return next((text for wrong, text in problems if wrong), None)
+
+
+def steady(data: Any) -> Any:  # noqa: ANN401 - a JSON document
+    """Return a document without what the same image on the same CPU gives differently each time: times and memory."""
+    if isinstance(data, dict):
+        return {name: steady(value) for name, value in data.items() if name not in UNSTEADY}
+    return [steady(value) for value in data] if isinstance(data, list) else data
+
+
+def fingerprint(evidence: Evidence) -> str:
+    """Digest evidence without times and memory: the same image on the same CPU gives the same digest."""
+    document = json.dumps(steady(evidence.model_dump(by_alias=True)), sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
 
 
 def load(data: Any) -> Report:  # noqa: ANN401 - a JSON document

@@ -177,9 +177,10 @@ def _image(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, A
         "fallbacks": _fallbacks(matrix, combo),
         "environment": [one.model_dump() for one in combo.environment],
         "fast_math": flavour.fast_math.model_dump() if flavour.fast_math else None,
+        "dtypes": flavour.precisions(target, combo.version),
         "smoke": {
             "workloads": combo.workloads,
-            "kernels": [rule.model_dump() for rule in flavour.rules(target, combo.version)],
+            "kernels": [rule.model_dump(exclude={"needs", "lacks"}) for rule in flavour.rules(target, combo.version)],
             "files": {name.removeprefix(f"image/{HOME}/"): _sha256(data) for name, data in scripts.items()},
         },
     }
@@ -237,9 +238,12 @@ def _read_scripts(
     paths = {*scripts.glob("*.py"), *smoke.glob("*.py"), *(smoke / "frameworks" / f"{one}.py" for one in modules)}
     for name in workloads:
         folder = smoke / name
-        shared = smoke / json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("shares", name)
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        shared = smoke / manifest.get("shares", name)
         paths |= {path for one in (folder, shared) for path in one.rglob("*") if path.is_file() and _is_data(path)}
-        paths |= {shared / "prepare.py", folder / f"{dialect}.py"}
+        paths.add(shared / "workload.py")
+        if not any(skip["dialect"] == dialect and "dtypes" not in skip for skip in manifest.get("skips", [])):
+            paths.add(folder / f"{dialect}.py")
     return {f"image/{HOME}/{path.relative_to(scripts)}": path.read_bytes() for path in sorted(paths)}
 
 

@@ -9,77 +9,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from armwright import evidence, verdict
+from armwright import evidence, integrity, verdict, verification
 from armwright.doors import console
-from armwright.doors.errors import FailedError, InputError, MachineError, nearest
+from armwright.doors.errors import FailedError, InputError, MachineError
 from armwright.engine import Engine, Image
 from armwright.evidence import Evidence, Report
 from armwright.facts.targets import Target
 from armwright.machine import binfmt
-from armwright.matrix import Combo, Matrix
-from armwright.plan import HOME, Plan, Source, plan
-from armwright.selection import Selector
+from armwright.matrix import Matrix
+from armwright.plan import HOME, Plan
 
 TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute and a half on 2 cores
 SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
-
-
-def of_image(matrix: Matrix, reference: str, chosen: Selector, workload: str, *, as_json: bool) -> int:
-    """Prove any image of ours, without its build tree; nothing is written.
-
-    Returns:
-        the exit code: 0 proven, 1 not.
-
-    Raises:
-        InputError: a selector was given too, or the image is not there or not ours.
-    """
-    if chosen != Selector():
-        raise InputError("--image names one image and cannot be joined with the selectors", "invoke smoke --help")
-    engine = Engine()
-    image = find(engine, reference)
-    with console.progress(f"prove {reference}"):
-        proof = prove(engine, reference, image, target_of(matrix, image), _words(workload))
-    if as_json:
-        console.document(verdict.document(proof))
-    else:
-        verdict.show(proof)
-        verdict.conclusion(proof)
-    return 1 if proof.failed else 0
-
-
-def of_combos(
-    matrix: Matrix, combos: Sequence[Combo], workload: str, source: Source = "archive", *, as_json: bool
-) -> int:
-    """Prove built images of combos; a whole proof becomes evidence and gives the image its name.
-
-    Raises:
-        InputError: one of them is not built; nothing was started.
-    """
-    for combo in combos:
-        if workload and workload not in combo.workloads:
-            near = nearest(workload, combo.workloads)
-            raise InputError(f"{combo.framework.name} has no workload {workload!r}: {near}", "invoke smoke --help")
-    engine = Engine()
-    plans = [plan(matrix, combo, source) for combo in combos]
-    absent = [one.combo.id for one in plans if engine.find(one.reference) is None]
-    if absent:
-        raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
-    proofs: list[Evidence] = []
-    for one in plans:
-        try:
-            proof = settle(matrix.root, engine, one, _words(workload))
-        except FailedError as problem:
-            console.error(problem)
-            continue
-        proofs.append(proof)
-        if not as_json and len(plans) <= verdict.FEW:
-            verdict.show(proof)
-    if as_json:
-        console.document([verdict.document(proof) for proof in proofs])
-    for proof in proofs:
-        verdict.conclusion(proof)
-    return 1 if len(proofs) < len(plans) or any(proof.failed for proof in proofs) else 0
 
 
 def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> Evidence:
@@ -100,6 +42,11 @@ def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> 
     """
     target = one.combo.target
     image = find(engine, one.reference)
+    try:
+        integrity.require(root, engine, one, image)
+    except FailedError:
+        _withdraw(root, engine, one, image)
+        raise
     with console.progress(f"prove {one.combo.id} on {target.title} ({target.emulator.cpu})"):
         try:
             proof = prove(engine, one.reference, image, target, words)
@@ -108,6 +55,7 @@ def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> 
             raise
     if proof.proves:
         doubt = evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=image.digest)
+        doubt = doubt or verification.shortfall(proof, one)
         if doubt:
             raise FailedError(f"{one.reference}: {doubt}", f"docker rmi {one.reference}, then the same command again")
         conclude(root, proof)
@@ -122,10 +70,6 @@ def _withdraw(root: Path, engine: Engine, one: Plan, image: Image) -> None:
     evidence.path(root, one.combo.id).unlink(missing_ok=True)
     if engine.names().get(one.tag) == image.digest:
         engine.untag(one.tag)
-
-
-def _words(workload: str) -> list[str]:
-    return ["--workload", workload] if workload else []
 
 
 def prove(engine: Engine, reference: str, image: Image, target: Target, words: Sequence[str] = ()) -> Evidence:

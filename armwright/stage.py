@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from armwright import evidence
+from armwright import verification
 from armwright.doors import console
 from armwright.doors.errors import FailedError, InputError
 from armwright.engine import Engine
@@ -69,8 +69,7 @@ def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, 
         if image is None:
             problems.append(f"{one.combo.id}: not built")
             continue
-        proof = evidence.read(matrix.root, one.combo.id)
-        doubt = evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=image.digest)
+        doubt = verification.doubt(matrix.root, one, image.digest)
         if doubt:
             problems.append(f"{one.combo.id}: {doubt}")
         digests[one.combo.id] = image.digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from armwright.doors import console
-from armwright.evidence import Check, Evidence, Report
+from armwright.evidence import Check, Evidence, Report, Run
 
 FEW = 3  # combos whose proofs are shown whole; of each of more than these, a line
 
@@ -41,12 +41,24 @@ def _show(proof: Evidence) -> None:
         ]
         title = f"{report.combo} on {_where(proof.smaller)}"
         console.table(title, ["check", "state", "expected", "found"], rows)
-    ours = [kernel for kernel in report.kernels if kernel.operation != "reorder"]
     console.table(
         "kernels",
-        ["workload", "told by", "operation", "implementation", "calls"],
-        [[one.workload or "-", one.source, one.operation, one.implementation, str(one.calls)] for one in ours],
+        ["workload", "data type", "told by", "operation", "implementation", "types", "calls"],
+        [
+            [*where, one.source, one.operation, one.implementation, one.types, str(one.calls)]
+            for where, kernels in [*((_run(run), run.kernels) for run in report.runs), (("", ""), report.loaded)]
+            for one in kernels
+            if one.operation != "reorder"
+        ],
     )
+    for reason in dict.fromkeys(one.reason for one in report.not_run):
+        left = [one for one in report.not_run if one.reason == reason]
+        dtypes = ", ".join(dict.fromkeys(one.dtype for one in left))
+        console.say(f"not run: {dtypes} ({', '.join(dict.fromkeys(one.workload for one in left))}): {reason}")
+
+
+def _run(run: Run) -> tuple[str, str]:
+    return run.workload, run.dtype
 
 
 def conclusion(proof: Evidence) -> None:

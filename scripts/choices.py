@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import machine as hardware
-from image import Image
+from image import Image, Variable
 
 
 class Choice(NamedTuple):
@@ -57,8 +57,7 @@ def choose(image: Image, machine: hardware.Machine, environ: Mapping[str, str]) 
             f"kernels); -e QEMU_CPU={image['target']['emulator']} plays the one that this image was proven on."
         )
     for variable in image["environment"]:
-        value = variable["value"].replace("{cpus}", str(machine.cpus.number))
-        why = f" ({machine.cpus.reason})" if value != variable["value"] else ""
+        value, why = _filled(variable, machine.cpus)
         if variable["fixed"] and environ.get(variable["name"]) == value:  # the image's own ENV, not the user's
             choices.variables.append(Choice(variable["name"], value, "set", variable["reason"]))
             continue
@@ -79,6 +78,15 @@ def choose(image: Image, machine: hardware.Machine, environ: Mapping[str, str]) 
             Choice(fast["name"], None, "not set", "it changes results; ARMWRIGHT_BF16=1 asks for it")
         )
     return choices
+
+
+def _filled(variable: Variable, cpus: hardware.Cpus) -> tuple[str, str]:
+    """Put the number of CPUs into a value, and say in brackets why it is this one."""
+    number, why, most = cpus.number, cpus.reason, variable.get("most")
+    if most is not None and most < number:
+        number, why = most, f"{most} at most; {why}"
+    value = variable["value"].replace("{cpus}", str(number))
+    return value, f" ({why})" if value != variable["value"] else ""
 
 
 def _settle(name: str, value: str, reason: str, environ: Mapping[str, str]) -> Choice:

@@ -45,12 +45,21 @@ class Fallback(TypedDict):
 
 
 class Variable(TypedDict):
-    """One environment variable the image wants; `{cpus}` in its value is the number of usable CPUs."""
+    """One environment variable the image wants; `{cpus}` in its value is the number of usable CPUs, `most` at most."""
 
     name: str
     value: str
     reason: str
     fixed: bool
+    most: int | None
+
+
+class Dtype(TypedDict):
+    """A data type: whether its kernels are fast, slow, or not run at all on the CPU the image is for, and in words."""
+
+    name: str
+    state: str
+    note: str
 
 
 class FastMath(TypedDict):
@@ -78,6 +87,7 @@ class Image(TypedDict):
     fallbacks: list[Fallback]
     environment: list[Variable]
     fast_math: FastMath | None
+    dtypes: list[Dtype]
     packages: dict[str, str]
 
 
@@ -105,7 +115,7 @@ def read_image(file: Path) -> Image:
     return cast("Image", document)
 
 
-_SHAPES = {one.__name__: one for one in (Target, Backend, Fallback, Variable, FastMath, Image)}
+_SHAPES = {one.__name__: one for one in (Target, Backend, Fallback, Variable, Dtype, FastMath, Image)}
 _KINDS = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
 _OR_NONE, _LIST, _DICT = " | None", "list[", "dict[str, "
 

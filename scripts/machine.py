@@ -190,9 +190,16 @@ def vector_bytes(features: frozenset[str]) -> int | None:
 
 
 def usable_cpus(root: Path = ROOT) -> Cpus:
-    """Count the CPUs this process may use: its affinity mask, or its cgroup's quota where that is tighter."""
+    """Count the CPUs this process may use: its affinity mask, or its cgroup's quota where that is tighter.
+
+    A cpuset narrows the mask. Python enlarges its own copy of the mask until the kernel's fits (posixmodule.c), so
+    that machines of more than 1024 CPUs, where C's `cpu_set_t` ends, are counted too.
+    """
     present = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0))
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except OSError:  # a sandbox may forbid the question
+        allowed = present
     quota = min(_cpu_quotas(root), default=math.inf)
     if quota < allowed:
         number = max(1, math.ceil(quota))

@@ -50,6 +50,7 @@ def page(image: Image, machine: hardware.Machine, choices: Choices, sentence: st
         _section(
             "Chosen", [*chosen, *(("note", note) for note in choices.notes)] or [("nothing", "no variable to set")]
         ),
+        _section("Data types", [(one["name"], f"{one['state']}: {one['note']}") for one in image["dtypes"]]),
         _section("How to go on", [*USES[1:4], ("docker run IMAGE --help", "all words and switches")]),
     ]
     return "\n\n".join(parts)

@@ -10,7 +10,7 @@ Files, in `scripts/smoke/lenet/`:
     weights.npz   float32: conv1.weight (6, 1, 5, 5), conv2.weight (16, 6, 5, 5), fc1.weight (120, 400),
                   fc2.weight (84, 120), fc3.weight (10, 84), and for each layer its .bias (outputs,)
     inputs.npz    images uint8 (360, 8, 8), values 0..16; labels int64 (360,): digits the training never saw
-    expected.npz  logits float64 (360, 10); labels int64 (360,)
+    expected.npz  logits float64 (360, 10)
 
 Images are NCHW, kernels OIHW, dense weights (outputs, inputs); fc1 reads the pooled maps in (channel, row, column)
 order. The network is conv1, ReLU, 2x2 max-pool, conv2, ReLU, 2x2 max-pool, fc1, ReLU, fc2, ReLU, fc3.
@@ -28,7 +28,7 @@ import argparse
 import io
 import runpy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,13 @@ BATCH = 32
 MOMENTUM = 0.9
 GRID = 2.0**-16
 
-prepare: Callable[[Digits], npt.NDArray[np.float32]] = runpy.run_path(str(FOLDER / "prepare.py"))["prepare"]
+_workload = runpy.run_path(str(FOLDER / "workload.py"))
+
+
+def prepare(images: Digits) -> npt.NDArray[np.float32]:
+    """Turn digits into what the network reads, as the workload does."""
+    prepared: npt.NDArray[np.float32] = _workload["prepare"]({"images": images})["images"]
+    return prepared
 
 
 # The expected logits: the network as it is defined, and nothing else.
@@ -259,7 +265,7 @@ def expected_file(weights: Weights, images: Digits, labels: Labels) -> bytes:
     logits = expected_logits(weights, images)
     right = int((logits.argmax(axis=1) == labels).sum())
     print(f"{right} of {len(labels)} unseen digits recognised ({right / len(labels):.4f})")
-    return npz(logits=logits, labels=labels)
+    return npz(logits=logits)
 
 
 def expected_again() -> Iterator[tuple[str, bytes]]:

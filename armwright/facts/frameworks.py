@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.facts.compiling import PythonFile, SourceBuild
+from armwright.facts.kernels import DTYPES, Dtype, KernelRule, Override, Precision
 from armwright.facts.model import Drop, Environment, Recipe
 from armwright.facts.patterns import Feature, Name, Reason, Requirement, Sentence, Version
 from armwright.facts.targets import Target
@@ -59,55 +60,56 @@ class Strip(Recipe):
     reason: Reason
 
 
+PLAIN = Precision(fast=[], note="every model's own")
+UNKNOWN = Precision(runs=False, note="nobody has looked at what it comes to over this backend")
+
+
 class FastMath(Environment):
     """A variable set only on request and only where the CPU has the feature."""
 
     feature: Feature
 
 
-class KernelRule(Recipe):
-    """What may run for an operation: every kernel of it must match; no pattern at all means it must not run."""
-
-    source: Literal["onednn", "openblas", "profiler"]
-    operation: Annotated[str, StringConstraints(pattern=r"^[a-z_*]+$")]
-    implementations: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:*.+{}-]+$")]]
-    optional: bool = False
-    reason: Reason
-
-
-class Override(Recipe):
-    """Kernel rules that replace those of the same source and operation on some targets, in some versions."""
-
-    targets: Annotated[list[Name], Field(min_length=1)] | None = None
-    versions: Annotated[list[Version], Field(min_length=1)] | None = None
-    kernels: list[KernelRule]
-
-    def speaks_of(self, target: str, version: str) -> bool:
-        """Say whether it is about a target and a version; what is left out means any."""
-        return (self.targets is None or target in self.targets) and (self.versions is None or version in self.versions)
-
-
 class Flavour(Recipe):
-    """A framework over one backend: what switches it on, and what must be seen to run."""
+    """A framework over one backend: what switches it on, its data types, and what must be seen to run."""
 
     overlay: Name | None = None
     environment: list[Environment] = Field(default=[])
     fast_math: FastMath | None = None
+    dtypes: dict[Dtype, Precision] = Field(default={})
     kernels: list[KernelRule] = Field(min_length=1)
     overrides: list[Override] = Field(default=[])
 
+    @model_validator(mode="after")
+    def _fast_math_has_its_variable(self) -> Flavour:
+        told = [self.dtypes, *(one.dtypes for one in self.overrides)]
+        asked = [one["bf16-fast-math"] for one in told if "bf16-fast-math" in one]
+        if self.fast_math is None and any(one.runs for one in asked):
+            raise ValueError("bf16-fast-math is run under the variable of 'fast_math', and that is not there")
+        return self
+
     def rules(self, target: Target, version: str) -> list[KernelRule]:
         """Return the kernel rules on a target: overrides applied, `{cores}` replaced by its OpenBLAS cores."""
-        speaking = [override for override in self.overrides if override.speaks_of(target.name, version)]
-        replaced = [rule for override in speaking for rule in override.kernels]
-        keys = {(rule.source, rule.operation) for rule in replaced}
-        kept = [rule for rule in self.kernels if (rule.source, rule.operation) not in keys]
-        return [_with_cores(rule, target.openblas_cores) for rule in (*kept, *replaced)]
+        speaking = self._speaking(target, version)
+        replaced = [rule for override in speaking for rule in override.kernels if rule.on(target)]
+        keys = {rule.key for rule in replaced}
+        kept = [rule for rule in self.kernels if rule.key not in keys and rule.on(target)]
+        return [rule.with_cores(target.openblas_cores) for rule in (*kept, *replaced)]
 
+    def precisions(self, target: Target, version: str) -> list[dict[str, str]]:
+        """Say of every data type what it comes to on a target: name, state (fast, slow, not run), note."""
+        known = dict(self.dtypes)
+        for override in self._speaking(target, version):
+            known.update(override.dtypes)
+        told = []
+        for name in DTYPES:
+            one = known.get(name, PLAIN if name == "fp32" else UNKNOWN)
+            state, note = one.on(target.floor)
+            told.append({"name": name, "state": state, "note": note})
+        return told
 
-def _with_cores(rule: KernelRule, cores: list[str]) -> KernelRule:
-    names = [name for one in rule.implementations for name in (cores if one == "{cores}" else [one])]
-    return rule.model_copy(update={"implementations": names})
+    def _speaking(self, target: Target, version: str) -> list[Override]:
+        return [override for override in self.overrides if override.speaks_of(target.name, version)]
 
 
 class Framework(Recipe):

@@ -1,8 +1,8 @@
 """Which kernels ran: read out of what the libraries print about themselves, and held against the recipe's rules.
 
-oneDNN writes a line for each primitive it executes (`ONEDNN_VERBOSE=1`, on standard output), in one of five formats by
-version; OpenBLAS names the core it chose (`OPENBLAS_VERBOSE=2`, on standard error); the framework's profiler names its
-own operators. All become the same rows: (source, operation, implementation).
+oneDNN writes a line for each primitive it executes (onednn.py); OpenBLAS names the core it chose (`OPENBLAS_VERBOSE=2`,
+on standard error); the framework's profiler names its own operators. All become the same rows, counted for each run of
+a workload in a data type. The world is closed: a kernel of which no rule speaks is a failure too.
 """
 
 from __future__ import annotations
@@ -12,36 +12,38 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+import onednn
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import TypedDict
 else:
     TypedDict = dict  # Python 3.7 has none
 
-# 0.x mkldnn_verbose,exec, (no cpu: there was nothing else) / <=2.4 dnnl_verbose,exec, / 2.5-3.2 onednn_verbose,exec, /
-# 3.3-3.5 ,primitive,exec, / >=3.6 ,v1,primitive,exec, (oneDNN's src/common/verbose.cpp at those tags).
-_EXECUTED = re.compile(
-    r"^(?:mkldnn_verbose,exec|(?:onednn|dnnl)_verbose,(?:v\d+,)?(?:primitive,)?exec,cpu),"
-    r"(?P<operation>[^,\s]+),(?P<implementation>[^,\s]+),"
-)
 _CORE = re.compile(r"^Core: (?P<name>\S+)$")
+_FAST_MATH = re.compile(r"attr-fpmath(?:_mode)?:(?P<mode>[a-z0-9]+)")
+NAMED = 3  # kernels that a failure names before it counts
 
 
 class Row(NamedTuple):
-    """One kind of kernel, in one workload (empty for what happens when the libraries are loaded)."""
+    """One kind of kernel in one run; a run without a name is the loading of the libraries."""
 
     workload: str
+    dtype: str
     source: str
     operation: str
     implementation: str
+    types: str = ""
 
 
 class Rule(TypedDict):
-    """A rule of the recipe (armwright/recipes.py, KernelRule); no implementation at all means it must not run."""
+    """A rule of the recipe (armwright/facts/kernels.py, KernelRule); no implementation at all means it must not run."""
 
     source: str
     operation: str
     implementations: list[str]
+    types: str
+    dtypes: list[str] | None
     optional: bool
     reason: str
 
@@ -54,56 +56,128 @@ class Verdict(NamedTuple):
     found: str
 
 
-def executed(line: str, workload: str) -> Row | None:
-    """Read one line of oneDNN's trace; None for every other line."""
-    found = _EXECUTED.match(line)
-    return Row(workload, "onednn", found["operation"], found["implementation"]) if found else None
+class Table:
+    """The kernels that ran: how often each, and the problem of its first call."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[Row] = Counter()
+        self.shapes: dict[Row, str] = {}
+
+    def add(self, row: Row, calls: int = 1, shape: str = "") -> None:
+        """Count a kernel."""
+        self.calls[row] += calls
+        self.shapes.setdefault(row, shape)
+
+    def update(self, other: Table) -> None:
+        """Take in what another table has."""
+        for row, calls in other.calls.items():
+            self.add(row, calls, other.shapes[row])
+
+    def of(self, workload: str, dtype: str) -> list[dict[str, object]]:
+        """Return the rows of one run as the report has them."""
+        return [
+            {
+                "source": row.source, "operation": row.operation, "implementation": row.implementation,
+                "types": row.types, "calls": calls, "shape": self.shapes[row],
+            }
+            for row, calls in sorted(self.calls.items()) if (row.workload, row.dtype) == (workload, dtype)
+        ]  # fmt: skip
+
+    def tell(self, row: Row) -> str:
+        """Name a kernel with its problem and its run."""
+        detail = ", ".join(filter(None, (row.types, self.shapes[row])))
+        where = f" in {row.workload} {row.dtype}" if row.workload else ""
+        return f"{row.operation} by {row.implementation}" + (f" ({detail})" if detail else "") + where
 
 
-def core(line: str) -> Row | None:
-    """Read OpenBLAS's report of the core it chose; None for every other line."""
+def core(line: str) -> str:
+    """Read OpenBLAS's report of the core it chose; empty for every other line."""
     found = _CORE.match(line.strip())
-    return Row("", "openblas", "core", found["name"].lower()) if found else None
+    return found["name"].lower() if found else ""
 
 
-def judge(rule: Rule, rows: Counter[Row]) -> Verdict:
-    """Hold every row that a rule speaks of against it.
-
-    Returns:
-        the verdict; it does not hold when a row matches none of the implementations, and when nothing ran although the
-        rule is not optional.
-    """
-    spoken_of = [row for row in rows if row.source == rule["source"] and fnmatchcase(row.operation, rule["operation"])]
-    patterns = rule["implementations"]
-    strangers = [row for row in spoken_of if not any(fnmatchcase(row.implementation, one) for one in patterns)]
-    expected = f"{rule['operation']} by {' or '.join(patterns)}" if patterns else f"no {rule['source']} kernel"
-    if strangers:
-        return Verdict(holds=False, expected=expected, found=_listed(strangers, rows))
-    if not spoken_of and patterns and not rule["optional"]:
-        return Verdict(holds=False, expected=expected, found=f"no {rule['operation']} was seen: the backend is off")
-    return Verdict(holds=True, expected=expected, found=_listed(spoken_of, rows) or "none ran")
-
-
-def _listed(rows: Sequence[Row], counts: Counter[Row]) -> str:
-    totals: Counter[str] = Counter()
-    for row in rows:
-        totals[f"{row.operation} {row.implementation}"] += counts[row]
-    return ", ".join(f"{name} x{calls}" for name, calls in sorted(totals.items()))
-
-
-def trace(lines: Iterable[str], marker: str) -> Counter[Row]:
+def read(lines: Iterable[str], marker: str) -> Table:
     """Read a worker's standard output.
 
     Args:
-        lines: its lines; one of `<marker><name>` says that a workload begins.
+        lines: its lines; one of `<marker><workload> <data type>` says that a run begins, and the marker alone that it
+            ended.
         marker: how such a line begins.
     """
-    rows: Counter[Row] = Counter()
-    workload = ""
+    table = Table()
+    workload = dtype = ""
     for line in lines:
         if line.startswith(marker):
-            workload = line[len(marker) :]
+            workload, _, dtype = line[len(marker) :].partition(" ")
         else:
-            row = executed(line, workload)
-            rows.update([row] if row else [])
-    return rows
+            event = onednn.read(line)
+            if event is not None:
+                mode = _FAST_MATH.search(event.attributes)
+                types = f"{event.types} as {mode['mode']}" if mode else event.types
+                row = Row(workload, dtype, "onednn", event.operation, event.implementation, types)
+                table.add(row, shape=event.shape)
+    return table
+
+
+def speaks(rule: Rule, row: Row) -> bool:
+    """Say whether a rule is about a kernel; what happens when libraries are loaded has no data type."""
+    of_dtype = rule["dtypes"] is None or not row.dtype or row.dtype in rule["dtypes"]
+    return of_dtype and row.source == rule["source"] and fnmatchcase(row.operation, rule["operation"])
+
+
+def judge(rule: Rule, table: Table, operations: Mapping[tuple[str, str], Sequence[str]]) -> Verdict:
+    """Hold every kernel that a rule speaks of against it.
+
+    Args:
+        rule: the rule.
+        table: what ran.
+        operations: for each run, (workload, data type), the operations its manifest says it has.
+
+    Returns:
+        the verdict; it does not hold when a kernel matches none of the implementations, and when a run that has the
+        operation showed no kernel of it although the rule is not optional.
+    """
+    rows = [row for row in sorted(table.calls) if speaks(rule, row)]
+    patterns, types = rule["implementations"], rule["types"]
+    strangers = [row for row in rows if not _meant(rule, row)]
+    expected = f"{rule['operation']} by {' or '.join(patterns)}" if patterns else f"no {rule['source']} kernel"
+    expected += f" on {types}" if types != "*" else ""
+    if strangers:
+        more = f" and {len(strangers) - NAMED} more" if len(strangers) > NAMED else ""
+        return Verdict(holds=False, expected=expected, found="; ".join(map(table.tell, strangers[:NAMED])) + more)
+    if patterns and not rule["optional"]:
+        seen = {(row.workload, row.dtype) for row in rows}
+        runs = _required(rule, operations)
+        silent = [" ".join(run).strip() or "loading" for run in runs if run not in seen]
+        if silent:
+            found = f"no {rule['operation']} was seen in {', '.join(silent)}: the backend is off"
+            return Verdict(holds=False, expected=expected, found=found)
+    return Verdict(holds=True, expected=expected, found=_counted(rows, table) or "none ran")
+
+
+def unspoken(rules: Sequence[Rule], table: Table) -> Verdict:
+    """Name the kernels of which no rule speaks."""
+    rows = [row for row in sorted(table.calls) if not any(speaks(rule, row) for rule in rules)]
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    found = "; ".join(map(table.tell, rows[:NAMED])) + more if rows else "there is"
+    return Verdict(holds=not rows, expected="a rule in the recipe for every kernel that ran", found=found)
+
+
+def _meant(rule: Rule, row: Row) -> bool:
+    of_types = rule["types"] == "*" or fnmatchcase(row.types, rule["types"])
+    return of_types and any(fnmatchcase(row.implementation, one) for one in rule["implementations"])
+
+
+def _required(rule: Rule, operations: Mapping[tuple[str, str], Sequence[str]]) -> list[tuple[str, str]]:
+    """Name the runs in which a rule wants to see a kernel; OpenBLAS names its core once, when it is loaded."""
+    if rule["source"] == "openblas":
+        return [("", "")]
+    dtypes = rule["dtypes"]
+    return [run for run, has in operations.items() if rule["operation"] in has and (dtypes is None or run[1] in dtypes)]
+
+
+def _counted(rows: Sequence[Row], table: Table) -> str:
+    totals: Counter[str] = Counter()
+    for row in rows:
+        totals[f"{row.operation} {row.implementation}"] += table.calls[row]
+    return ", ".join(f"{name} x{calls}" for name, calls in sorted(totals.items()))

@@ -1,6 +1,6 @@
 """The proof of an image by itself: on this CPU, through this backend, with the right answers.
 
-Usage: smoke [--json] [--workload NAME] [--below-floor]
+Usage: smoke [--json] [--workload NAME] [--dtype NAME] [--below-floor]
 
 Exit codes: 0 proven, or right as far as was asked for; 1 a check failed, and is named; 2 the words are wrong.
 Nothing is written, nothing is fetched: it works with `--network none --read-only`. Times of an emulated CPU are never
@@ -10,16 +10,10 @@ speed.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import hashlib
 import json
 import os
-import platform
-import subprocess
 import sys
 import time
-from collections import Counter
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,33 +24,32 @@ sys.path[:0] = [str(HOME), str(HERE)]  # isolated mode leaves the script's own f
 
 import kernels  # noqa: E402 - the path is set first
 import machine  # noqa: E402 - the path is set first
-from worker import MARKER  # noqa: E402 - the path is set first
-
-TRACE = {"ONEDNN_VERBOSE": "1", "MKLDNN_VERBOSE": "1", "OPENBLAS_VERBOSE": "2"}
-PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
+import screen  # noqa: E402 - the path is set first
+from checks import FAIL, NOT_RUN, PASS, check, files, floor, graded, meant_cpu, precision, unprivileged, versions  # noqa: E402
+from runs import Answers, Run, planned, work  # noqa: E402 - the path is set first
 
 if TYPE_CHECKING:
-    Check = dict[str, str]
+    from collections.abc import Collection
 
+    from checks import Check
 
-def check(name: str, state: bool | str, expected: str, found: str) -> Check:  # noqa: FBT001 - the outcome itself
-    """Make one check's row; a state is pass, fail or not run."""
-    return {
-        "name": name,
-        "state": state if isinstance(state, str) else (FAIL, PASS)[state],
-        "expected": expected,
-        "found": found,
-    }
+SCHEMA = 2
 
 
 def prove(
-    image: dict[str, Any], workloads: list[str], seen: machine.Machine, *, below_floor: bool = False
+    image: dict[str, Any],
+    workloads: Collection[str],
+    dtypes: Collection[str],
+    seen: machine.Machine,
+    *,
+    below_floor: bool = False,
 ) -> dict[str, Any]:
     """Run everything and return the report (armwright/evidence.py, Report).
 
     Args:
         image: image.json.
         workloads: what to run.
+        dtypes: in which data types.
         seen: the machine.
         below_floor: this CPU is smaller than the image's own, on purpose: what runs right here needs nothing above it.
     """
@@ -65,17 +58,25 @@ def prove(
     on_meant_cpu = about_cpu[1]["state"] == PASS
     if below_floor:
         about_cpu = [{**one, "state": NOT_RUN} if one["state"] == FAIL else one for one in about_cpu]
-    checks = [*about_cpu, unprivileged(), files(image["smoke"]["files"])]
-    answers, rows, complaint = work(image["dialect"], workloads)
+    checks = [
+        *about_cpu,
+        unprivileged(),
+        files(image["smoke"]["files"]),
+        *precision(image["fast_math"], os.environ),
+    ]
+    every = list(planned(image))
+    asked = [run for run in every if run.workload in workloads and run.dtype in dtypes]
+    answers = work(image, [run for run in asked if not run.reason])
+    complaint = answers.complaint
     checks.append(check("import", not complaint, f"{image['title']} loads and runs", complaint or "it does"))
     if not complaint:
-        checks += versions(image, answers["versions"])
-        checks += [one for workload in answers["workloads"] for one in graded(workload)]
-        checks += judged(image, rows, on_meant_cpu=on_meant_cpu)
-        left_out = sorted(set(image["smoke"]["workloads"]) - set(workloads))
-        checks += [check(f"workload {name}", NOT_RUN, "right answers", "not asked for") for name in left_out]
+        checks += versions(image, answers.versions)
+        checks += [one for run in answers.runs for one in graded(run)]
+        checks += judged(image, answers, asked, on_meant_cpu=on_meant_cpu)
+    left_out = [run for run in every if run not in asked and not run.reason]
+    checks += [check(f"run {run.workload} {run.dtype}", NOT_RUN, "right answers", "not asked for") for run in left_out]
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "combo": image["combo"],
         "proven": all(one["state"] == PASS for one in checks),
         "cpu": {
@@ -86,158 +87,46 @@ def prove(
             "emulator": " ".join(filter(None, (seen.emulation.name, seen.emulation.model))),
             "cpus": seen.cpus.number,
         },
-        "versions": answers.get("versions", {}),
+        "versions": answers.versions,
         "checks": checks,
-        "kernels": [{**row._asdict(), "calls": calls} for row, calls in sorted(rows.items())],
-        "workloads": [
-            {key: one[key] for key in ("name", "samples", "accuracy", "largest_error", "seconds")}
-            for one in answers.get("workloads", [])
+        "runs": answers.runs,
+        "loaded": answers.table.of("", ""),
+        "not_run": [
+            {"workload": run.workload, "dtype": run.dtype, "reason": run.reason} for run in every if run.reason
         ],
-        "peak_memory_bytes": answers.get("peak_memory_bytes", 0),
+        "peak_memory_bytes": answers.peak_memory_bytes,
         "seconds": time.monotonic() - started,
     }
 
 
-def floor(target: dict[str, Any], seen: machine.Machine) -> Check:
-    """Every feature without which this image must not start is there."""
-    missing = sorted(set(target["floor"]) - seen.processor.features)
-    return check(
-        "floor", not missing, " ".join(target["floor"]), f"missing: {' '.join(missing)}" if missing else "all there"
-    )
-
-
-def meant_cpu(target: dict[str, Any], seen: machine.Machine) -> Check:
-    """The CPU is the one that the image is for."""
-    shown = " ".join(seen.processor.parts) or "part not shown"
-    found = f"{seen.processor.name} ({shown}), vectors of {seen.vector_bytes or 16} bytes"
-    meant = [any(fnmatchcase(part, one) for one in target["parts"]) for part in seen.processor.parts]
-    parts = "*" in target["parts"] or (bool(meant) and all(meant))
-    vectors = target["vector_bytes"] in (None, seen.vector_bytes)
-    return check("cpu", parts and vectors, f"{target['title']} ({' '.join(target['parts'])})", found)
-
-
-def unprivileged() -> Check:
-    """The process is not root."""
-    return check("user", os.getuid() != 0, "not root", f"uid {os.getuid()}")
-
-
-def files(expected: dict[str, str]) -> Check:
-    """The files of the proof are those the image was made with, to the last bit."""
-    wrong = []
-    for name, digest in expected.items():
-        try:
-            same = hashlib.sha256((HOME / name).read_bytes()).hexdigest() == digest
-        except OSError:
-            same = False
-        wrong += [] if same else [name]
-    return check(
-        "files", not wrong, f"{len(expected)} files unchanged", f"changed: {', '.join(wrong)}" if wrong else "they are"
-    )
-
-
-def work(dialect: str, workloads: list[str]) -> tuple[dict[str, Any], Counter[kernels.Row], str]:
-    """Run the workloads in a process of their own.
-
-    Returns:
-        the worker's answers, the kernels that ran, and a sentence when it did not get to the end.
-    """
-    memory = ctypes.CDLL(None).memfd_create(b"answers", 0)  # Python 3.7 has no name for it
-    with open(memory, "w+", encoding="utf-8") as sheet:  # noqa: PTH123 - memory, not a file
-        words = [sys.executable, "-s", "-B", str(HERE / "worker.py"), dialect, str(sheet.fileno()), *workloads]
-        child = subprocess.run(
-            words, env={**os.environ, **TRACE}, pass_fds=[sheet.fileno()], text=True, errors="replace",
-            capture_output=True, check=False,
-        )  # fmt: skip
-        sheet.seek(0)
-        document = sheet.read()
-    rows = kernels.trace(child.stdout.splitlines(), MARKER)
-    for line in child.stderr.splitlines():
-        row = kernels.core(line)
-        rows.update([row] if row else [])
-    try:
-        answers = json.loads(document)
-    except json.JSONDecodeError:
-        answers = None
-    if child.returncode or answers is None:
-        last = next((line for line in reversed(child.stderr.splitlines()) if line.strip()), "it said nothing")
-        how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit {child.returncode}"
-        return {}, rows, f"{how}: {last.strip()[:300]}"
-    for workload in answers["workloads"]:
-        for operation, operators in workload["operators"].items():
-            for name, calls in operators.items():
-                rows[kernels.Row(workload["name"], "profiler", operation, name)] += calls
-    return answers, rows, ""
-
-
-def versions(image: dict[str, Any], found: dict[str, str]) -> list[Check]:
-    """The framework, its libraries and Python are those of the plan."""
-    expected = {image["distribution"]: image["version"], **image["backend"]["versions"]}
-    rows = [
-        check(f"version {name}", found.get(name) == version, version, found.get(name, "not found"))
-        for name, version in expected.items()
-    ]
-    python = ".".join(platform.python_version_tuple()[:2])
-    return [*rows, check("version python", python == image["python"], image["python"], python)]
-
-
-def graded(workload: dict[str, Any]) -> list[Check]:
-    """The answers of one workload are right, value by value and by the labels."""
-    return [
-        check(
-            f"answers {workload['name']}",
-            workload["worst"] <= 1.0,
-            "the logits computed without any framework",
-            f"largest error {workload['largest_error']:.2g}, {workload['worst']:.2g} of what is tolerated",
-        ),
-        check(
-            f"accuracy {workload['name']}",
-            workload["accuracy"] >= workload["minimum_accuracy"],
-            f">= {workload['minimum_accuracy']:.2f}",
-            f"{workload['accuracy']:.4f} of {workload['samples']}",
-        ),
-    ]
-
-
-def judged(image: dict[str, Any], rows: Counter[kernels.Row], *, on_meant_cpu: bool) -> list[Check]:
-    """The kernels that ran are those the recipe expects on this CPU."""
+def judged(image: dict[str, Any], answers: Answers, asked: list[Run], *, on_meant_cpu: bool) -> list[Check]:
+    """The kernels that ran are those the recipe expects on this CPU, and it expects every one of them."""
+    operations = {(run.workload, run.dtype): run.operations for run in asked if not run.reason}
     checks = []
     for rule in image["smoke"]["kernels"]:
-        verdict = kernels.judge(rule, rows)
+        verdict = kernels.judge(rule, answers.table, operations)
         state = verdict.holds if on_meant_cpu or not rule["implementations"] else NOT_RUN
         found = verdict.found if state is not NOT_RUN else f"{verdict.found}; what is right on this CPU is not known"
-        checks.append(check(f"kernels {rule['source']} {rule['operation']}", state, verdict.expected, found))
-    return checks
-
-
-def page(report: dict[str, Any]) -> str:
-    """Lay a report out on one screen."""
-    cpu = report["cpu"]
-    width = max(len(one["name"]) for one in report["checks"])
-    lines = [
-        f"{report['combo']} on {cpu['title']}" + (f", emulated by {cpu['emulator']}" if cpu["emulator"] else ""),
-        "",
-    ]
-    lines += [f"  {one['state']:8}{one['name']:{width}}  {one['found']}" for one in report["checks"]]
-    failed = [one for one in report["checks"] if one["state"] == FAIL]
-    lines += ["", *(f"{one['name']}: expected {one['expected']}, found {one['found']}" for one in failed)]
-    verdict = "NOT PROVEN" if failed else "proven" if report["proven"] else "right so far, and not proven as a whole,"
-    lines += [f"{verdict} in {report['seconds']:.0f} s, peak memory {report['peak_memory_bytes'] / 1e6:.0f} MB"]
-    return "\n".join(lines)
+        name = " ".join(["kernels", rule["source"], rule["operation"], *(rule["dtypes"] or [])])
+        checks.append(check(name, state, verdict.expected, found))
+    verdict = kernels.unspoken(image["smoke"]["kernels"], answers.table)
+    state = verdict.holds if on_meant_cpu else NOT_RUN
+    return [*checks, check("kernels known", state, verdict.expected, verdict.found)]
 
 
 def main(words: list[str]) -> int:
     """Prove the image; return the exit code."""
     image = json.loads((HOME / "image.json").read_text(encoding="utf-8"))
+    workloads, dtypes = image["smoke"]["workloads"], [one["name"] for one in image["dtypes"]]
     parser = argparse.ArgumentParser(prog="docker run IMAGE smoke", description="Proves this image on this CPU.")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output and nothing else")
-    parser.add_argument(
-        "--workload", choices=image["smoke"]["workloads"], action="append", help="only this one; may be repeated"
-    )
+    parser.add_argument("--workload", choices=workloads, action="append", help="only this one; may be repeated")
+    parser.add_argument("--dtype", choices=dtypes, action="append", help="only in this data type; may be repeated")
     parser.add_argument("--below-floor", action="store_true", help=argparse.SUPPRESS)  # only without the entrypoint
     chosen = parser.parse_args(words)
-    workloads = chosen.workload or image["smoke"]["workloads"]
-    report = prove(image, workloads, machine.read_machine(os.environ), below_floor=chosen.below_floor)
-    print(json.dumps(report) if chosen.json else page(report))
+    seen = machine.read_machine(os.environ)
+    report = prove(image, chosen.workload or workloads, chosen.dtype or dtypes, seen, below_floor=chosen.below_floor)
+    print(json.dumps(report) if chosen.json else screen.page(report))
     return 1 if any(one["state"] == FAIL for one in report["checks"]) else 0
 
 

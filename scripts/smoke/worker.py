@@ -1,7 +1,7 @@
-"""The process in which the framework is loaded: runs each workload, and hands its answers to the smoke run.
+"""The process in which the framework is loaded: runs the workloads, and hands their answers to the smoke run.
 
-It is a process of its own because the libraries read their trace variables when they are loaded, because what they
-print has to be caught, and because a library that is missing, or that dies, must become a sentence.
+It is a process of its own because the libraries read their trace and precision variables when they are loaded, because
+what they print has to be caught, and because a library that is missing, or that dies, must become a sentence.
 """
 
 from __future__ import annotations
@@ -19,64 +19,97 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-MARKER = "armwright-workload:"
+MARKER = "armwright-run:"
+FAST_MATH = "bf16-fast-math"  # fp32 models under a variable of the process
 HERE = Path(__file__).resolve().parent
 
 
-def main(dialect: str, workloads: list[str], answers: int) -> None:
+def main(dialect: str, runs: list[str], answers: int) -> None:
     """Load the framework, run the workloads, write one JSON document.
 
     Args:
         dialect: names the modules `frameworks/<dialect>.py` and `<workload>/<dialect>.py`.
-        workloads: folders beside this file.
+        runs: `<workload>:<data type>` each; a workload is a folder beside this file.
         answers: the file descriptor that takes the document.
     """
-    sys.path.insert(0, str(HERE))  # a dialect's module may use its framework's; PYTHONSAFEPATH leaves this folder out
-    kit = load(HERE / "frameworks" / f"{dialect}.py")
+    sys.path.insert(0, str(HERE))  # PYTHONSAFEPATH leaves this folder out
+    kit = importlib.import_module(f"frameworks.{dialect}")
     results = []
-    for name in workloads:
-        announce(name)
-        results.append({"name": name, **run(name, dialect, kit)})
-    announce("")
+    for name, dtype in (one.split(":") for one in runs):
+        announce(f"{name} {dtype}")
+        results.append({"workload": name, "dtype": dtype, **run(name, dtype, dialect, kit)})
+        announce("")
     document = {
         "versions": kit.versions(),
-        "workloads": results,
+        "runs": results,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     with os.fdopen(answers, "w", encoding="utf-8") as sink:
         json.dump(document, sink)
 
 
-def run(name: str, dialect: str, kit: ModuleType) -> dict[str, Any]:
-    """Run one workload under the framework's profiler and compare its answers.
+def run(name: str, dtype: str, dialect: str, kit: ModuleType) -> dict[str, Any]:
+    """Run one workload in one data type under the framework's profiler, and compare its answers.
 
     Returns:
-        samples, accuracy, largest_error (the largest absolute difference from the expected logits), worst (the
-        largest difference as a multiple of what the manifest tolerates), operators, seconds.
+        samples, metric (name, value, minimum), largest_error (the largest absolute difference from an expected number),
+        worst (the largest difference as a multiple of what the manifest tolerates; a wrong whole number is infinitely
+        wrong), operators, seconds.
+    """
+    data = HERE / described(name).get("shares", name)
+    manifest = described(data.name)
+    workload = load(data / "workload.py")
+    weights = workload.weights(data) if hasattr(workload, "weights") else arrays(data / "weights.npz")
+    few = manifest["dtypes"][dtype].get("samples")  # of data types that have no fast kernels: they take long
+    inputs, expected = arrays(data / "inputs.npz", few), arrays(data / "expected.npz", few)
+    prepared = workload.prepare(inputs)
+    forward = load(HERE / name / f"{dialect}.py").forward
+    computed = "fp32" if dtype == FAST_MATH else dtype
+    started = time.monotonic()
+    answers, operators = kit.profiled(lambda: forward(weights, prepared, computed))
+    seconds = time.monotonic() - started
+    tolerance, metric = manifest["dtypes"][dtype], manifest["metric"]
+    largest, worst = compared(answers, expected, tolerance)
+    value, minimum = float(workload.score(answers, inputs)), tolerance.get("minimum", metric["minimum"])
+    return {
+        "samples": len(next(iter(answers.values()))),
+        "metric": {"name": metric["name"], "value": value, "minimum": minimum},
+        "largest_error": largest,
+        "worst": worst,
+        "operators": operators,
+        "seconds": seconds,
+    }  # fmt: skip
+
+
+def compared(
+    answers: Mapping[str, Any], expected: Mapping[str, Any], tolerance: Mapping[str, float]
+) -> tuple[float, float]:
+    """Compare answers with the expected ones: every expected array has to be there, in its shape.
+
+    Returns:
+        the largest absolute difference, and the largest as a multiple of what is tolerated; whole numbers are equal.
+
+    Raises:
+        ValueError: an answer is missing or has another shape.
     """
     import numpy as np  # noqa: PLC0415 - after the framework, which is what the user's code does too
 
-    data = HERE / described(name).get("shares", name)
-    manifest = described(data.name)
-    weights = arrays(data / "weights.npz")
-    inputs, expected = arrays(data / "inputs.npz"), arrays(data / "expected.npz")
-    prepared = load(data / "prepare.py").prepare(inputs["images"])
-    forward = load(HERE / name / f"{dialect}.py").forward
-    started = time.monotonic()
-    logits, operators = kit.profiled(lambda: forward(weights, prepared))
-    seconds = time.monotonic() - started
-    error = np.abs(np.asarray(logits, dtype=np.float64) - expected["logits"])
-    allowed = manifest["tolerance"]["absolute"] + manifest["tolerance"]["relative"] * np.abs(expected["logits"])
-    largest = np.finfo(np.float64).max  # for answers that are no numbers: JSON knows neither NaN nor infinity
-    return {
-        "samples": len(logits),
-        "accuracy": float(np.mean(np.argmax(logits, axis=1) == inputs["labels"])),
-        "minimum_accuracy": manifest["accuracy"]["minimum"],
-        "largest_error": float(np.nan_to_num(error, nan=largest).max()),
-        "worst": float(np.nan_to_num(error / allowed, nan=largest).max()),
-        "operators": operators,
-        "seconds": seconds,
-    }
+    none = np.finfo(np.float64).max  # for answers that are no numbers: JSON knows neither NaN nor infinity
+    largest = worst = 0.0
+    for name, right in expected.items():
+        if name not in answers:
+            raise ValueError(f"the answer {name} is missing")
+        given = np.asarray(answers[name])
+        if given.shape != right.shape:
+            raise ValueError(f"the answer {name} has the shape {given.shape}, expected {right.shape}")
+        error = np.abs(given.astype(np.float64) - right)
+        whole = right.dtype.kind in "iub"
+        allowed = 0.0 if whole else tolerance["absolute"] + tolerance["relative"] * np.abs(right)
+        with np.errstate(divide="ignore", invalid="ignore"):  # what is not equal to a number without tolerance is wrong
+            times = np.where(error == 0, 0.0, none if whole else error / allowed)
+        largest = max(largest, 0.0 if whole else float(np.nan_to_num(error, nan=none).max()))
+        worst = max(worst, float(np.nan_to_num(times, nan=none).max()))
+    return largest, worst
 
 
 def described(name: str) -> dict[str, Any]:
@@ -85,16 +118,16 @@ def described(name: str) -> dict[str, Any]:
     return manifest
 
 
-def arrays(path: Path) -> Mapping[str, Any]:
-    """Load all arrays of an .npz file."""
-    import numpy as np  # noqa: PLC0415 - see `run`
+def arrays(path: Path, few: int | None = None) -> Mapping[str, Any]:
+    """Load all arrays of an .npz file, or the first so many rows of each."""
+    import numpy as np  # noqa: PLC0415 - see `compared`
 
     with np.load(path, allow_pickle=False) as archive:
-        return dict(archive)
+        return {name: array if few is None else array[:few] for name, array in archive.items()}
 
 
 def announce(name: str) -> None:
-    """Mark in the output where a workload begins; the libraries print through C's buffer, so that is emptied first."""
+    """Mark in the output where a run begins; the libraries print through C's buffer, so that is emptied first."""
     ctypes.CDLL(None).fflush(None)
     print(MARKER + name, flush=True)
 

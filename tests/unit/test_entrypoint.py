@@ -55,6 +55,7 @@ IMAGE: dict[str, Any] = {
         "feature": "bf16",
         "reason": "bfloat16 products of float32 matrices",
     },
+    "dtypes": [{"name": "fp32", "state": "fast", "note": "through the Arm Compute Library"}],
     "smoke": {"anything": "else"},
     "packages": {"torch": "2.10.0", "numpy": "2.5.5"},
 }  # fmt: skip

@@ -16,11 +16,14 @@ from armwright.evidence import Evidence
 COMBO = "pytorch-2.10.0-n1-acl"
 DIGEST, INPUTS = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 CHECK = {"name": "floor", "state": "pass", "expected": "asimd", "found": "all there"}
+KERNEL = {
+    "source": "onednn", "operation": "convolution", "implementation": "acl", "types": "f32", "calls": 2, "shape": "mb9",
+}  # fmt: skip
 
 
 def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON document
     return {
-        "schema": 1,
+        "schema": 2,
         "combo": COMBO,
         "proven": True,
         "cpu": {
@@ -29,10 +32,14 @@ def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON
         },
         "versions": {"torch": "2.10.0"},
         "checks": [CHECK],
-        "kernels": [
-            {"workload": "lenet", "source": "onednn", "operation": "convolution", "implementation": "acl", "calls": 2}
+        "runs": [
+            {
+                "workload": "lenet", "dtype": "fp32", "samples": 9, "largest_error": 1e-6, "worst": 0.2, "seconds": 1.5,
+                "metric": {"name": "accuracy", "value": 1.0, "minimum": 0.97}, "kernels": [KERNEL],
+            }
         ],
-        "workloads": [{"name": "lenet", "samples": 9, "accuracy": 1.0, "largest_error": 1e-6, "seconds": 1.5}],
+        "loaded": [{**KERNEL, "source": "openblas", "operation": "core", "implementation": "neoversen1"}],
+        "not_run": [{"workload": "lenet", "dtype": "bf16", "reason": "this CPU has no bfloat16 instructions"}],
         "peak_memory_bytes": 1,
         "seconds": 20.0,
         **changes,
@@ -68,7 +75,7 @@ def test_evidence_of_a_cpu_with_more_features_needs_a_run_on_one_with_fewer() ->
 
 
 FAILED = [CHECK, {**CHECK, "name": "cpu", "state": "fail"}]
-NOT_RUN = [CHECK, {**CHECK, "name": "workload lenet", "state": "not run"}]
+NOT_RUN = [CHECK, {**CHECK, "name": "run lenet fp32", "state": "not run"}]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,7 @@ def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
     file = evidence.write(tmp_path, proof())
     assert file == tmp_path / "build/evidence" / f"{COMBO}.json"
     assert evidence.read(tmp_path, COMBO) == proof()
-    assert json.loads(file.read_text())["report"]["schema"] == 1
+    assert json.loads(file.read_text())["report"]["schema"] == 2
     assert [path.name for path in file.parent.iterdir()] == [file.name]  # no half-written file is left
 
 
@@ -104,7 +111,7 @@ def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
     [
         (report(proven=False, checks=FAILED), "cpu"),
         (report(checks=FAILED), "cpu"),
-        (report(proven=False, checks=NOT_RUN), "workload lenet"),
+        (report(proven=False, checks=NOT_RUN), "run lenet fp32"),
         (report(proven=False), "its report says so"),
     ],
 )
@@ -143,17 +150,25 @@ def test_a_file_that_is_something_else_reads_as_none(tmp_path: Path, data: bytes
     ("place", "key", "value"),
     [
         ((), "note", "trust me"),
-        ((), "schema_version", 2),
+        ((), "schema_version", 1),
         ((), "match", "nearly"),
         ((), "image", None),
         (("report",), "speed", 3),
-        (("report",), "schema", 2),
+        (("report",), "schema", 1),
         (("report",), "proven", "maybe"),
         (("report", "cpu"), "mhz", 3000),
         (("report", "checks", 0), "state", "passed"),
         (("report", "checks", 0), "weight", 1),
-        (("report", "kernels", 0), "calls", "many"),
-        (("report", "workloads", 0), "accuracy", "good"),
+        (("report", "runs", 0), "accuracy", 1.0),
+        (("report", "runs", 0), "worst", "little"),
+        (("report", "runs", 0), "dtype", None),
+        (("report", "runs", 0, "metric"), "value", "good"),
+        (("report", "runs", 0, "metric"), "maximum", 1.0),
+        (("report", "runs", 0, "kernels", 0), "calls", "many"),
+        (("report", "runs", 0, "kernels", 0), "fast", True),
+        (("report", "loaded", 0), "types", None),
+        (("report", "not_run", 0), "reason", 1),
+        (("report", "not_run", 0), "state", "fast"),
     ],
 )
 def test_a_field_more_or_a_value_of_another_kind_is_no_evidence(

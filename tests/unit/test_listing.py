@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import cast
 
 import pytest
-from test_evidence import proof, report
 
 from armwright import evidence, grid, listing, selection
 from armwright.documents import MEANING, Listed, Planned, State, schema
+from armwright.evidence import Evidence
 from armwright.listing import Here
 from armwright.matrix import Combo, Matrix
 from armwright.plan import plan
 from armwright.selection import Selector
+from tests import proofs
 from tests.support import SMALL, Tree
 
 DIGEST = f"sha256:{'1' * 64}"
@@ -45,7 +47,7 @@ def immutable(matrix: Matrix, combo: str) -> dict[str, str]:
 
 def proven(matrix: Matrix, combo: str) -> None:
     one = plan(matrix, matrix.by_id[combo])
-    evidence.write(matrix.root, proof(report(combo=combo), combo=combo, image=DIGEST, inputs=one.inputs))
+    evidence.write(matrix.root, Evidence.model_validate(proofs.document(one)))
 
 
 def state(matrix: Matrix, combo: str, names: Names) -> State:
@@ -59,6 +61,10 @@ def test_a_combo_goes_from_not_built_over_built_to_proven(small: Matrix) -> None
     proven(small, N1)
     assert state(small, N1, names) == "proven"
     assert state(small, N1, dict.fromkeys(names, f"sha256:{'9' * 64}")) == "built"  # evidence of another image
+    short = proofs.document(plan(small, small.by_id[N1]))
+    short["report"]["runs"].pop()
+    evidence.path(small.root, N1).write_text(json.dumps(short), encoding="utf-8")
+    assert state(small, N1, names) == "built"  # evidence of less than the plan asks for
 
 
 def test_an_image_of_other_inputs_is_not_this_combo_s(small: Matrix) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import worker
 
 from armwright.matrix import Matrix
 from armwright.plan import plan
@@ -72,7 +73,8 @@ def in_numpy() -> ModuleType:
     nn = SimpleNamespace(conv2d=conv2d, max_pool2d=max_pool2d, bias_add=np.add, relu=lambda maps: np.maximum(maps, 0))
     vars(module).update(
         __file__="/nowhere/site/tensorflow/__init__.py", __version__="2.21.0", Tensor=np.ndarray, nn=nn,
-        constant=lambda array: array.view(Answer), function=lambda call: call, reshape=np.reshape, matmul=np.matmul,
+        float32=np.float32, float16=np.float16, bfloat16=np.void, function=lambda call: call, reshape=np.reshape,
+        cast=lambda array, number: np.asarray(array).astype(number).view(Answer), matmul=np.matmul,
     )  # fmt: skip
     return module
 
@@ -122,15 +124,21 @@ def kit(context: Context) -> ModuleType:
 def worst(lenet: ModuleType, weights: Mapping[str, Array]) -> float:
     """Return the largest difference from the expected logits as a multiple of what the manifest tolerates."""
     some = 60  # digits
-    prepared = loaded(LENET / "prepare.py").prepare(arrays("inputs.npz")["images"][:some])
-    tolerance = json.loads((LENET / "manifest.json").read_text(encoding="utf-8"))["tolerance"]
-    expected = arrays("expected.npz")["logits"][:some]
-    allowed = tolerance["absolute"] + tolerance["relative"] * np.abs(expected)
-    return float((np.abs(lenet.forward(weights, prepared) - expected) / allowed).max())
+    prepared = loaded(LENET / "workload.py").prepare({"images": arrays("inputs.npz")["images"][:some]})
+    tolerance = json.loads((LENET / "manifest.json").read_text(encoding="utf-8"))["dtypes"]["fp32"]
+    expected = {"logits": arrays("expected.npz")["logits"][:some]}
+    return worker.compared(lenet.forward(weights, prepared, "fp32"), expected, tolerance)[1]
 
 
 def test_the_lenet_computes_the_expected_logits(lenet: ModuleType) -> None:
     assert worst(lenet, arrays("weights.npz")) < 1 / 20
+
+
+def test_the_lenet_computes_in_the_type_it_is_told_and_answers_in_fp32(lenet: ModuleType) -> None:
+    prepared = loaded(LENET / "workload.py").prepare({"images": arrays("inputs.npz")["images"][:5]})
+    answers = {dtype: lenet.forward(arrays("weights.npz"), prepared, dtype)["logits"] for dtype in ("fp32", "fp16")}
+    assert {one.dtype for one in answers.values()} == {np.dtype(np.float32)}
+    assert 1e-4 < np.abs(answers["fp32"] - answers["fp16"]).max() < 1
 
 
 def test_the_weights_come_in_the_frameworks_layout(lenet: ModuleType) -> None:
@@ -243,14 +251,17 @@ def test_only_operators_that_name_an_implementation_are_counted(kit: ModuleType,
     context.graphs = [
         graph("_Arg", "_FusedConv2D", "MaxPool", "_FusedConv2D", "MatMul", "Relu", "DepthwiseConv2dNative"),
         graph("_MklNativeFusedConv2D", "_MklNativeFusedMatMul", "_MklNativeMaxPool", "_Retval"),
+        graph("Conv2DBackpropInput", "Conv2DBackpropFilter", "MklDequantize", "BatchMatMulV2", "SparseMatMul"),
     ]
     assert kit.profiled(lambda: "answer") == (
         "answer",
         {
-            "convolution": {"_FusedConv2D": 2, "_MklNativeFusedConv2D": 1},
-            "matmul": {"MatMul": 1, "_MklNativeFusedMatMul": 1},
+            "convolution": {
+                "_FusedConv2D": 2, "DepthwiseConv2dNative": 1, "_MklNativeFusedConv2D": 1, "Conv2DBackpropInput": 1,
+            },
+            "matmul": {"MatMul": 1, "_MklNativeFusedMatMul": 1, "BatchMatMulV2": 1},
         },
-    )
+    )  # fmt: skip
     assert not context.watching
 
 

@@ -20,7 +20,7 @@ _ACL = re.compile(rb"arm_compute_version=v([0-9.]+) ")
 _COMMIT = re.compile(rb"(?:N/A|[0-9a-f]{40})\0")
 # Operators that name an implementation: _Mkl... is oneDNN's, the plain ones are Eigen's.
 _OPERATORS = {
-    "convolution": re.compile(r"(_Mkl\w*?)?(_?Fused)?Conv2D"),
+    "convolution": re.compile(r"(_Mkl\w*?)?(_?Fused)?(Conv2D|DepthwiseConv2dNative)(BackpropInput)?(V2)?"),
     "matmul": re.compile(r"(_Mkl\w*?)?(_?Fused)?(Batch)?MatMul(V2|V3)?"),
 }
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 Array = npt.NDArray[np.float32]
 
+TYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
+
 
 def native(weights: Mapping[str, Array]) -> dict[str, Array]:
     """Turn the weights round to TensorFlow's layout: kernels HWIO, dense layers (in, out), images NHWC.
@@ -27,17 +29,19 @@ def native(weights: Mapping[str, Array]) -> dict[str, Array]:
     return turned
 
 
-def forward(weights: Mapping[str, Array], images: Array) -> Array:
+def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
     """Classify the whole batch at once, in a graph: only there the framework sends its operators to oneDNN.
 
     Args:
         weights: the arrays of `weights.npz`.
-        images: (N, 1, 32, 32), from `prepare`.
+        inputs: `images` (N, 1, 32, 32), from `prepare`.
+        dtype: fp32, bf16 or fp16.
 
     Returns:
-        The logits, (N, 10).
+        `logits` (N, 10).
     """
-    w = {name: tf.constant(array) for name, array in native(weights).items()}
+    w = {name: tf.cast(array, TYPES[dtype]) for name, array in native(weights).items()}
+    images = inputs["images"]
 
     def lenet(x: tf.Tensor) -> tf.Tensor:
         for name in ("conv1", "conv2"):
@@ -48,5 +52,5 @@ def forward(weights: Mapping[str, Array], images: Array) -> Array:
             x = tf.nn.relu(tf.matmul(x, w[f"{name}.weight"]) + w[f"{name}.bias"])
         return tf.matmul(x, w["fc3.weight"]) + w["fc3.bias"]
 
-    logits: Array = tf.function(lenet)(tf.constant(images.transpose(0, 2, 3, 1))).numpy()
-    return logits
+    logits = tf.function(lenet)(tf.cast(images.transpose(0, 2, 3, 1), TYPES[dtype]))
+    return {"logits": tf.cast(logits, tf.float32).numpy()}

@@ -11,21 +11,23 @@ import tensorflow as tf
 if TYPE_CHECKING:
     import numpy.typing as npt  # from NumPy 1.20 on
 
+    Array = npt.NDArray[np.float32]
 
-def forward(weights: Mapping[str, npt.NDArray[np.float32]], images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Classify the whole batch at once.
+
+def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], _: str) -> dict[str, Array]:
+    """Classify the whole batch at once, in fp32.
 
     Args:
         weights: the arrays of `weights.npz`.
-        images: (N, 1, 32, 32), from `prepare`.
+        inputs: `images` (N, 1, 32, 32), from `prepare`.
 
     Returns:
-        The logits, (N, 10).
+        `logits` (N, 10).
     """
     w = {name: array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T for name, array in weights.items()}  # noqa: PLR2004
     with tf.Graph().as_default():
-        inputs = tf.placeholder(tf.float32, [None, 1, 32, 32], name="images")
-        x = tf.transpose(inputs, [0, 2, 3, 1])  # on a CPU convolutions read NHWC
+        digits = tf.placeholder(tf.float32, [None, 1, 32, 32], name="images")
+        x = tf.transpose(digits, [0, 2, 3, 1])  # on a CPU convolutions read NHWC
 
         kernel = tf.get_variable("conv1/kernel", initializer=tf.constant(w["conv1.weight"]))
         bias = tf.get_variable("conv1/bias", initializer=tf.constant(w["conv1.bias"]))
@@ -42,11 +44,10 @@ def forward(weights: Mapping[str, npt.NDArray[np.float32]], images: npt.NDArray[
 
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
-            logits: npt.NDArray[np.float32] = session.run(x, feed_dict={inputs: images})
-    return logits
+            return {"logits": session.run(x, feed_dict={digits: inputs["images"]})}
 
 
-def initial(weights: Mapping[str, npt.NDArray[np.float32]], layer: str) -> dict[str, tf.Tensor]:
+def initial(weights: Mapping[str, Array], layer: str) -> dict[str, tf.Tensor]:
     """Return the initializers of a layer."""
     return {
         "kernel_initializer": tf.constant_initializer(weights[f"{layer}.weight"]),

@@ -1,0 +1,249 @@
+"""The audit of instructions: no code above a target's floor outside of what is chosen at run time.
+
+Method. Every AArch64 ELF file of an image is looked at, word by word, in its executable sections (isa.py,
+recipes/isa.yaml). What asks for a feature above the target's floor must be one of these:
+
+- guarded: the words around each such instruction show that the program asks the CPU first, as outline atomics do;
+- chosen, or data: recipes/dispatch.yaml says so of the file and the feature, with who chooses and how that is known.
+
+Everything else is a finding: file, feature, how many, and where the first are.
+
+Limits. What is declared is trusted: that the library really asks the CPU first is for the run on the emulated CPU to
+show, which reaches only the code that it runs. A declaration speaks of a whole file: code that leaked out of its place,
+of a feature that is declared for the file, is not seen. Constants among code can look like instructions, and a few
+patterns hold a whole space of encodings (SVE, SME). Code that is made while a program runs, by the compilers within
+some libraries, is in no file. Static archives cannot run and are not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from armwright import isa
+from armwright.doors import console, process
+from armwright.doors.errors import FailedError
+from armwright.doors.files import write_whole
+from armwright.engine import Engine, Image
+from armwright.facts.isa import Declaration, Instructions, dispatch, instructions
+from armwright.facts.targets import Target
+
+SCHEMA = 1  # of what is kept under build/audit/; raised when isa.py finds something else in the same file
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Code(_Part):
+    """A file with AArch64 code in an image."""
+
+    path: str
+    sha256: str
+    code_bytes: int
+
+
+class Row(_Part):
+    """Instructions above the floor in one file, of one feature.
+
+    Attributes:
+        count: all of them.
+        bare: those that nothing around them guards.
+        state: guarded (none is bare), chosen or data (declared), above (a finding).
+        by: who chooses; empty for a finding.
+        offsets: where in the file the first are; of those that are bare, where any is.
+    """
+
+    path: str
+    sha256: str
+    feature: str
+    count: int
+    bare: int
+    state: Literal["guarded", "chosen", "data", "above"]
+    by: str
+    offsets: list[int]
+
+
+class Audit(_Part):
+    """What the files of an image ask of a CPU beyond a floor.
+
+    Attributes:
+        facts: the sha256 of recipes/isa.yaml and recipes/dispatch.yaml together.
+        files: how many files with AArch64 code there are.
+        code_bytes: how many bytes of code.
+    """
+
+    schema_version: Literal[1] = 1
+    combo: str
+    image: str
+    target: str
+    floor: list[str]
+    facts: str
+    files: int
+    code_bytes: int
+    rows: list[Row]
+
+    @property
+    def findings(self) -> list[Row]:
+        """What is above the floor and chosen by nobody."""
+        return [row for row in self.rows if row.state == "above"]
+
+
+_CODES = TypeAdapter(list[Code])
+_FOUND = TypeAdapter(list[isa.Found])
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What was found before, by an image's and a file's digest: the images of all targets have the same libraries."""
+
+    folder: Path
+
+    def codes(self, digest: str) -> list[Code] | None:
+        """Return an image's files; None where they are not known, or what is known of one of them is gone."""
+        try:
+            codes = _CODES.validate_json(self._image(digest).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return codes if all(self.found(one.sha256) is not None for one in codes) else None
+
+    def found(self, sha256: str) -> list[isa.Found] | None:
+        """Return what a file asks for; None where it was not looked at."""
+        try:
+            return _FOUND.validate_json((self.folder / f"{sha256}.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def keep_image(self, digest: str, codes: Sequence[Code]) -> None:
+        """Keep an image's files."""
+        write_whole(self._image(digest), json.dumps([one.model_dump() for one in codes], indent=0) + "\n")
+
+    def keep(self, sha256: str, found: Sequence[isa.Found]) -> None:
+        """Keep what a file asks for."""
+        write_whole(self.folder / f"{sha256}.json", _FOUND.dump_json(list(found)).decode() + "\n")
+
+    def _image(self, digest: str) -> Path:
+        return self.folder / "images" / f"{digest.removeprefix('sha256:')}.json"
+
+
+def of_image(root: Path, engine: Engine, reference: str, image: Image, target: Target) -> Audit:
+    """Audit an image; it is not started.
+
+    Args:
+        root: the project's root: its facts, and build/audit/, which knows the files that were looked at.
+        engine: the engine that has the image.
+        reference: the image, by name or digest.
+        image: what the engine knows about it.
+        target: whose floor it must stay within, except for what is chosen at run time.
+
+    Returns:
+        every file and feature above the floor, findings first.
+
+    Raises:
+        FailedError: the image cannot be read, or holds a damaged ELF file.
+        InputError: the facts are wrong.
+    """
+    facts = instructions(root)
+    declared = dispatch(root, facts)
+    yaml = [(root / "recipes" / f"{name}.yaml").read_bytes() for name in ("isa", "dispatch")]
+    kept = _Kept(root / "build" / "audit" / hashlib.sha256(b"%d %s" % (SCHEMA, yaml[0])).hexdigest()[:12])
+    with process.turn("audit"):  # an image's largest file is in memory meanwhile
+        codes = kept.codes(image.digest)
+        if codes is None:
+            try:
+                with console.progress(f"read the code of {reference}"), engine.export(reference) as archive:
+                    codes = _look(archive, reference, isa.Decoder(facts), kept)
+            except tarfile.TarError as wrong:
+                raise FailedError(f"{reference} could not be read whole: {wrong}", "the same command again") from wrong
+            kept.keep_image(image.digest, codes)
+    combo = image.labels.get("org.armwright.combo", "")
+    return Audit(
+        combo=combo,
+        image=image.digest,
+        target=target.name,
+        floor=list(target.floor),
+        facts=hashlib.sha256(b"".join(yaml)).hexdigest(),
+        files=len(codes),
+        code_bytes=sum(one.code_bytes for one in codes),
+        rows=judge(_all(codes, kept), combo, target.floor, facts, declared),
+    )
+
+
+def _all(codes: Iterable[Code], kept: _Kept) -> Iterator[tuple[Code, isa.Found]]:
+    for code in codes:
+        for found in kept.found(code.sha256) or ():
+            yield code, found
+
+
+def judge(
+    found: Iterable[tuple[Code, isa.Found]],
+    combo: str,
+    floor: Collection[str],
+    facts: Instructions,
+    declared: Sequence[Declaration],
+) -> list[Row]:
+    """Say of everything above a floor who chooses it.
+
+    Args:
+        found: files, and what they ask for.
+        combo: whose image it is: some declarations are of some combos only.
+        floor: what every CPU has that the image starts on.
+        facts: recipes/isa.yaml.
+        declared: recipes/dispatch.yaml.
+
+    Returns:
+        findings first, then in the order of paths.
+    """
+    within = facts.within(floor)
+    rows = [_row(code, one, combo, declared) for code, one in found if one.feature not in within]
+    return sorted(rows, key=lambda row: (row.state != "above", row.path, row.feature))
+
+
+def _row(code: Code, found: isa.Found, combo: str, declared: Sequence[Declaration]) -> Row:
+    bare = found.count - found.guarded
+    speaks = next((one for one in declared if one.covers(combo, code.path, found.feature)), None)
+    state: Literal["guarded", "chosen", "data", "above"] = "above"
+    if not bare:
+        state, by = "guarded", found.guard
+    else:
+        state, by = (speaks.kind, speaks.by) if speaks else ("above", "")
+    return Row(
+        path=code.path,
+        sha256=code.sha256,
+        feature=found.feature,
+        count=found.count,
+        bare=bare,
+        state=state,
+        by=by,
+        offsets=list(found.offsets),
+    )
+
+
+def _look(archive: IO[bytes], reference: str, decoder: isa.Decoder, kept: _Kept) -> list[Code]:
+    """Look at every AArch64 file of an image that was not looked at before."""
+    codes = []
+    with tarfile.open(fileobj=archive, mode="r|", bufsize=1 << 20) as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isreg() else None
+            start = file.read(len(isa.ELF)) if file else b""
+            if file is None or start != isa.ELF:
+                continue
+            data = start + file.read()
+            try:
+                size = sum(size for _, size in isa.executable(data))
+                if not size:
+                    continue
+                sha256 = hashlib.sha256(data).hexdigest()
+                if kept.found(sha256) is None:
+                    kept.keep(sha256, isa.scan(data, decoder))
+            except isa.DamagedError as wrong:
+                raise FailedError(f"{member.name} in {reference} is damaged: {wrong}", "invoke build") from wrong
+            codes.append(Code(path=member.name.removeprefix("./"), sha256=sha256, code_bytes=size))
+    return codes

@@ -1,0 +1,108 @@
+"""A report on one screen: the checks, each workload in each data type, the kernels, and what was not run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from checks import FAIL, NOT_RUN, PASS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+MOVES = "reorder"  # copies between layouts: no arithmetic
+SIGNS = {PASS: "ok", FAIL: "FAIL", NOT_RUN: "-"}
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """Lay a report out on one screen."""
+    cpu, checks = report["cpu"], report["checks"]
+    failed = [one for one in checks if one["state"] == FAIL]
+    emulated = f", emulated by {cpu['emulator']}" if cpu["emulator"] else ""
+    of_runs = {
+        f"{head} {run['workload']} {run['dtype']}"
+        for run in report["runs"]
+        for head in ("answers", run["metric"]["name"])
+    }
+    machine = [
+        one
+        for one in checks
+        if one["name"] not in of_runs and not one["name"].startswith(("kernels ", "version ", "run "))
+    ]
+    lines = [f"{report['combo']} on {cpu['title']}{emulated}", ""]
+    rows = [[SIGNS[one["state"]], one["name"], one["found"]] for one in machine]
+    versions = [one for one in checks if one["name"].startswith("version ")]
+    if versions:
+        state = FAIL if any(one["state"] == FAIL for one in versions) else PASS
+        words = ", ".join(f"{one['name'].partition(' ')[2]} {one['found']}" for one in versions)
+        rows.append([SIGNS[state], "versions", words])
+    lines += _rows(rows)
+    lines += ["", *_rows(_workloads(report, {one["name"] for one in failed})), "", *_rows(_kernels(report))]
+    lines += ["", *_not_run(report["not_run"])]
+    lines += [f"{one['name']}: expected {one['expected']}, found {one['found']}" for one in failed]
+    verdict = "NOT PROVEN" if failed else "proven" if report["proven"] else "right so far, and not proven as a whole,"
+    speed = " (emulated: no measure of speed)" if emulated else ""
+    memory = report["peak_memory_bytes"] / 1e6
+    return "\n".join([*lines, f"{verdict} in {report['seconds']:.0f} s{speed}, peak memory {memory:.0f} MB"])
+
+
+def _workloads(report: Mapping[str, Any], failed: Iterable[str]) -> Iterator[list[str]]:
+    """Yield a row for each workload: its metric in each data type."""
+    runs = {(run["workload"], run["dtype"]): run for run in report["runs"]}
+    dtypes = list(dict.fromkeys(dtype for _, dtype in runs))
+    if runs:
+        yield ["workload", "metric", *dtypes]
+    for name in dict.fromkeys(workload for workload, _ in runs):
+        cells, metric = [], ""
+        for dtype in dtypes:
+            run = runs.get((name, dtype))
+            if run is None:
+                cells.append("-")
+                continue
+            metric = run["metric"]["name"]
+            wrong = {f"answers {name} {dtype}", f"{metric} {name} {dtype}"} & set(failed)
+            cells.append(f"{run['metric']['value']:.4f}" + (" FAIL" if wrong else ""))
+        yield [name, metric, *cells]
+
+
+def _kernels(report: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield a row for each operation: what computed it, and how often, data types with the same kernels together."""
+    counts: dict[str, dict[str, Counter[str]]] = {}
+    for run in report["runs"]:
+        for one in run["kernels"]:
+            if one["operation"] != MOVES:
+                by_dtype = counts.setdefault(one["operation"], {})
+                by_dtype.setdefault(run["dtype"], Counter())[one["implementation"]] += one["calls"]
+    if counts:
+        yield ["operation", "data types", "computed by"]
+    for operation, by_dtype in counts.items():
+        same: dict[str, list[str]] = {}
+        for dtype, kernels in by_dtype.items():
+            same.setdefault(", ".join(sorted(kernels)), []).append(dtype)
+        for dtypes in same.values():
+            total = sum((by_dtype[dtype] for dtype in dtypes), Counter())
+            named = ", ".join(f"{name} x{calls}" for name, calls in sorted(total.items()))
+            yield [operation, " ".join(dtypes), named]
+    for one in report["loaded"]:
+        yield [one["operation"], "at load", f"{one['source']} {one['implementation']}"]
+
+
+def _not_run(left: Sequence[Mapping[str, str]]) -> list[str]:
+    """Say what was not run and why, what has the same reason together."""
+    reasons: dict[str, list[Mapping[str, str]]] = {}
+    for one in left:
+        reasons.setdefault(one["reason"], []).append(one)
+    said = []
+    for reason, ones in reasons.items():
+        dtypes = " ".join(dict.fromkeys(one["dtype"] for one in ones))
+        workloads = dict.fromkeys(one["workload"] for one in ones)
+        where = f" ({', '.join(workloads)})" if len(workloads) < len({one["workload"] for one in left}) else ""
+        said.append(f"not run: {dtypes}{where}: {reason}")
+    return said
+
+
+def _rows(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Line rows up in columns."""
+    table = [list(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*(row[:-1] for row in table))]
+    return ["  " + "  ".join([*(f"{cell:{width}}" for cell, width in zip(row, widths)), row[-1]]) for row in table]

@@ -1,0 +1,63 @@
+"""The audit of a real image: its files come out of the engine, and nothing of it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from armwright import buildx, instructions
+from armwright import plan as plans
+from armwright.doors.errors import FailedError
+from armwright.engine import Engine, Image
+from tests.elf import NOP, RET, elf
+from tests.support import Tree
+
+DOCKERFILE = """\
+FROM scratch
+LABEL org.armwright.combo="pytorch-2.10.0-n1-acl"
+COPY bare.so /usr/lib/bare.so
+COPY guarded.so /usr/lib/below/guarded.so
+COPY Dockerfile /etc/motd
+"""
+LDADD = 0xB8200020
+GUARDED = (0x39426610, 0x34000070, LDADD, RET)
+
+
+@pytest.fixture
+def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engine) -> Image:
+    folder = context(DOCKERFILE)
+    (folder / "bare.so").write_bytes(elf([NOP, LDADD, RET]))
+    (folder / "guarded.so").write_bytes(elf([*GUARDED]))
+    buildx.build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=plans.COMPRESSION)
+    found = engine.find(name)
+    assert found is not None
+    return found
+
+
+def test_findings_name_the_file_in_the_image_and_no_container_stays(
+    tree: Tree, name: str, image: Image, engine: Engine, docker: Callable[..., str]
+) -> None:
+    audit = instructions.of_image(tree.root, engine, name, image, tree.load().recipes.targets["generic"])
+    assert [(row.path, row.state, row.feature, row.bare) for row in audit.rows] == [
+        ("usr/lib/bare.so", "above", "atomics", 1),
+        ("usr/lib/below/guarded.so", "guarded", "atomics", 0),
+    ]
+    assert (audit.image, audit.files) == (image.digest, 2)
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={name}") == ""
+
+
+def test_an_image_is_read_once_for_all_floors(
+    tree: Tree, name: str, image: Image, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = tree.load().recipes.targets
+    assert instructions.of_image(tree.root, engine, name, image, targets["generic"]).findings
+    monkeypatch.setattr(engine, "export", lambda _: pytest.fail("read again"))
+    assert instructions.of_image(tree.root, engine, name, image, targets["n1"]).rows == []
+
+
+def test_an_image_that_is_gone_is_said_so(tree: Tree, name: str, image: Image, engine: Engine) -> None:
+    engine.untag(name)
+    with pytest.raises(FailedError, match="the Docker engine refused"):
+        instructions.of_image(tree.root, engine, name, image, tree.load().recipes.targets["n1"])

@@ -1,0 +1,56 @@
+"""Reading files out of an image: nothing of it runs, what is not there is left out, and too much is refused."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from armwright import buildx, engine
+from armwright import plan as plans
+from armwright.doors.errors import FailedError
+from armwright.engine import Engine, Image
+
+DOCKERFILE = "FROM scratch\nCOPY one /folder/one\nCOPY two /folder/below/two\nCOPY two /three\n"
+
+
+@pytest.fixture
+def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engine) -> Image:
+    folder = context(DOCKERFILE, one="first", two="second")
+    buildx.build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=plans.COMPRESSION)
+    found = engine.find(name)
+    assert found is not None
+    return found
+
+
+def contents(archive: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        files = {member.name: opened.extractfile(member) for member in opened if member.isreg()}
+    return {name: content.read() for name, content in files.items() if content}
+
+
+def test_files_and_folders_are_read_and_what_is_missing_is_left_out(name: str, image: Image, engine: Engine) -> None:
+    found = engine.read(name, ["/folder", "/three", "/four"])
+    assert {path: contents(archive) for path, archive in found.items()} == {
+        "/folder": {"folder/one": b"first", "folder/below/two": b"second"},
+        "/three": {"three": b"second"},
+    }
+    assert len(image.layers) == 3
+    assert image.configuration["Labels"] is None
+
+
+def test_no_container_is_left_behind(name: str, image: Image, engine: Engine, docker: Callable[..., str]) -> None:
+    engine.read(name, ["/three"])
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image.digest}") == ""
+
+
+def test_more_than_our_files_can_be_is_refused(
+    name: str, image: Image, monkeypatch: pytest.MonkeyPatch, docker: Callable[..., str]
+) -> None:
+    monkeypatch.setattr(engine, "READABLE", 1000)
+    with pytest.raises(FailedError, match=r"/folder in .* holds more than"):
+        Engine().read(name, ["/folder"])
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image.digest}") == ""

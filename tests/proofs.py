@@ -1,0 +1,119 @@
+"""Synthetic proofs: documents that hold against a plan, and an engine that has the plan's image and nothing else."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from armwright import demands, integrity
+from armwright.engine import Image
+from armwright.plan import Plan
+
+DIGEST = f"sha256:{'1' * 64}"
+SIZE = 130_000_000
+
+
+def document(one: Plan) -> dict[str, Any]:
+    """Make evidence of a plan as a proof of it would: every check, every run, every kernel that it demands."""
+    target, asked = one.combo.target, demands.demands(one)
+    runs = [_run(key, numbers, asked) for key, numbers in asked.runs.items() if numbers is not None]
+    names = [f"answers {run['workload']} {run['dtype']}" for run in runs]
+    names += [f"{run['metric']['name']} {run['workload']} {run['dtype']}" for run in runs]
+    report = {
+        "schema": 2,
+        "combo": one.combo.id,
+        "proven": True,
+        "cpu": {
+            "title": target.title, "parts": [part.replace("*", "0xd0c") for part in target.parts[:1]],
+            "features": list(target.floor), "vector_bytes": target.vector_bytes,
+            "emulator": f"QEMU {target.emulator.cpu}", "cpus": 2,
+        },
+        "versions": {asked.image["distribution"]: asked.image["version"], **asked.image["backend"]["versions"]},
+        "checks": [
+            {"name": name, "state": "pass", "expected": "it", "found": "it is"} for name in [*asked.checks, *names]
+        ],
+        "runs": runs,
+        "loaded": [_kernel(rule) for rule in asked.image["smoke"]["kernels"] if rule["source"] == "openblas"],
+        "not_run": [
+            {"workload": key[0], "dtype": key[1], "reason": "this CPU has none"}
+            for key, numbers in asked.runs.items() if numbers is None
+        ],
+        "peak_memory_bytes": 500_000_000,
+        "seconds": 60.5,
+    }  # fmt: skip
+    return {
+        "schema_version": 2, "combo": one.combo.id, "image": DIGEST, "inputs": one.inputs, "platform": "linux/arm64",
+        "engine": "26.1.5", "emulator": f"QEMU 10.0.2, {target.emulator.cpu}: {target.emulator.note}",
+        "match": target.emulator.match, "compressed_bytes": SIZE, "unpacked_bytes": 3 * SIZE, "report": report,
+        "smaller": None,
+    }  # fmt: skip
+
+
+def _run(key: tuple[str, str], numbers: Mapping[str, Any], asked: demands.Demands) -> dict[str, Any]:
+    rules = [rule for rule in asked.image["smoke"]["kernels"] if rule["source"] != "openblas"]
+    kernels = [
+        _kernel(rule)
+        for rule in rules
+        if rule["implementations"]
+        and not rule["optional"]
+        and rule["operation"] in numbers["operations"]
+        and key[1] in (rule["dtypes"] or [key[1]])
+    ]
+    return {
+        "workload": key[0], "dtype": key[1], "samples": 360, "largest_error": 1e-6, "worst": 0.25, "seconds": 1.5,
+        "metric": {"name": numbers["name"], "value": 1.0, "minimum": numbers["minimum"]}, "kernels": kernels,
+    }  # fmt: skip
+
+
+def _kernel(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "source": rule["source"], "operation": rule["operation"], "calls": 2, "shape": "1x1",
+        "implementation": rule["implementations"][0].replace("*", "x"), "types": rule["types"].replace("*", ""),
+    }  # fmt: skip
+
+
+class OneImage:
+    """An engine with the image of one plan, as its build makes it.
+
+    Args:
+        one: the plan.
+        changes: files over it, None for what is taken away.
+        found: what else differs in what the engine knows of the image.
+    """
+
+    def __init__(self, one: Plan, changes: Mapping[str, bytes | None] | None = None, **found: Any) -> None:  # noqa: ANN401 - fields of an image
+        self.plan = one
+        meant = {name.removeprefix("image/"): data for name, data in one.files.items() if name.startswith("image/")}
+        self.files = {name: data for name, data in {**meant, **(changes or {})}.items() if data is not None}
+        planned = integrity.planned(one.files["Dockerfile"].decode())
+        configuration = {
+            "User": planned.user, "Env": [f"{name}={value}" for name, value in planned.environment.items()],
+            "Entrypoint": planned.entrypoint, "Cmd": planned.command, "WorkingDir": "/", "Volumes": None,
+            "Hostname": "", **found.pop("configuration", {}),
+        }  # fmt: skip
+        fields = {
+            "digest": DIGEST, "labels": planned.labels, "compressed": SIZE, "unpacked": 3 * SIZE,
+            "platform": "linux/arm64", "layers": ("a", "b", "c"), "configuration": configuration,
+        }  # fmt: skip
+        self.image = Image(**{**fields, **found})
+
+    def find(self, reference: str) -> Image | None:
+        return self.image if reference == self.plan.reference else None
+
+    def read(self, _: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """Return a tar for each path that is there, as the engine does."""
+        found = {}
+        for path in paths:
+            parent, inside = path.strip("/").rpartition("/")[0], path.strip("/")
+            names = [name for name in self.files if name == inside or name.startswith(f"{inside}/")]
+            buffer = io.BytesIO()
+            with tarfile.open(fileobj=buffer, mode="w") as archive:
+                for name in names:
+                    entry = tarfile.TarInfo(name.removeprefix(f"{parent}/"))
+                    entry.size = len(self.files[name])
+                    archive.addfile(entry, io.BytesIO(self.files[name]))
+            if names:
+                found[path] = buffer.getvalue()
+        return found

@@ -1,0 +1,12 @@
+"""All sabotages, as data: by name, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.sabotage.contents import CONTENTS
+from tests.sabotage.documents import DOCUMENTS
+from tests.sabotage.model import Sabotage
+from tests.sabotage.settings import SETTINGS
+
+SABOTAGES: Mapping[str, Sabotage] = {**SETTINGS, **CONTENTS, **DOCUMENTS}

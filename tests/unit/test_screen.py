@@ -1,0 +1,159 @@
+"""A report on one screen: what a user of an image reads, and how much of it there may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import screen
+
+DTYPES = ("fp32", "bf16", "fp16", "int8", "bf16-fast-math")
+WORKLOADS = (
+    "lenet", "tinyvgg", "efficientnet", "detector", "lstm", "gru", "mgu", "decoder", "autoencoder", "frozengraph",
+)  # fmt: skip
+OPERATIONS = ("convolution", "inner_product", "matmul", "pooling", "softmax", "eltwise")
+MOST = 48  # lines of a terminal that is as high as a laptop's screen
+Report = dict[str, Any]
+
+
+def passed(name: str, found: str = "it is") -> dict[str, str]:
+    return {"name": name, "state": "pass", "expected": "right", "found": found}
+
+
+def kernel(operation: str, implementation: str, calls: int = 3, source: str = "onednn") -> dict[str, object]:
+    return {
+        "source": source, "operation": operation, "implementation": implementation, "types": "f32", "calls": calls,
+        "shape": "mb8",
+    }  # fmt: skip
+
+
+def run(workload: str, dtype: str) -> dict[str, Any]:
+    by = {"fp32": "indirect_gemm:acl", "bf16": "gemm:acl", "bf16-fast-math": "indirect_gemm:acl"}.get(dtype)
+    return {
+        "workload": workload, "dtype": dtype, "samples": 60, "largest_error": 1e-6, "worst": 0.1, "seconds": 1.0,
+        "metric": {"name": "accuracy", "value": 0.98, "minimum": 0.97},
+        "kernels": [kernel(one, by) for one in OPERATIONS] + [kernel("reorder", "jit:uni")] if by else [],
+    }  # fmt: skip
+
+
+def report(**changes: Any) -> Report:  # noqa: ANN401 - fields of a JSON document
+    """Make the report of an image that runs every workload in every data type."""
+    runs = [run(workload, dtype) for workload in WORKLOADS for dtype in DTYPES]
+    names = [f"{one['workload']} {one['dtype']}" for one in runs]
+    checks = [passed(one) for one in ("floor", "cpu", "user", "files", "precision", "import")]
+    checks += [passed(f"version {one}", "1.0") for one in ("torch", "oneDNN", "Arm Compute Library", "OpenBLAS")]
+    checks += [passed(f"{head} {name}") for name in names for head in ("answers", "accuracy")]
+    checks += [passed(f"kernels onednn {one} {dtype}") for one in OPERATIONS for dtype in DTYPES]
+    return {
+        "schema": 2, "combo": "pytorch-2.10.0-v1-acl", "proven": True,
+        "cpu": {
+            "title": "Arm Neoverse V1", "parts": ["0x41:0xd40"], "features": ["asimd"], "vector_bytes": 32,
+            "emulator": "QEMU neoverse-v1", "cpus": 2,
+        },
+        "versions": {}, "checks": [*checks, passed("kernels known")], "runs": runs,
+        "loaded": [kernel("core", "neoversev1", source="openblas")], "not_run": [],
+        "peak_memory_bytes": 512_000_000, "seconds": 71.2, **changes,
+    }  # fmt: skip
+
+
+def lines(**changes: Any) -> list[str]:  # noqa: ANN401 - as above
+    return screen.page(report(**changes)).splitlines()
+
+
+def failing(*names: str) -> list[dict[str, str]]:
+    found = {"state": "fail", "expected": "what is right", "found": "what is wrong"}
+    return [{**one, **found} if one["name"] in names else one for one in report()["checks"]]
+
+
+def test_a_full_report_fits_on_one_screen() -> None:
+    page = lines()
+    assert len(page) <= MOST
+    assert page[0] == "pytorch-2.10.0-v1-acl on Arm Neoverse V1, emulated by QEMU neoverse-v1"
+    assert page[-1] == "proven in 71 s (emulated: no measure of speed), peak memory 512 MB"
+    (header,) = [line for line in page if line.split()[:2] == ["workload", "metric"]]
+    assert header.split()[2:] == list(DTYPES)
+    for name in WORKLOADS:
+        (row,) = [line for line in page if line.split()[:1] == [name]]
+        assert row.split() == [name, "accuracy", *["0.9800"] * len(DTYPES)]
+
+
+def test_it_fits_with_what_is_not_run_and_with_failures_too() -> None:
+    reasons = {"int8": "8-bit models run elsewhere", "fp16": "nobody has looked at what it comes to"}
+    left = [{"workload": name, "dtype": dtype, "reason": one} for name in WORKLOADS for dtype, one in reasons.items()]
+    runs = [one for one in report()["runs"] if one["dtype"] not in reasons]
+    checks = failing("answers lenet bf16", "kernels onednn convolution fp32", "floor", "accuracy gru fp32")
+    checks = [one for one in checks if not one["name"].endswith(("int8", "fp16"))]
+    assert len(lines(runs=runs, not_run=left, checks=checks, proven=False)) <= MOST
+
+
+def test_on_a_real_cpu_nothing_is_said_of_emulation() -> None:
+    page = lines(cpu={**report()["cpu"], "emulator": ""})
+    assert page[0] == "pytorch-2.10.0-v1-acl on Arm Neoverse V1"
+    assert page[-1] == "proven in 71 s, peak memory 512 MB"
+
+
+def test_a_failure_is_marked_in_its_row_and_told_at_the_end() -> None:
+    wrong = ["floor", "version oneDNN", "answers lenet bf16", "accuracy gru fp32", "kernels onednn convolution fp32"]
+    page = lines(checks=failing(*wrong), proven=False)
+    rows = {line.split()[0]: line.split() for line in page if line.split()[1:2] == ["accuracy"]}
+    assert rows["lenet"][2:] == ["0.9800", "0.9800", "FAIL", *["0.9800"] * 3]
+    assert rows["gru"][2:] == ["0.9800", "FAIL", *["0.9800"] * 4]
+    assert {tuple(row[2:]) for name, row in rows.items() if name not in {"lenet", "gru"}} == {("0.9800",) * 5}
+    marked = [line.split()[:2] for line in page if line.split()[:1] == ["FAIL"]]
+    assert marked == [["FAIL", "floor"], ["FAIL", "versions"]]
+    assert page[-6:-1] == [f"{name}: expected what is right, found what is wrong" for name in wrong]
+    assert page[-1].startswith("NOT PROVEN in")
+
+
+def test_a_kernel_without_a_rule_is_told_at_the_end() -> None:
+    page = lines(checks=failing("kernels known"), proven=False)
+    assert page[-2] == "kernels known: expected what is right, found what is wrong"
+
+
+def test_what_was_not_asked_for_is_no_failure_and_no_proof() -> None:
+    runs = [run("lenet", "fp32")]
+    page = lines(runs=runs, checks=[passed("floor"), {**passed("run gru fp32"), "state": "not run"}], proven=False)
+    assert page[-1].startswith("right so far, and not proven as a whole, in")
+    assert not any("gru" in line for line in page)
+
+
+def test_a_workload_that_lacks_a_data_type_has_a_sign_in_its_place() -> None:
+    page = lines(runs=[run("lenet", "fp32"), run("lenet", "bf16"), run("gru", "bf16")])
+    rows = {line.split()[0]: line.split() for line in page if line.split()[1:2] == ["accuracy"]}
+    assert (rows["lenet"][2:], rows["gru"][2:]) == (["0.9800", "0.9800"], ["-", "0.9800"])
+
+
+def test_each_operation_names_what_computed_it_and_how_often_in_which_data_types() -> None:
+    page = lines()
+    found = [line.split(None, 1)[1] for line in page if line.split()[0:1] == ["convolution"]]
+    assert [" ".join(one.split()) for one in found] == [
+        "fp32 bf16-fast-math indirect_gemm:acl x60",
+        "bf16 gemm:acl x30",
+    ]
+    assert not any("reorder" in line for line in page)  # copies, and no arithmetic
+    (core,) = [line for line in page if "at load" in line]
+    assert core.split() == ["core", "at", "load", "openblas", "neoversev1"]
+
+
+def test_what_two_tell_of_one_call_is_not_added_up() -> None:
+    one = {**run("lenet", "fp32"), "kernels": [kernel("convolution", "acl", 2), kernel("convolution", "Conv2D", 2)]}
+    (row,) = [line for line in lines(runs=[one]) if line.split()[:1] == ["convolution"]]
+    assert row.split(None, 2)[2] == "Conv2D x2, acl x2"
+
+
+def test_a_reason_is_said_once_with_its_data_types_and_with_workloads_where_it_is_not_of_all() -> None:
+    left = [
+        {"workload": name, "dtype": dtype, "reason": "elsewhere"} for name in ("lenet", "gru") for dtype in DTYPES[2:4]
+    ]
+    left.append({"workload": "gru", "dtype": "bf16", "reason": "it was saved in fp32"})
+    page = lines(not_run=left)
+    assert [line for line in page if line.startswith("not run")] == [
+        "not run: fp16 int8: elsewhere",
+        "not run: bf16 (gru): it was saved in fp32",
+    ]
+
+
+def test_a_report_of_an_image_whose_framework_does_not_load_is_still_a_page() -> None:
+    import_failed = {**passed("import"), "state": "fail", "found": "signal 4: it said nothing"}
+    page = lines(runs=[], loaded=[], checks=[passed("floor"), import_failed], proven=False, peak_memory_bytes=0)
+    assert page[-2] == "import: expected right, found signal 4: it said nothing"
+    assert not any("workload" in line for line in page)

@@ -1,0 +1,187 @@
+"""The process in which the framework is loaded: a run of a workload, and how its answers are compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import checks
+import numpy as np
+import numpy.typing as npt
+import pytest
+import worker
+
+Array = npt.NDArray[Any]
+LOGITS = np.array([[1.0, 2.0], [3.0, 1.0]])
+TOLERANCE = {"absolute": 1e-4, "relative": 1e-4}
+WORKLOAD = """
+import numpy as np
+def prepare(inputs):
+    return {"images": inputs["images"] * 2}
+def score(answers, inputs):
+    return np.mean(np.argmax(answers["logits"], axis=1) == inputs["labels"])
+"""
+
+
+class Kit:
+    """A framework in numpy: what it is told to answer."""
+
+    def profiled(self, call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:
+        return call(), {"convolution": {"one": 1}}
+
+
+class Tiny:
+    """A workload of two rows, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        np.savez(folder / "weights.npz", w=np.float32(LOGITS))
+        np.savez(folder / "inputs.npz", images=np.float32(LOGITS), labels=np.array([1, 0]))
+        np.savez(folder / "expected.npz", logits=LOGITS)
+        self.write("workload.py", WORKLOAD)
+        self.describe({"fp32": TOLERANCE})
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def describe(self, dtypes: dict[str, Any]) -> None:
+        manifest = {"metric": {"name": "accuracy", "minimum": 0.97}, "operations": [], "dtypes": dtypes}
+        self.write("manifest.json", json.dumps(manifest))
+
+    def run(self, forward: str, dtype: str = "fp32") -> dict[str, Any]:
+        self.write("other.py", f"import numpy as np\ndef forward(weights, inputs, dtype):\n    {forward}\n")
+        return worker.run("tiny", dtype, "other", Kit())  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    monkeypatch.setattr(worker, "HERE", tmp_path)
+    return Tiny(tmp_path / "tiny")
+
+
+# --- a run
+
+
+def test_a_run_tells_what_it_measured(tiny: Tiny) -> None:
+    found = tiny.run('return {"logits": weights["w"] + np.float32(1e-5)}')
+    assert found.pop("seconds") >= 0
+    assert (found.pop("largest_error"), found.pop("worst")) == pytest.approx((1e-5, 1e-5 / 2e-4), rel=0.1)
+    assert found == {
+        "samples": 2,
+        "metric": {"name": "accuracy", "value": 1.0, "minimum": 0.97},
+        "operators": {"convolution": {"one": 1}},
+    }
+
+
+def test_a_framework_reads_what_the_workload_prepared(tiny: Tiny) -> None:
+    assert tiny.run('return {"logits": inputs["images"] / 2}')["worst"] == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "told"), [("fp32", "fp32"), ("bf16", "bf16"), ("int8", "int8"), ("bf16-fast-math", "fp32")]
+)
+def test_a_forward_pass_is_told_the_data_type_and_fast_math_is_fp32_to_it(tiny: Tiny, dtype: str, told: str) -> None:
+    tiny.describe({dtype: TOLERANCE})
+    assert tiny.run(f'return {{"logits": weights["w"] * (1 if dtype == {told!r} else 0)}}', dtype)["worst"] == 0
+
+
+def test_each_data_type_has_its_own_tolerance_and_may_have_a_least_metric_of_its_own(tiny: Tiny) -> None:
+    tiny.describe({"fp32": TOLERANCE, "bf16": {"absolute": 1.0, "relative": 0, "minimum": 0.5}})
+    forward = 'return {"logits": weights["w"] + np.float32(0.5)}'
+    exact, rough = tiny.run(forward), tiny.run(forward, "bf16")
+    assert exact["worst"] > 1 > rough["worst"]
+    assert (exact["metric"]["minimum"], rough["metric"]["minimum"]) == (0.97, 0.5)
+
+
+def test_a_data_type_may_take_fewer_samples_of_the_inputs_and_of_what_is_expected(tiny: Tiny) -> None:
+    tiny.describe({"fp32": TOLERANCE, "bf16": {**TOLERANCE, "samples": 1}})
+    found = tiny.run('return {"logits": inputs["images"] / 2}', "bf16")
+    assert (found["samples"], found["worst"], found["metric"]["value"]) == (1, 0, 1.0)
+    assert tiny.run('return {"logits": inputs["images"] / 2}')["samples"] == 2
+
+
+def test_weights_may_come_out_of_the_workload_and_may_be_single_numbers(tiny: Tiny) -> None:
+    np.savez(tiny.folder / "weights.npz", scale=np.float32(2))
+    assert tiny.run('return {"logits": inputs["images"] / weights["scale"]}')["worst"] == 0
+    made = "def weights(folder):\n    return {'w': np.load(folder / 'expected.npz')['logits']}\n"
+    tiny.write("workload.py", WORKLOAD + made)
+    (tiny.folder / "weights.npz").unlink()
+    assert tiny.run('return {"logits": weights["w"]}')["worst"] == 0
+
+
+@pytest.mark.parametrize("answer", ["w", "w * float('nan')", "w + float('inf')", "w + 1"])
+def test_answers_that_are_no_numbers_are_wrong_and_still_make_a_json_document(tiny: Tiny, answer: str) -> None:
+    found = tiny.run(f'w = weights["w"]; return {{"logits": {answer}}}')
+    json.dumps(found, allow_nan=False)
+    (answers, _) = checks.graded({"workload": "tiny", "dtype": "fp32", **found})
+    assert (answers["state"] == "pass") is (answer == "w")
+
+
+# --- how answers are compared
+
+EXPECTED = {"logits": LOGITS, "tokens": np.array([3, 1, 2])}
+
+
+def compared(tolerance: dict[str, float] | None = None, **answers: Array | list[Any]) -> tuple[float, float]:
+    given = {name: np.asarray(one) for name, one in answers.items()}
+    return worker.compared({**EXPECTED, **given}, EXPECTED, tolerance or {"absolute": 0.1, "relative": 0})
+
+
+def test_equal_answers_have_no_error() -> None:
+    assert compared() == (0.0, 0.0)
+
+
+def test_the_largest_error_counts_as_a_multiple_of_what_is_tolerated() -> None:
+    one_off = LOGITS + np.array([[0, 0.05], [0.2, 0]])
+    assert compared(logits=one_off) == pytest.approx((0.2, 2.0))
+    assert compared(logits=2 * LOGITS - one_off) == pytest.approx((0.2, 2.0))  # too small is as wrong as too large
+    relative = {"absolute": 0.1, "relative": 0.1}  # 0.05 of 0.3, and 0.2 of 0.4
+    assert compared(relative, logits=one_off) == pytest.approx((0.2, 0.5))
+
+
+def test_a_missing_answer_and_one_of_another_shape_are_named() -> None:
+    with pytest.raises(ValueError, match="the answer tokens is missing"):
+        worker.compared({"logits": LOGITS}, EXPECTED, TOLERANCE)
+    with pytest.raises(ValueError, match=r"the answer logits has the shape \(1, 2\), expected \(2, 2\)"):
+        compared(logits=LOGITS[:1])
+    with pytest.raises(ValueError, match=r"the answer tokens has the shape \(3, 1\), expected \(3,\)"):
+        compared(tokens=[[3], [1], [2]])  # NumPy would stretch it
+
+
+def test_an_answer_nobody_asked_for_is_left_alone() -> None:
+    assert compared(hidden=[float("nan")]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["logits", "tokens"])
+def test_what_is_no_number_is_as_wrong_as_can_be_and_finite(name: str, wrong: float) -> None:
+    given = EXPECTED[name].astype(np.float64)
+    given.flat[0] = wrong
+    largest, worst = worker.compared({**EXPECTED, name: given}, EXPECTED, TOLERANCE)
+    assert worst > 1e300
+    assert np.isfinite([largest, worst]).all()
+
+
+@pytest.mark.parametrize("expected", [np.array([3, 1]), np.array([3, 1], np.uint8), np.array([True, False])])
+def test_whole_numbers_are_equal_or_wrong_whatever_is_tolerated(expected: Array) -> None:
+    generous = {"absolute": 9.0, "relative": 9.0}
+    assert worker.compared({"x": expected}, {"x": expected}, generous) == (0.0, 0.0)
+    assert worker.compared({"x": expected.astype(np.float32)}, {"x": expected}, generous) == (0.0, 0.0)
+    for off in (1, -1, 0.25):
+        largest, worst = worker.compared({"x": expected + np.array([0, off])}, {"x": expected}, generous)
+        assert (largest, worst > 1e300) == (0.0, True)
+
+
+def test_without_tolerance_a_number_is_equal_or_wrong() -> None:
+    bare = {"absolute": 0.0, "relative": 1e-3}
+    expected = {"x": np.array([0.0, 1.0])}
+    assert worker.compared({"x": np.array([0.0, 1.0])}, expected, bare) == (0.0, 0.0)
+    assert worker.compared({"x": np.array([1e-9, 1.0])}, expected, bare)[1] > 1e300
+
+
+def test_every_expected_array_counts() -> None:
+    assert compared(logits=LOGITS + 0.05)[1] == pytest.approx(0.5)
+    assert compared(logits=LOGITS + 0.05, tokens=[3, 1, 9])[1] > 1e300
