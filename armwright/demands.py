@@ -69,7 +69,7 @@ def demands(one: Plan) -> Demands:
         own = _manifest(one, name)
         manifest = {**_manifest(one, own.get("shares", name)), "skips": own.get("skips", [])}
         for dtype in image["dtypes"]:
-            runs[name, dtype["name"]] = _asked(manifest, dtype, image["dialect"])
+            runs[name, dtype["name"]] = _asked(manifest, dtype, image)
     return Demands(image, runs)
 
 
@@ -78,11 +78,15 @@ def _manifest(one: Plan, name: str) -> Facts:
     return manifest
 
 
-def _asked(manifest: Facts, dtype: Facts, dialect: str) -> Facts | None:
-    """Return a run's numbers; None where the data type or the dialect is left out."""
+def _asked(manifest: Facts, dtype: Facts, image: Facts) -> Facts | None:
+    """Return a run's numbers; None where it is left out."""
     name = dtype["name"]
     skipped = any(
-        skip["dialect"] == dialect and name in skip.get("dtypes", [name]) for skip in manifest.get("skips", [])
+        skip["dialect"] == image["dialect"]
+        and skip.get("backend", image["backend"]["name"]) == image["backend"]["name"]
+        and skip.get("state", dtype["state"]) == dtype["state"]
+        and name in skip.get("dtypes", [name])
+        for skip in manifest.get("skips", [])
     )
     if dtype["state"] == "not run" or name not in manifest["dtypes"] or skipped:
         return None

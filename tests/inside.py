@@ -41,8 +41,8 @@ RULES = [
 FAST_MATH = {"name": "ONEDNN_DEFAULT_FPMATH_MODE", "value": "BF16", "feature": "bf16", "reason": "a test"}
 IMAGE: dict[str, Any] = {
     "combo": "pytorch-2.10.0-n1-acl", "dialect": "pytorch", "title": "PyTorch 2.10.0", "distribution": "torch",
-    "version": "2.10.0", "python": PYTHON, "target": TARGET, "backend": {"versions": {"oneDNN": "3.7.1"}},
-    "fast_math": FAST_MATH,
+    "version": "2.10.0", "python": PYTHON, "target": TARGET, "fast_math": FAST_MATH,
+    "backend": {"name": "acl", "versions": {"oneDNN": "3.7.1"}},
     "dtypes": [
         {"name": "fp32", "state": "fast", "note": "by a made-up library"},
         {"name": "bf16", "state": "slow", "note": "right and not fast"},

@@ -43,13 +43,15 @@ _TENSOR = re.compile(
 )
 _COLUMNS, _ATTRIBUTES = 9, 5  # how many from 1.1 on, and the place of the one that was new then
 _NOISE = "attr-scratchpad:"  # who owns the temporary memory
+_GROUPED = re.compile(r"(?:mb\d+_)?g(?P<groups>\d+)(?:mb\d+_)?ic(?P<inputs>\d+)oc")  # 0.x has the images first
 
 
 class Event(NamedTuple):
     """One primitive that was executed.
 
     Attributes:
-        operation: the primitive's kind: convolution, matmul, reorder, rnn.
+        operation: the primitive's kind: convolution, matmul, reorder, rnn; deconvolution for every transposed
+            convolution, whatever it is called, and depthwise for a convolution of each channel by itself.
         implementation: its name; `unnamed` where the line leaves it out; `unreadable` where the line began as an
             executed primitive and could not be read. Nothing is proven by such a line.
         types: of the source and the weights, "u8:s8"; where there are no weights, of the source and the destination;
@@ -86,12 +88,23 @@ def read(line: str) -> Event | None:
         fields.insert(_ATTRIBUTES + 1, "")
     if start["format"] not in _FORMATS or len(fields) != _COLUMNS:
         return unreadable
-    engine, kind, implementation, _, memory, attributes, _, shape, duration = fields
+    engine, kind, implementation, prop, memory, attributes, _, shape, duration = fields
     types = _types(memory)
     if not (_ENGINE.fullmatch(engine) and kind == operation and _is_number(duration) and (types or first)):
         return unreadable
     kept = " ".join(word for word in attributes.split() if not word.startswith(_NOISE))
-    return Event(operation, implementation or UNNAMED, types, shape, kept)
+    return Event(_finer(operation, prop, shape), implementation or UNNAMED, types, shape, kept)
+
+
+def _finer(operation: str, prop: str, shape: str) -> str:
+    """Tell apart what is one kind to the library and has kernels of its own."""
+    if operation == "convolution":
+        grouped = _GROUPED.match(shape)
+        if grouped and grouped["groups"] == grouped["inputs"] != "1":
+            return "depthwise"
+        if prop == "backward_data":  # how TensorFlow computes a transposed convolution: nobody trains here
+            return "deconvolution"
+    return operation
 
 
 def info(line: str) -> tuple[str, str] | None:

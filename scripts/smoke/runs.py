@@ -37,7 +37,7 @@ class Answers(NamedTuple):
     Attributes:
         versions: of the framework and of the libraries that compute.
         runs: one entry a run (worker.run).
-        peak_memory_bytes: the most a worker had.
+        peak_memory_bytes: the most that each worker had, together: they run at the same time.
         table: the kernels that ran.
         complaint: a sentence when one of them did not get to the end.
     """
@@ -60,16 +60,18 @@ def planned(image: Mapping[str, Any]) -> Iterator[Run]:
         shared = described(own["shares"]) if "shares" in own else own
         manifest = {**shared, "skips": own.get("skips", [])}
         for dtype in image["dtypes"]:
-            yield _planned(name, manifest, dtype, image["dialect"])
+            yield _planned(name, manifest, dtype, image)
 
 
-def _planned(name: str, manifest: Mapping[str, Any], dtype: Mapping[str, Any], dialect: str) -> Run:
+def _planned(name: str, manifest: Mapping[str, Any], dtype: Mapping[str, Any], image: Mapping[str, Any]) -> Run:
     if dtype["state"] == "not run":
         return Run(name, dtype["name"], reason=dtype["note"])
     if dtype["name"] not in manifest["dtypes"]:
         return Run(name, dtype["name"], reason=f"{name} has no tolerance for it")
+    here = {"dialect": image["dialect"], "backend": image["backend"]["name"], "state": dtype["state"]}
     for skip in manifest["skips"]:
-        if skip["dialect"] == dialect and dtype["name"] in skip.get("dtypes", [dtype["name"]]):
+        speaks = all(skip.get(about, value) == value for about, value in here.items())
+        if speaks and dtype["name"] in skip.get("dtypes", [dtype["name"]]):
             return Run(name, dtype["name"], reason=skip["reason"])
     return Run(name, dtype["name"], operations=tuple(manifest["operations"]))
 
@@ -95,7 +97,7 @@ def work(image: Mapping[str, Any], runs: Sequence[Run]) -> Answers:
     return Answers(
         versions=done[0].versions,
         runs=[run for one in done for run in one.runs],
-        peak_memory_bytes=max(one.peak_memory_bytes for one in done),
+        peak_memory_bytes=sum(one.peak_memory_bytes for one in done),
         table=table,
         complaint=next((one.complaint for one in done if one.complaint), ""),
     )

@@ -14,9 +14,10 @@ import pytest
 from armwright import evidence, registry, smoke, stage
 from armwright.doors.errors import FailedError
 from armwright.engine import Engine, Image
-from armwright.evidence import Check, Cpu, Evidence, Report
+from armwright.evidence import Evidence
 from armwright.matrix import Matrix
 from armwright.plan import Plan, plan
+from tests import proofs
 
 COMBOS = ("pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl")
 Make = Callable[..., Image]
@@ -202,31 +203,11 @@ def _built(project: Matrix, make: Make, *, prove: bool = True) -> dict[str, Imag
 
 
 def _proof(one: Plan, image: Image) -> Evidence:
-    cpu = Cpu(title="a CPU", parts=["0x41:0xd0c"], features=["asimd"], vector_bytes=None, emulator="", cpus=1)
-    report = Report(
-        schema_=1,
-        combo=one.combo.id,
-        proven=True,
-        cpu=cpu,
-        versions={},
-        checks=[Check(name="floor", state="pass", expected="asimd", found="all there")],
-        kernels=[],
-        workloads=[],
-        peak_memory_bytes=1,
-        seconds=1.0,
-    )
-    return Evidence(
-        combo=one.combo.id,
-        image=image.digest,
-        inputs=one.inputs,
-        platform=image.platform,
-        engine="made up",
-        emulator="",
-        match="real",
-        compressed_bytes=image.compressed,
-        unpacked_bytes=image.unpacked,
-        report=report,
-    )
+    of_image = {
+        "image": image.digest, "platform": image.platform,
+        "compressed_bytes": image.compressed, "unpacked_bytes": image.unpacked,
+    }  # fmt: skip
+    return Evidence.model_validate({**proofs.document(one), **of_image})
 
 
 def _tags(home: Path) -> dict[str, tuple[str, int]]:

@@ -40,6 +40,24 @@ def test_there_is_a_trace_of_every_generation_of_the_format() -> None:
     assert "\nonednn_verbose,v1,primitive,exec," in text
 
 
+@pytest.mark.parametrize(
+    ("prop", "shape", "operation"),
+    [
+        ("backward_data", "mb64_ic16oc8_ih8oh4kh4sh2dh0ph1", "deconvolution"),  # TensorFlow's transposed convolution
+        ("forward_training", "mb64_ic16oc8_ih8oh4kh4sh2dh0ph1", "convolution"),
+        ("forward_training", "g16mb8_ic16oc16_ih30oh30kh3sh1dh0ph1", "depthwise"),
+        ("forward_training", "mb2_g16ic16oc32_ih16oh14kh3sh1dh0ph0", "depthwise"),
+        ("forward_training", "g4mb8_ic16oc16_ih30oh30kh3sh1dh0ph1", "convolution"),  # groups of four channels
+        ("forward_training", "g1mb8_ic1oc16_ih30oh30kh3sh1dh0ph1", "convolution"),
+    ],
+)
+def test_convolutions_with_kernels_of_their_own_are_told_apart(prop: str, shape: str, operation: str) -> None:
+    before, after = CONVOLUTION.split("forward_training")
+    event = onednn.read(f"{before}{prop}{after.replace('mb8_ic3oc16_ih32oh30kh3sh1dh0ph0', shape)}")
+    assert event is not None
+    assert (event.operation, event.implementation) == (operation, "indirect_gemm:acl")
+
+
 NAME = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
 WORD = st.from_regex(r"[a-z0-9_:+*.]{1,30}", fullmatch=True)
 TYPE = st.sampled_from(

@@ -116,14 +116,19 @@ def test_a_framework_that_names_an_unknown_backend_is_told_where_the_backend_sta
     assert told.startswith(f"{PYTORCH}:{line}:3: unknown name 'acls': did you mean 'acl'? allowed: acl, ")
 
 
-def test_no_rule_of_the_project_accepts_a_reference_kernel(matrix: Matrix) -> None:
-    for combo in matrix.combos:
-        for rule in combo.flavour.rules(combo.target, combo.version) if combo.sound else []:
-            if rule.source == "onednn":
-                assert not {"*", "gemm:*"} & set(rule.implementations)
-                assert not any("ref" in one for one in rule.implementations)
-                copies = rule.operation == "reorder"  # from one layout to another: no arithmetic
-                assert copies or not any("simple" in one or ":any" in one for one in rule.implementations)
+def test_a_rule_that_accepts_a_reference_kernel_says_that_it_is_not_fast(matrix: Matrix) -> None:
+    for combo in (one for one in matrix.combos if one.sound):
+        states = {one["name"]: one["state"] for one in combo.flavour.precisions(combo.target, combo.version)}
+        for rule in combo.flavour.rules(combo.target, combo.version):
+            accepted = [one for one in rule.implementations if rule.source == "onednn"]
+            assert not {"*", "gemm:*", "ref*", "*:any"} & set(accepted)
+            if any("ref" in one for one in accepted):
+                assert rule.reason.endswith("right, and not fast"), rule
+                heavy = rule.operation in {"convolution", "matmul", "inner_product"}
+                assert not heavy or {states[one] for one in rule.dtypes or states} == {"slow"}, rule
+            else:  # plain C++ that moves or compares numbers, and multiplies none
+                light = rule.operation in {"reorder", "pooling", "sum"}
+                assert light or not any(":any" in one for one in accepted), rule
 
 
 def literals(text: str) -> list[tuple[int, str]]:

@@ -69,6 +69,22 @@ def test_a_skip_without_data_types_is_of_the_whole_workload(bench: Bench) -> Non
     assert planned(dialect="tensorflow")["vgg", "fp32"] == ""
 
 
+def test_a_skip_can_speak_only_of_images_in_which_the_data_type_is_slow(bench: Bench) -> None:
+    bench.describe("vgg", skips=[{"dialect": "pytorch", "dtypes": ["bf16"], "state": "slow", "reason": "minutes"}])
+    said = {
+        state: planned(dtypes=[{"name": "bf16", "state": state, "note": "a note"}])["vgg", "bf16"]
+        for state in ("fast", "slow", "not run")
+    }
+    assert said == {"fast": "", "slow": "minutes", "not run": "a note"}
+
+
+def test_a_skip_can_speak_of_one_backend(bench: Bench) -> None:
+    skip = {"dialect": "pytorch", "backend": "openblas", "dtypes": ["fp32"], "reason": "minutes"}
+    bench.describe("vgg", skips=[skip])
+    said = {name: planned(backend={"name": name})["vgg", "fp32"] for name in ("acl", "openblas")}
+    assert said == {"acl": "", "openblas": "minutes"}
+
+
 def test_the_first_skip_that_fits_gives_the_reason(bench: Bench) -> None:
     skips = [
         {"dialect": "other", "reason": "of another dialect"},
@@ -141,7 +157,7 @@ def test_fast_math_has_a_process_of_its_own_and_only_that_has_the_variable(bench
     assert plain[0]["pid"] not in {fast[0]["pid"], os.getpid()}
     assert ({one["variable"] for one in plain}, {one["variable"] for one in fast}) == ({None}, {"BF16"})
     assert plain[0]["asked"] == ["lenet:fp32", "lenet:bf16", "vgg:fp32", "vgg:bf16"]
-    assert done.peak_memory_bytes == 9
+    assert done.peak_memory_bytes == 9 + 7
 
 
 @pytest.mark.parametrize("some", [[LENET], [FAST], []], ids=["plain", "fast math", "nothing"])

@@ -165,7 +165,10 @@ def matched(value: Any, **fields: Any) -> None:  # noqa: ANN401 - JSON
 
 def skips(manifest: dict[str, Any]) -> None:
     for skip in manifest.get("skips", []):
-        matched(skip, dialect="|".join(sorted(DIALECTS)), dtypes_=list, reason=TEXT)
+        matched(
+            skip, dialect="|".join(sorted(DIALECTS)), dtypes_=list, state_="fast|slow", backend_="[a-z]+", reason=TEXT
+        )
+        assert not {"state", "backend"} & set(skip) or "dtypes" in skip  # or its module would be left out
         assert set(skip.get("dtypes", [])) <= set(DTYPES)
 
 
