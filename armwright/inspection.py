@@ -15,7 +15,9 @@ from armwright.matrix import Combo, Matrix
 from armwright.plan import Source, plan
 from armwright.selection import Selector
 
-_STATES = {"above": "fail above", "guarded": "ok guarded", "chosen": "ok chosen", "data": "ok data"}
+_STATES = {
+    "above": "fail above", "fault": "warn fault", "guarded": "ok guarded", "chosen": "ok chosen", "data": "ok data",
+}  # fmt: skip
 
 
 def of_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as_json: bool) -> int:

@@ -4,15 +4,17 @@ Method. Every AArch64 ELF file of an image is looked at, word by word, in its ex
 recipes/isa.yaml). What asks for a feature above the target's floor must be one of these:
 
 - guarded: the words around each such instruction show that the program asks the CPU first, as outline atomics do;
-- chosen, or data: recipes/dispatch.yaml says so of the file and the feature, with who chooses and how that is known.
+- chosen, or data: recipes/dispatch.yaml says so of the file and the feature, with who chooses and how that is known;
+- a fault: nobody chooses, which is a mistake of the library's, and recipes/dispatch.yaml says what gets there.
 
 Everything else is a finding: file, feature, how many, and where the first are.
 
 Limits. What is declared is trusted: that the library really asks the CPU first is for the run on the emulated CPU to
-show, which reaches only the code that it runs. A declaration speaks of a whole file: code that leaked out of its place,
-of a feature that is declared for the file, is not seen. Constants among code can look like instructions, and a few
-patterns hold a whole space of encodings (SVE, SME). Code that is made while a program runs, by the compilers within
-some libraries, is in no file. Static archives cannot run and are not looked at.
+show, which reaches only the code that it runs; branches are not followed, and indirect ones could not be. A declaration
+without `within` speaks of a whole file: code that leaked out of its place, of a feature that is declared for the file,
+is not seen. Constants among code can look like instructions, and a few patterns hold a whole space of encodings (SVE,
+SME). Code that is made while a program runs, by the compilers within some libraries, is in no file. Static archives
+cannot run and are not looked at.
 """
 
 from __future__ import annotations
@@ -35,7 +37,12 @@ from armwright.engine import Engine, Image
 from armwright.facts.isa import Declaration, Instructions, dispatch, instructions
 from armwright.facts.targets import Target
 
-SCHEMA = 1  # of what is kept under build/audit/; raised when isa.py finds something else in the same file
+SCHEMA = 2  # of what is kept under build/audit/; raised when isa.py finds something else in the same file
+SHOWN = 5  # offsets that a row tells
+
+
+State = Literal["guarded", "chosen", "data", "fault", "above"]
+_URGENT: list[State] = ["above", "fault"]
 
 
 class _Part(BaseModel):
@@ -51,14 +58,14 @@ class Code(_Part):
 
 
 class Row(_Part):
-    """Instructions above the floor in one file, of one feature.
+    """Instructions above the floor in one file, of one feature, of which the same is to be said.
 
     Attributes:
-        count: all of them.
-        bare: those that nothing around them guards.
-        state: guarded (none is bare), chosen or data (declared), above (a finding).
-        by: who chooses; empty for a finding.
-        offsets: where in the file the first are; of those that are bare, where any is.
+        count: all of that feature in that file.
+        bare: those that this row speaks of: nothing around them guards them; 0 where all are guarded.
+        state: guarded (none is bare), chosen, data or fault (declared), above (a finding).
+        by: who chooses, or what reaches a fault; empty for a finding.
+        offsets: where in the file the first are.
     """
 
     path: str
@@ -66,7 +73,7 @@ class Row(_Part):
     feature: str
     count: int
     bare: int
-    state: Literal["guarded", "chosen", "data", "above"]
+    state: State
     by: str
     offsets: list[int]
 
@@ -94,6 +101,11 @@ class Audit(_Part):
     def findings(self) -> list[Row]:
         """What is above the floor and chosen by nobody."""
         return [row for row in self.rows if row.state == "above"]
+
+    @property
+    def faults(self) -> list[Row]:
+        """What is above the floor, chosen by nobody, and known: with what reaches it."""
+        return [row for row in self.rows if row.state == "fault"]
 
 
 _CODES = TypeAdapter(list[Code])
@@ -199,30 +211,41 @@ def judge(
         declared: recipes/dispatch.yaml.
 
     Returns:
-        findings first, then in the order of paths.
+        findings first, then faults, then in the order of paths.
     """
     within = facts.within(floor)
-    rows = [_row(code, one, combo, declared) for code, one in found if one.feature not in within]
-    return sorted(rows, key=lambda row: (row.state != "above", row.path, row.feature))
+    rows = [
+        row for code, one in found if one.feature not in within for row in _rows(code, one, combo, declared)
+    ]  # fmt: skip
+    urgency = {state: place for place, state in enumerate(_URGENT)}
+    return sorted(rows, key=lambda row: (urgency.get(row.state, len(urgency)), row.path, row.feature))
 
 
-def _row(code: Code, found: isa.Found, combo: str, declared: Sequence[Declaration]) -> Row:
-    bare = found.count - found.guarded
-    speaks = next((one for one in declared if one.covers(combo, code.path, found.feature)), None)
-    state: Literal["guarded", "chosen", "data", "above"] = "above"
-    if not bare:
-        state, by = "guarded", found.guard
-    else:
-        state, by = (speaks.kind, speaks.by) if speaks else ("above", "")
+def _rows(code: Code, found: isa.Found, combo: str, declared: Sequence[Declaration]) -> Iterator[Row]:
+    """Share a feature's spans out: each to the first declaration that speaks of it."""
+    if not found.spans:
+        yield _row(code, found, (), "guarded", found.guard)
+        return
+    speaking = [one for one in declared if one.covers(combo, code.path, found.feature)]
+    shares: dict[int, list[tuple[int, int, int]]] = {}
+    for span in found.spans:
+        place = next((place for place, one in enumerate(speaking) if one.holds(span[0], span[1])), len(speaking))
+        shares.setdefault(place, []).append(span)
+    for place, spans in sorted(shares.items()):
+        state, by = (speaking[place].kind, speaking[place].by) if place < len(speaking) else ("above", "")
+        yield _row(code, found, spans, state, by)
+
+
+def _row(code: Code, found: isa.Found, spans: Sequence[tuple[int, int, int]], state: State, by: str) -> Row:
     return Row(
         path=code.path,
         sha256=code.sha256,
         feature=found.feature,
         count=found.count,
-        bare=bare,
+        bare=sum(count for _, _, count in spans),
         state=state,
         by=by,
-        offsets=list(found.offsets),
+        offsets=[first for first, _, _ in spans[:SHOWN]],
     )
 
 

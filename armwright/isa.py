@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from armwright.facts.isa import BASE, Instructions, Pattern
 
-SHOWN = 5  # offsets of each feature that are kept
+NEAR = 64  # bytes between two instructions of a feature, up to which they are told as one span
 ELF = b"\x7fELF"
 _SIZE = 64  # bytes of the header of a 64-bit ELF file
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -37,14 +37,14 @@ class Found:
         count: how many words.
         guarded: how many of them show by the words around them that they are chosen at run time.
         guard: what those words are.
-        offsets: where in the file the first of the others are; of the first at all where there are no others.
+        spans: where in the file the others are: offset of the first and of the last, and how many, of each span.
     """
 
     feature: str
     count: int
     guarded: int
     guard: str
-    offsets: tuple[int, ...]
+    spans: tuple[tuple[int, int, int], ...]
 
 
 class Decoder:
@@ -125,21 +125,36 @@ def scan(data: bytes, decoder: Decoder) -> list[Found]:
     Raises:
         DamagedError: it is an ELF file whose headers lead out of it.
     """
-    total: dict[str, list[tuple[int, int, list[int], list[int]]]] = {}
+    total: dict[str, list[Found]] = {}
     for offset, size in executable(data):
         words = np.frombuffer(data, "<u4", size // 4, offset)
         for feature, positions in decoder.scan(words).items():
             shown = decoder.guarded(words, feature, positions)
-            first = [(offset + 4 * part[:SHOWN]).tolist() for part in (positions[~shown], positions)]
-            total.setdefault(feature, []).append((len(positions), int(shown.sum()), *first))
-    return [_sum(feature, decoder.guards(feature), total[feature]) for feature in sorted(total)]
+            guard = decoder.guards(feature) if shown.any() else ""
+            spans = _spans(offset + 4 * positions[~shown])
+            total.setdefault(feature, []).append(Found(feature, len(positions), int(shown.sum()), guard, spans))
+    return [_sum(total[feature]) for feature in sorted(total)]
 
 
-def _sum(feature: str, guard: str, parts: Sequence[tuple[int, int, list[int], list[int]]]) -> Found:
-    bare = [offset for part in parts for offset in part[2]]
-    every = [offset for part in parts for offset in part[3]]
-    count, guarded = sum(part[0] for part in parts), sum(part[1] for part in parts)
-    return Found(feature, count, guarded, guard if guarded else "", tuple((bare or every)[:SHOWN]))
+def _spans(offsets: Positions) -> tuple[tuple[int, int, int], ...]:
+    """Put offsets that are near one another together."""
+    if not len(offsets):
+        return ()
+    starts = np.flatnonzero(np.diff(offsets, prepend=-NEAR - 1) > NEAR)
+    ends = np.append(starts[1:], len(offsets))
+    found = np.stack([offsets[starts], offsets[ends - 1], ends - starts], axis=1).tolist()
+    return tuple((first, last, count) for first, last, count in found)
+
+
+def _sum(parts: Sequence[Found]) -> Found:
+    """Join what was found of a feature in several sections."""
+    return Found(
+        parts[0].feature,
+        sum(part.count for part in parts),
+        sum(part.guarded for part in parts),
+        next((part.guard for part in parts if part.guard), ""),
+        tuple(span for part in parts for span in part.spans),
+    )
 
 
 def executable(data: bytes) -> list[tuple[int, int]]:

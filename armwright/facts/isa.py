@@ -17,6 +17,7 @@ from armwright.facts.source import Mistakes
 BASE = "base"  # in place of a feature: an exception that every CPU has
 # As the manual draws an instruction, bit 31 first; x is any bit.
 Bits = Annotated[str, StringConstraints(pattern=r"^[01x]{8}( [01x]{8}){3}$")]
+Span = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,8}-[0-9a-f]{1,8}$")]  # from the first to the last offset
 Facts = TypeVar("Facts", bound=Recipe)
 
 
@@ -100,7 +101,9 @@ class Declaration(Recipe):
         features: what they may hold above the floor.
         by: what asks the CPU, and when.
         source: where that is written, or how it was seen.
-        kind: "data" where these words are no instructions but constants that stand among code.
+        within: only those between two offsets in the file; without it the whole file is meant.
+        kind: "data" where these words are no instructions but constants that stand among code; "fault" where nobody
+            chooses: `by` says what reaches them on a CPU without the feature, and with what it then dies.
     """
 
     paths: list[Glob] = Field(min_length=1)
@@ -108,7 +111,13 @@ class Declaration(Recipe):
     features: list[Feature] = Field(min_length=1)
     by: Reason
     source: Reason
-    kind: Literal["chosen", "data"] = "chosen"
+    within: list[Span] = Field(default=[])
+    kind: Literal["chosen", "data", "fault"] = "chosen"
+
+    def holds(self, first: int, last: int) -> bool:
+        """Say whether it speaks of what is between two offsets in a file that it covers."""
+        ends = (span.split("-") for span in self.within)
+        return not self.within or any(int(start, 16) <= first and last <= int(end, 16) for start, end in ends)
 
     def covers(self, combo: str, path: str, feature: str) -> bool:
         """Say whether it speaks of a feature in a file of a combo's image."""
