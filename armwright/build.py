@@ -112,7 +112,7 @@ def make(matrix: Matrix, combo: Combo, engine: Engine, options: Options, result:
         result.outcome = "proven before"
         engine.tag(one.reference, one.tag)
         return
-    with _timed(result, "smoke"):
+    with smoke.slot(), _timed(result, "smoke"):
         result.proof = smoke.settle(root, engine, one)
     smoke.require_proven(result.proof)
     result.outcome, result.image = "proven", engine.find(one.reference) or image

@@ -266,6 +266,7 @@ class Engine:
                 read_only=True,
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges"],
+                init=True,  # the first process of all takes no signal that it does not ask for: it would hang, not die
                 labels={"org.armwright.run": "smoke"},
             )
         except APIError as wrong:

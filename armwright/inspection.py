@@ -10,11 +10,15 @@ from armwright.doors import console
 from armwright.doors.errors import InputError, nearest
 from armwright.engine import Engine
 from armwright.facts.targets import Target
-from armwright.instructions import Audit, Row
+from armwright.instructions import Audit, Row, State
 from armwright.matrix import Combo, Matrix
 from armwright.plan import Source, plan
 from armwright.selection import Selector
 
+_COLUMNS: dict[State, str] = {
+    "guarded": "guarded", "chosen": "chosen", "data": "constants", "fault": "known faults", "above": "unknown",
+}  # fmt: skip
+_RANK: dict[State, int] = {"above": 0, "fault": 1}
 _STATES = {
     "above": "fail above", "fault": "warn fault", "guarded": "ok guarded", "chosen": "ok chosen", "data": "ok data",
 }  # fmt: skip
@@ -46,7 +50,7 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as
         console.document(audit.model_dump())
     else:
         _show(audit)
-    return _conclude([audit])
+    return _conclude([audit], table=False)
 
 
 def of_combos(matrix: Matrix, combos: Sequence[Combo], source: Source, floor: str, *, as_json: bool) -> int:
@@ -72,7 +76,7 @@ def of_combos(matrix: Matrix, combos: Sequence[Combo], source: Source, floor: st
             _show(audits[-1])
     if as_json:
         console.document([audit.model_dump() for audit in audits])
-    return _conclude(audits)
+    return _conclude(audits, table=not as_json)
 
 
 def _target(matrix: Matrix, name: str) -> Target | None:
@@ -94,7 +98,7 @@ def _show(audit: Audit) -> None:
     """Print a line for each file and who chooses; files that guard every instruction are one line together."""
     rows = []
     own = [row for row in audit.rows if row.state != "guarded"]
-    own.sort(key=lambda row: (row.state != "above", row.path, row.by))  # and by feature, as they come
+    own.sort(key=lambda row: (_RANK.get(row.state, 2), row.path, row.by))  # and by feature, as they come
     for (path, state, by), group in groupby(own, lambda row: (row.path, row.state, row.by)):
         members = list(group)
         told = by or "; ".join(f"{row.feature} at {_places(row)}" for row in members)
@@ -125,17 +129,29 @@ def _places(row: Row) -> str:
     return ", ".join(f"{offset:#x}" for offset in row.offsets) + more
 
 
-def _conclude(audits: Sequence[Audit]) -> int:
-    """Say in a line for each image what came of it, and below it what was found.
+def _conclude(audits: Sequence[Audit], *, table: bool) -> int:
+    """Say what came of it: a table of all of them, a line for each, and below it what was found.
 
     Returns:
         the exit code.
     """
+    if table:
+        rows = [[audit.combo, audit.target, *(str(_number(audit, state)) for state in _COLUMNS)] for audit in audits]
+        console.table("instructions above the floor", ["combo", "floor of", *_COLUMNS.values()], rows)
     for audit in audits:
         seen = f"{audit.files} files, {console.megabytes(audit.code_bytes)} of code"
-        if not audit.findings:
+        faults = [f"{row.path}: {row.feature}, {row.bare} at {_places(row)}: {row.by}" for row in audit.faults]
+        findings = [f"{row.path}: {row.feature}, {row.bare} at {_places(row)}" for row in audit.findings]
+        if findings:
+            console.say(f"{audit.combo}: above {audit.target}'s floor ({seen})\n  " + "\n  ".join(findings), "red")
+        elif not faults:
             console.say(f"{audit.combo}: all above {audit.target}'s floor is chosen at run time ({seen})", "green")
-            continue
-        lines = [f"{row.path}: {row.feature}, {row.bare} at {_places(row)}" for row in audit.findings]
-        console.say(f"{audit.combo}: above {audit.target}'s floor ({seen})\n  " + "\n  ".join(lines), "red")
+        if faults:
+            known = f"{audit.combo}: known to be above {audit.target}'s floor, and chosen by nobody ({seen})"
+            console.say(known + "\n  " + "\n  ".join(faults), "yellow")
     return 1 if any(audit.findings for audit in audits) else 0
+
+
+def _number(audit: Audit, state: State) -> int:
+    """Count the instructions of one state; of what is guarded each one is."""
+    return sum(row.bare or row.count for row in audit.rows if row.state == state)

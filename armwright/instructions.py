@@ -20,41 +20,28 @@ cannot run and are not looked at.
 from __future__ import annotations
 
 import hashlib
-import json
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from armwright import isa
+from armwright import isa, scans
 from armwright.doors import console, process
 from armwright.doors.errors import FailedError
-from armwright.doors.files import write_whole
 from armwright.engine import Engine, Image
 from armwright.facts.isa import Declaration, Instructions, dispatch, instructions
 from armwright.facts.targets import Target
+from armwright.scans import Code, Scans
 
-SCHEMA = 2  # of what is kept under build/audit/; raised when isa.py finds something else in the same file
 SHOWN = 5  # offsets that a row tells
-
-
 State = Literal["guarded", "chosen", "data", "fault", "above"]
 _URGENT: list[State] = ["above", "fault"]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class Code(_Part):
-    """A file with AArch64 code in an image."""
-
-    path: str
-    sha256: str
-    code_bytes: int
 
 
 class Row(_Part):
@@ -108,43 +95,6 @@ class Audit(_Part):
         return [row for row in self.rows if row.state == "fault"]
 
 
-_CODES = TypeAdapter(list[Code])
-_FOUND = TypeAdapter(list[isa.Found])
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What was found before, by an image's and a file's digest: the images of all targets have the same libraries."""
-
-    folder: Path
-
-    def codes(self, digest: str) -> list[Code] | None:
-        """Return an image's files; None where they are not known, or what is known of one of them is gone."""
-        try:
-            codes = _CODES.validate_json(self._image(digest).read_bytes())
-        except (OSError, ValidationError):
-            return None
-        return codes if all(self.found(one.sha256) is not None for one in codes) else None
-
-    def found(self, sha256: str) -> list[isa.Found] | None:
-        """Return what a file asks for; None where it was not looked at."""
-        try:
-            return _FOUND.validate_json((self.folder / f"{sha256}.json").read_bytes())
-        except (OSError, ValidationError):
-            return None
-
-    def keep_image(self, digest: str, codes: Sequence[Code]) -> None:
-        """Keep an image's files."""
-        write_whole(self._image(digest), json.dumps([one.model_dump() for one in codes], indent=0) + "\n")
-
-    def keep(self, sha256: str, found: Sequence[isa.Found]) -> None:
-        """Keep what a file asks for."""
-        write_whole(self.folder / f"{sha256}.json", _FOUND.dump_json(list(found)).decode() + "\n")
-
-    def _image(self, digest: str) -> Path:
-        return self.folder / "images" / f"{digest.removeprefix('sha256:')}.json"
-
-
 def of_image(root: Path, engine: Engine, reference: str, image: Image, target: Target) -> Audit:
     """Audit an image; it is not started.
 
@@ -165,13 +115,13 @@ def of_image(root: Path, engine: Engine, reference: str, image: Image, target: T
     facts = instructions(root)
     declared = dispatch(root, facts)
     yaml = [(root / "recipes" / f"{name}.yaml").read_bytes() for name in ("isa", "dispatch")]
-    kept = _Kept(root / "build" / "audit" / hashlib.sha256(b"%d %s" % (SCHEMA, yaml[0])).hexdigest()[:12])
+    kept = Scans(root / "build" / "audit" / hashlib.sha256(b"%d %s" % (scans.SCHEMA, yaml[0])).hexdigest()[:12])
     with process.turn("audit"):  # an image's largest file is in memory meanwhile
         codes = kept.codes(image.digest)
         if codes is None:
             try:
                 with console.progress(f"read the code of {reference}"), engine.export(reference) as archive:
-                    codes = _look(archive, reference, isa.Decoder(facts), kept)
+                    codes = scans.look(archive, reference, isa.Decoder(facts), kept)
             except tarfile.TarError as wrong:
                 raise FailedError(f"{reference} could not be read whole: {wrong}", "the same command again") from wrong
             kept.keep_image(image.digest, codes)
@@ -188,7 +138,7 @@ def of_image(root: Path, engine: Engine, reference: str, image: Image, target: T
     )
 
 
-def _all(codes: Iterable[Code], kept: _Kept) -> Iterator[tuple[Code, isa.Found]]:
+def _all(codes: Iterable[Code], kept: Scans) -> Iterator[tuple[Code, isa.Found]]:
     for code in codes:
         for found in kept.found(code.sha256) or ():
             yield code, found
@@ -232,8 +182,10 @@ def _rows(code: Code, found: isa.Found, combo: str, declared: Sequence[Declarati
         place = next((place for place, one in enumerate(speaking) if one.holds(span[0], span[1])), len(speaking))
         shares.setdefault(place, []).append(span)
     for place, spans in sorted(shares.items()):
-        state, by = (speaking[place].kind, speaking[place].by) if place < len(speaking) else ("above", "")
-        yield _row(code, found, spans, state, by)
+        if place < len(speaking):
+            yield _row(code, found, spans, speaking[place].kind, speaking[place].by)
+        else:
+            yield _row(code, found, spans, "above", "")
 
 
 def _row(code: Code, found: isa.Found, spans: Sequence[tuple[int, int, int]], state: State, by: str) -> Row:
@@ -247,26 +199,3 @@ def _row(code: Code, found: isa.Found, spans: Sequence[tuple[int, int, int]], st
         by=by,
         offsets=[first for first, _, _ in spans[:SHOWN]],
     )
-
-
-def _look(archive: IO[bytes], reference: str, decoder: isa.Decoder, kept: _Kept) -> list[Code]:
-    """Look at every AArch64 file of an image that was not looked at before."""
-    codes = []
-    with tarfile.open(fileobj=archive, mode="r|", bufsize=1 << 20) as tar:
-        for member in tar:
-            file = tar.extractfile(member) if member.isreg() else None
-            start = file.read(len(isa.ELF)) if file else b""
-            if file is None or start != isa.ELF:
-                continue
-            data = start + file.read()
-            try:
-                size = sum(size for _, size in isa.executable(data))
-                if not size:
-                    continue
-                sha256 = hashlib.sha256(data).hexdigest()
-                if kept.found(sha256) is None:
-                    kept.keep(sha256, isa.scan(data, decoder))
-            except isa.DamagedError as wrong:
-                raise FailedError(f"{member.name} in {reference} is damaged: {wrong}", "invoke build") from wrong
-            codes.append(Code(path=member.name.removeprefix("./"), sha256=sha256, code_bytes=size))
-    return codes

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import platform
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from armwright import evidence, integrity, verdict, verification
-from armwright.doors import console
+from armwright.doors import console, process
 from armwright.doors.errors import FailedError, InputError, MachineError
 from armwright.engine import Engine, Image
 from armwright.evidence import Evidence, Report
@@ -21,7 +24,17 @@ from armwright.plan import HOME, Plan
 
 TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute and a half on 2 cores
 SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
+CPUS = 2  # that a proof keeps busy; more proofs at once than that leaves room for wait for one another's threads
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
+
+
+_numbers = itertools.count()
+
+
+def slot() -> AbstractContextManager[None]:
+    """Return a place among the proofs that run at once: to be entered, which may take until another has ended."""
+    places = max(1, (os.cpu_count() or 1) // CPUS)
+    return process.turn(f"proof {next(_numbers) % places}")
 
 
 def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> Evidence:

@@ -160,7 +160,7 @@ def test_a_terminated_run_leaves_no_container_and_no_proof(
     if not all(engine.find(one.reference) for one in plans):
         assert ended(invoke(project, "--no-smoke"))[0] == 0
     run = invoke(project)
-    wait(lambda: len(containers()) == 2, run)
+    wait(containers, run)
     run.send_signal(signal.SIGTERM)
     code, said = ended(run)
     assert code == 130, said

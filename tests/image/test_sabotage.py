@@ -17,32 +17,19 @@ from tests.sabotage.ledger import Row
 from tests.sabotage.ways import SABOTAGES
 from tests.support import ROOT
 
-N1, V1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-n1-openblas"
+N1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-n1-openblas"
 TELLING = {
     "oneDNN switched off by an entry point": N1,
-    "oneDNN switched off by the site": N1,
     "oneDNN with reference kernels only": N1,
     "OpenBLAS told to use the kernels of any CPU": N1,
-    "fast math on": N1,
     "no Arm Compute Library": N1,
-    "another oneDNN than it says": N1,
-    "one weight changed": N1,
     "one weight changed, and its hash": N1,
-    "labels in another order": N1,
     "a CPU with more features": N1,
     "a process that is root": N1,
-    "an entrypoint that says nothing": N1,
-    "an entrypoint that is gone": N1,
-    "an entrypoint that shows another's proof": N1,
     "an entrypoint that shows a fine proof": N1,
-    "a proof that shows a fine report": N1,
     "a changed proof, settled": N1,
-    "a module that Python finds before its own": N1,
-    "an image that fakes its proof when Python starts": N1,
-    "the label of other inputs": N1,
     "staged: evidence of another digest": N1,
     "staged: a kernel table edited by hand": N1,
-    "a CPU without vectors of its length": V1,
     "the openblas switch off": OPENBLAS,
 }
 

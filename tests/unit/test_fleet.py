@@ -5,6 +5,7 @@ What is done to a combo is replaced here; that it is done for real is the engine
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -280,3 +281,22 @@ def test_a_few_combos_are_named_in_the_plan_and_many_are_counted(
     assert f"{COMBOS[0]}  build" not in told
     assert "  6  build and prove it" in told
     assert "  0  proven: nothing to do" in told
+
+
+@pytest.mark.parametrize(("cpus", "at_once"), [(1, 1), (2, 1), (5, 2), (8, 4)])
+def test_a_proof_has_two_cpus_to_itself(monkeypatch: pytest.MonkeyPatch, cpus: int, at_once: int) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cpus)
+    entered = threading.Event()
+
+    def another() -> None:
+        with smoke.slot():
+            entered.set()
+
+    late = threading.Thread(target=another)
+    with contextlib.ExitStack() as stack:
+        for _ in range(at_once):
+            stack.enter_context(smoke.slot())  # would wait for ever if they shared a place
+        late.start()
+        assert not entered.wait(0.2)
+    late.join(10)
+    assert entered.is_set()

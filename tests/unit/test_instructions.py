@@ -82,12 +82,12 @@ DECLARED = """\
 
 def test_what_nobody_chooses_is_a_finding_with_file_feature_count_and_places(tree: Tree) -> None:
     declare(tree, "")
-    data = elf([NOP, SVE, SVE, LDADD])
+    data = elf([NOP, SVE, *[NOP] * 20, SVE, LDADD])
     found = audit(tree, Archive({LIBRARY: data, "etc/motd": b"hello"}))
     (row,) = found.findings
     assert (row.path, row.feature, row.count, row.bare, row.by) == (LIBRARY, "sve", 2, 2, "")
     assert [data[offset : offset + 4] for offset in row.offsets] == [SVE.to_bytes(4, "little")] * 2
-    assert (found.files, found.code_bytes, found.combo, found.target) == (1, 16, COMBO, "n1")
+    assert (found.files, found.code_bytes, found.combo, found.target) == (1, 96, COMBO, "n1")
 
 
 def test_what_the_floor_has_is_no_finding(tree: Tree) -> None:
@@ -127,6 +127,38 @@ def test_a_declaration_of_some_combos_holds_for_them(tree: Tree) -> None:
 def test_constants_among_code_are_called_so(tree: Tree) -> None:
     declare(tree, DECLARED + "    kind: data\n")
     assert [row.state for row in audit(tree, Archive({LIBRARY: elf([SVE])})).rows] == ["data"]
+
+
+def test_a_declaration_of_a_part_of_a_file_leaves_the_rest_to_others_and_to_the_findings(tree: Tree) -> None:
+    gap = [NOP] * 20
+    data = elf([SVE, *gap, SVE, *gap, SVE])
+    first, second, third = (120 + 84 * place for place in range(3))
+    other = DECLARED.replace("asks the auxiliary vector", "asks somebody else")
+    declare(
+        tree,
+        f"{DECLARED}    within: [{first:x}-{first + 40:x}]\n{other}    within: ['{second:x}-{second:x}', 0-4]\n",
+    )
+    found = audit(tree, Archive({LIBRARY: data}))
+    assert [(row.state, row.bare, row.offsets, row.by[-20:]) for row in found.rows] == [
+        ("above", 1, [third], ""),
+        ("chosen", 1, [first], "the auxiliary vector"),
+        ("chosen", 1, [second], "y asks somebody else"),
+    ]
+    assert {row.count for row in found.rows} == {3}
+
+
+def test_a_span_that_leads_out_of_a_declared_part_is_a_finding(tree: Tree) -> None:
+    declare(tree, DECLARED + "    within: [78-7b]\n")
+    assert [row.bare for row in audit(tree, Archive({LIBRARY: elf([SVE, SVE])})).findings] == [2]
+
+
+def test_a_known_fault_is_no_finding_and_says_what_reaches_it(tree: Tree) -> None:
+    declare(tree, DECLARED + "    kind: fault\n")
+    found = audit(tree, Archive({LIBRARY: elf([SVE, *[NOP] * 20, SVE])}))
+    assert [(row.state, row.bare, row.by) for row in found.faults] == [
+        ("fault", 2, "the library asks the auxiliary vector")
+    ]
+    assert found.findings == []
 
 
 def test_guarded_instructions_need_no_declaration_and_one_bare_one_among_them_does(tree: Tree) -> None:
@@ -196,12 +228,17 @@ def test_an_archive_that_ends_too_early_fails(tree: Tree) -> None:
 
 def test_findings_come_first() -> None:
     files = [
-        (Code(path=path, sha256="0" * 64, code_bytes=4), isa.Found("sve", 1, 0, "", (64,)))
+        (Code(path=path, sha256="0" * 64, code_bytes=4), isa.Found("sve", 1, 0, "", ((64, 64, 1),)))
         for path in ("a/torch/lib/liba.so", "z")
     ]
     declared = [Declaration(paths=["torch/lib/lib*.so"], features=["sve"], by="it asks first", source="its source")]
     rows = instructions.judge(files, COMBO, ["fp"], FACTS, declared)
     assert [(row.path, row.state) for row in rows] == [("z", "above"), ("a/torch/lib/liba.so", "chosen")]
+
+
+def test_the_first_declaration_counts(tree: Tree) -> None:
+    declare(tree, DECLARED + "    kind: data\n" + DECLARED)
+    assert [row.state for row in audit(tree, Archive({LIBRARY: elf([SVE])})).rows] == ["data"]
 
 
 @pytest.fixture
@@ -217,6 +254,27 @@ def test_the_command_says_each_finding_and_fails(command: Tree, capsys: pytest.C
     told = capsys.readouterr()
     assert "fail above" in told.out
     assert f"{LIBRARY}: sve, 1 at 0x" in " ".join(told.err.split())
+
+
+def test_the_command_says_a_known_fault_with_what_reaches_it_and_does_not_fail(
+    command: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(command, DECLARED + "    kind: fault\n")
+    assert inspection.of_image(command.load(), "any", Selector(), "", as_json=False) == 0
+    told = capsys.readouterr()
+    words = " ".join(told.err.split())
+    assert "known to be above n1's floor, and chosen by nobody" in words
+    assert "the library asks the auxiliary vector" in words
+    assert "chosen at run time" not in words
+    assert "warn fault" in told.out
+
+
+def test_several_images_are_counted_in_a_table(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    matrix: Matrix = command.load()
+    combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
+    assert inspection.of_combos(matrix, combos, "archive", "", as_json=False) == 1
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[1:2] == ["n1"]]
+    assert row.split()[2:] == ["0", "0", "0", "0", "1"]
 
 
 def test_the_command_judges_by_another_target_s_floor(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,5 +315,9 @@ def test_the_project_s_declarations_say_who_chooses_and_where_that_is_known() ->
     declared = dispatch(ROOT, FACTS)
     assert declared
     assert all(one.kind == "data" or len(one.by) > 20 for one in declared)
-    said = [one for entry in declared for one in itertools.product(entry.paths, entry.combos, entry.features)]
+    said = [
+        one
+        for entry in declared
+        for one in itertools.product(entry.paths, entry.combos, entry.features, entry.within or [""])
+    ]
     assert len(said) == len(set(said)), "declared twice"

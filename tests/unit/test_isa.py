@@ -95,13 +95,22 @@ def test_only_executable_sections_are_looked_at_and_offsets_are_the_file_s() -> 
     found = isa.scan(data, DECODER)
     assert [(one.feature, one.count, one.guarded) for one in found] == [("fphp", 1, 0), ("sve", 1, 0)]
     for one, word in zip(found, (FADD_HALF, SVE), strict=True):
-        (offset,) = one.offsets
-        assert data[offset : offset + 4] == word.to_bytes(4, "little")
+        ((first, last, count),) = one.spans
+        assert (first, count) == (last, 1)
+        assert data[first : first + 4] == word.to_bytes(4, "little")
 
 
 def test_the_same_feature_in_several_sections_is_counted_together() -> None:
     (found,) = isa.scan(elf([SVE] * 4, [NOP, SVE, SVE]), DECODER)
-    assert (found.count, len(found.offsets)) == (6, isa.SHOWN)
+    assert (found.count, [count for _, _, count in found.spans]) == (6, [4, 2])
+
+
+def test_instructions_near_one_another_are_one_span_and_others_are_not() -> None:
+    near = isa.NEAR // 4
+    data = elf([SVE, *[NOP] * (near - 1), SVE, *[NOP] * near, SVE])
+    (found,) = isa.scan(data, DECODER)
+    start = data.index(SVE.to_bytes(4, "little"))
+    assert found.spans == ((start, start + isa.NEAR, 2), (start + 2 * isa.NEAR + 4, start + 2 * isa.NEAR + 4, 1))
 
 
 def test_a_file_without_a_section_table_is_looked_at_by_its_segments() -> None:
@@ -151,12 +160,15 @@ def test_an_atomic_instruction_without_all_of_these_words_is_bare(words: tuple[i
     assert (found.count, found.guarded, found.guard) == (1, 0, "")
 
 
-def test_the_offsets_are_of_bare_instructions_where_there_are_any() -> None:
+def test_the_spans_are_of_bare_instructions_only() -> None:
     words = [*GUARDED, NOP, LDADD]
     data = elf(words)
     (found,) = isa.scan(data, DECODER)
     assert (found.count, found.guarded) == (2, 1)
-    assert found.offsets == (len(words) * 4 - 4 + data.index(GUARDED[0].to_bytes(4, "little")),)
+    bare = len(words) * 4 - 4 + data.index(GUARDED[0].to_bytes(4, "little"))
+    assert found.spans == ((bare, bare, 1),)
+    (whole,) = isa.scan(elf([*GUARDED]), DECODER)
+    assert whole.spans == ()
 
 
 def test_what_a_floor_implies_is_within_it() -> None:

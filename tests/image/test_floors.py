@@ -1,0 +1,59 @@
+"""Every target's image on every target's emulated CPU: it runs or refuses, and never dies."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from armwright import build, fleet
+from armwright.doors import process
+from armwright.engine import PLATFORM
+from armwright.facts.targets import Target
+from armwright.matrix import Matrix, load
+from armwright.plan import plan
+from tests import floors
+from tests.support import ROOT
+
+COMBO = "pytorch-2.9.1-{}-acl"  # of the newest version that all targets have; only the scripts' layer differs
+TARGETS = load(ROOT).recipes.targets
+PATIENCE = 120  # seconds; a page takes two
+pytestmark = pytest.mark.usefixtures("another_cpu")
+Answer = tuple[int | None, str, str]
+Pair = tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
+    """What became of each image on each CPU."""
+    combos = [matrix.by_id[COMBO.format(name)] for name in TARGETS]
+    results = fleet.build(matrix, combos, build.Options(smoke=False))
+    failed = [f"{one.combo.id}: {one.problem.what if one.problem else ''}" for one in results if one.image is None]
+    assert not failed, "\n".join(failed)
+    references = {one.combo.target.name: plan(matrix, one.combo).reference for one in results}
+    pairs = list(itertools.product(TARGETS, TARGETS))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(pairs, pool.map(lambda pair: _run(references[pair[0]], TARGETS[pair[1]]), pairs), strict=True))
+
+
+def _run(reference: str, on: Target) -> Answer:
+    """Run an image as a user would, but below the engine's init: a first process does not die of its own signal."""
+    words = ["run", "--rm", "--init", "--platform", PLATFORM, "--network", "none", "--read-only"]
+    command = [process.require("docker"), *words, "--env", f"QEMU_CPU={on.emulator.cpu}", reference]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return None, "", ""
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("cpu", TARGETS)
+@pytest.mark.parametrize("image", TARGETS)
+def test_an_image_runs_on_a_cpu_with_its_floor_and_refuses_any_other_by_name(
+    answers: Mapping[Pair, Answer], image: str, cpu: str
+) -> None:
+    assert not floors.problem(TARGETS[image].floor, TARGETS[cpu].emulator.cpu, *answers[image, cpu])
