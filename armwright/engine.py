@@ -20,6 +20,7 @@ from armwright.doors import interrupt
 from armwright.doors.errors import FailedError, InputError, MachineError
 
 PLATFORM = "linux/arm64"
+INIT = "[FATAL tini"  # how the engine's own first program says that there is no program to run
 READABLE = 64_000_000  # bytes read from an image at once: our own files are below 4 MB
 POOL = 100  # connections that are kept: more combos than that are hardly proven at once
 
@@ -280,11 +281,13 @@ class Engine:
             with interrupt.stoppable(lambda _: remove()):
                 container.start()
                 code = int(container.wait(timeout=timeout)["StatusCode"])
-                return Ran(
-                    code,
-                    container.logs(stdout=True, stderr=False).decode(errors="replace"),
-                    container.logs(stdout=False, stderr=True).decode(errors="replace"),
+                out, err = (
+                    container.logs(stdout=stream == "out", stderr=stream == "err").decode(errors="replace")
+                    for stream in ("out", "err")
                 )
+            if err.startswith(INIT):  # it began, and found nothing to begin
+                raise FailedError(f"the container could not be started: {err.splitlines()[0]}", "invoke doctor")
+            return Ran(code, out, err)
         except APIError as wrong:
             raise FailedError(f"the container could not be started: {wrong.explanation}", "invoke doctor") from wrong
         except requests.RequestException as late:

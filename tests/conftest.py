@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import uuid
@@ -21,6 +22,8 @@ from tests.support import ROOT, Tree
 settings.register_profile("ci", derandomize=True)  # there the same examples each time; everywhere else new ones
 if os.environ.get("CI"):
     settings.load_profile("ci")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `&` does that, and every child would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, str(ROOT / "scripts" / "smoke"))  # inside an image these are top-level modules
 
 

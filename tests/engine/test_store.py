@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +113,12 @@ def test_a_program_that_is_not_there_is_a_sentence_and_leaves_no_container(
     with pytest.raises(FailedError, match="no-such-program"):
         engine.run(shell, ["no-such-program"], {}, timeout=60)
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={shell}") == ""
+
+
+def test_a_program_that_dies_of_a_signal_is_dead_at_once_though_it_is_the_first_of_its_container(
+    engine: Engine, shell: str
+) -> None:
+    assert engine.run(shell, ["sh", "-c", "kill -ILL $$; echo alive"], {}, timeout=60).code == 128 + signal.SIGILL
 
 
 def test_a_container_of_no_image_is_a_sentence(engine: Engine, name: str) -> None:
