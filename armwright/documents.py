@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"  # of every schema that is printed
+
 State = Literal["proven", "built", "not built", "unverified", "refused", "unknown"]
 MEANING: dict[State, str] = {
     "proven": "its image is here, with valid evidence",
@@ -97,5 +99,4 @@ def document(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def schema(row: type[Row]) -> dict[str, Any]:
     """Return the JSON Schema of a document: a list of such rows."""
-    dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, **TypeAdapter(list[row]).json_schema(mode="serialization")}  # type: ignore[valid-type]
+    return {"$schema": DIALECT, **TypeAdapter(list[row]).json_schema(mode="serialization")}  # type: ignore[valid-type]

@@ -15,6 +15,7 @@ from typing import IO, Any
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
 
 from armwright.doors import interrupt
 from armwright.doors.errors import FailedError, InputError, MachineError
@@ -80,6 +81,21 @@ class _Chunks(io.RawIOBase):
         count = min(len(buffer), len(self._rest))
         buffer[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
+
+
+@contextlib.contextmanager
+def _removed(container: Container) -> Iterator[None]:
+    """Remove a container after what is done inside, and at once when everything is being stopped."""
+
+    def remove() -> None:
+        with contextlib.suppress(APIError, requests.RequestException):
+            container.remove(force=True)
+
+    try:
+        with interrupt.stoppable(lambda _: remove()):
+            yield
+    finally:
+        remove()
 
 
 @contextlib.contextmanager
@@ -189,12 +205,8 @@ class Engine:
         Raises:
             FailedError: there is more than files of ours can be.
         """
-        never_run = ["-"]  # an image without a command of its own is refused
-        container = self._client.containers.create(
-            reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
-        )
-        try:
-            found = {}
+        found = {}
+        with self._unstarted(reference) as container:
             for path in paths:
                 with contextlib.suppress(NotFound):
                     data = bytearray()
@@ -204,9 +216,7 @@ class Engine:
                             what = f"{path} in {reference} holds more than {READABLE / 1e6:.0f} MB"
                             raise FailedError(what, f"docker history {reference}")
                     found[path] = bytes(data)
-            return found
-        finally:
-            container.remove(force=True)
+        return found
 
     @contextlib.contextmanager
     def export(self, reference: str) -> Iterator[IO[bytes]]:
@@ -216,22 +226,19 @@ class Engine:
             FailedError: the engine cannot make a container of it.
             KeyboardInterrupt: passed on after the container was removed.
         """
+        with _answering(), self._unstarted(reference) as container:
+            yield io.BufferedReader(_Chunks(self._api.export(container.id)), 1 << 20)
+
+    @contextlib.contextmanager
+    def _unstarted(self, reference: str) -> Iterator[Container]:
+        """Make a container that never runs, to read an image's files from; it is removed whatever happens."""
         interrupt.check()
         never_run = ["-"]  # an image without a command of its own is refused
-        with _answering():
-            container = self._client.containers.create(
-                reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
-            )
-
-            def remove() -> None:
-                with contextlib.suppress(APIError, requests.RequestException):
-                    container.remove(force=True)
-
-            try:
-                with interrupt.stoppable(lambda _: remove()):
-                    yield io.BufferedReader(_Chunks(self._api.export(container.id)), 1 << 20)
-            finally:
-                remove()
+        container = self._client.containers.create(
+            reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
+        )
+        with _removed(container):
+            yield container
 
     @_answering()
     def run(
@@ -273,12 +280,8 @@ class Engine:
         except APIError as wrong:
             raise FailedError(f"the container could not be made: {wrong.explanation}", "invoke doctor") from wrong
 
-        def remove() -> None:
-            with contextlib.suppress(APIError, requests.RequestException):
-                container.remove(force=True)
-
         try:
-            with interrupt.stoppable(lambda _: remove()):
+            with _removed(container):
                 container.start()
                 code = int(container.wait(timeout=timeout)["StatusCode"])
                 out, err = (
@@ -294,8 +297,6 @@ class Engine:
             if "timed out" not in str(late):
                 raise
             raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from late
-        finally:
-            remove()
 
     @_answering()
     def push(self, reference: str, on_status: Callable[[str], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from armwright import instructions, smoke, verdict
+from armwright import instructions, selection, smoke, verdict
 from armwright.doors import console
 from armwright.doors.errors import InputError, nearest
 from armwright.engine import Engine
@@ -40,8 +40,7 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as
     Raises:
         InputError: a selector was given too, or the image is not there or not ours.
     """
-    if chosen != Selector():
-        raise InputError("--image names one image and cannot be joined with the selectors", "invoke audit --help")
+    selection.alone(chosen, "audit")
     engine = Engine()
     image = smoke.find(engine, reference)
     target = _target(matrix, floor) or smoke.target_of(matrix, image)
@@ -65,9 +64,7 @@ def of_combos(matrix: Matrix, combos: Sequence[Combo], source: Source, floor: st
     other = _target(matrix, floor)
     engine = Engine()
     plans = [plan(matrix, combo, source) for combo in combos]
-    absent = [one.combo.id for one in plans if engine.find(one.reference) is None]
-    if absent:
-        raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
+    smoke.built(engine, plans)
     audits = []
     for one in plans:
         image = smoke.find(engine, one.reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from armwright import audit, differences, evidence, selection, verdict, verification
+from armwright import audit, differences, documents, evidence, selection, verdict, verification
 from armwright.audit import NoEvidenceError
 from armwright.doors import console
 from armwright.doors.errors import InputError, MachineError, nearest
@@ -37,8 +37,9 @@ def run(matrix: Matrix, action: str, words: str, *, times: bool = False, as_json
     if action not in ACTIONS:
         raise InputError(f"evidence has no action '{action}': {nearest(action, ACTIONS)}", HELP)
     if action == "schema":
-        dialect = "https://json-schema.org/draft/2020-12/schema"
-        console.document({"$schema": dialect, **Evidence.model_json_schema(by_alias=True, mode="serialization")})
+        console.document(
+            {"$schema": documents.DIALECT, **Evidence.model_json_schema(by_alias=True, mode="serialization")}
+        )
         return 0
     found = find(matrix, words)
     if action == "verify":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from armwright import smoke, verdict
+from armwright import selection, smoke, verdict
 from armwright.doors import console
 from armwright.doors.errors import FailedError, InputError, nearest
 from armwright.engine import Engine
@@ -54,8 +54,7 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, part: Part, *, as
     Raises:
         InputError: a selector was given too, or the image is not there or not ours.
     """
-    if chosen != Selector():
-        raise InputError("--image names one image and cannot be joined with the selectors", "invoke smoke --help")
+    selection.alone(chosen, "smoke")
     part.check()
     engine = Engine()
     image = smoke.find(engine, reference)
@@ -78,9 +77,7 @@ def of_combos(matrix: Matrix, combos: Sequence[Combo], part: Part, source: Sourc
     part.check(combos)
     engine = Engine()
     plans = [plan(matrix, combo, source) for combo in combos]
-    absent = [one.combo.id for one in plans if engine.find(one.reference) is None]
-    if absent:
-        raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
+    smoke.built(engine, plans)
     proofs: list[Evidence] = []
     for one in plans:
         try:

@@ -180,3 +180,13 @@ def _matching(word: str, names: Collection[str]) -> list[str]:
         return []
     matches = re.compile(translate(word)).match
     return [name for name in names if matches(name)]
+
+
+def alone(chosen: Selector, command: str) -> None:
+    """Refuse selectors beside the name of one image.
+
+    Raises:
+        InputError: one was given.
+    """
+    if chosen != Selector():
+        raise InputError("--image names one image and cannot be joined with the selectors", f"invoke {command} --help")

@@ -67,8 +67,7 @@ def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> 
             _withdraw(root, engine, one, image)
             raise
     if proof.proves:
-        doubt = evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=image.digest)
-        doubt = doubt or verification.shortfall(proof, one)
+        doubt = verification.doubt_of(proof, one, image.digest)
         if doubt:
             raise FailedError(f"{one.reference}: {doubt}", f"docker rmi {one.reference}, then the same command again")
         conclude(root, proof)
@@ -179,6 +178,17 @@ def find(engine: Engine, reference: str) -> Image:
             "invoke list shows the images that can be built",
         )
     return image
+
+
+def built(engine: Engine, plans: Sequence[Plan]) -> None:
+    """Refuse plans whose images are not there.
+
+    Raises:
+        InputError: they are named.
+    """
+    absent = [one.combo.id for one in plans if engine.find(one.reference) is None]
+    if absent:
+        raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
 
 
 def target_of(matrix: Matrix, image: Image) -> Target:

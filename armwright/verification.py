@@ -74,10 +74,15 @@ def doubt(root: Path, one: Plan, digest: str) -> str | None:
         proof = audit.read(evidence.path(root, one.combo.id).read_text(encoding="utf-8"))
     except (NoEvidenceError, OSError, UnicodeDecodeError):
         return evidence.doubt(None, combo=one.combo.id, inputs=one.inputs, digest=digest)
-    return evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=digest) or shortfall(proof, one)
+    return doubt_of(proof, one, digest)
 
 
-def shortfall(proof: Evidence, one: Plan) -> str | None:
+def doubt_of(proof: Evidence, one: Plan, digest: str) -> str | None:
+    """Say why a proof does not prove the image of a plan; None if it does."""
+    return evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=digest) or _shortfall(proof, one)
+
+
+def _shortfall(proof: Evidence, one: Plan) -> str | None:
     """Say in what a proof contradicts itself or falls short of its plan; None if in nothing."""
     problems = [*audit.problems(proof), *demands.problems(proof, one)]
     if not problems:
