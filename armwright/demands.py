@@ -82,7 +82,7 @@ def _asked(manifest: Facts, dtype: Facts, image: Facts) -> Facts | None:
     """Return a run's numbers; None where it is left out."""
     name = dtype["name"]
     skipped = any(
-        skip["dialect"] == image["dialect"]
+        skip.get("dialect", image["dialect"]) == image["dialect"]
         and skip.get("backend", image["backend"]["name"]) == image["backend"]["name"]
         and skip.get("state", dtype["state"]) == dtype["state"]
         and name in skip.get("dtypes", [name])

@@ -242,7 +242,7 @@ def _read_scripts(
         shared = smoke / manifest.get("shares", name)
         paths |= {path for one in (folder, shared) for path in one.rglob("*") if path.is_file() and _is_data(path)}
         paths.add(shared / "workload.py")
-        if not any(skip["dialect"] == dialect and "dtypes" not in skip for skip in manifest.get("skips", [])):
+        if not any(skip.get("dialect") == dialect and "dtypes" not in skip for skip in manifest.get("skips", [])):
             paths.add(folder / f"{dialect}.py")
     return {f"image/{HOME}/{path.relative_to(scripts)}": path.read_bytes() for path in sorted(paths)}
 

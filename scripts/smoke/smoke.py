@@ -66,7 +66,7 @@ def prove(
     ]
     every = list(planned(image))
     asked = [run for run in every if run.workload in workloads and run.dtype in dtypes]
-    answers = work(image, [run for run in asked if not run.reason])
+    answers = work(image, [run for run in asked if not run.reason], emulated=seen.emulation.emulated is True)
     complaint = answers.complaint
     checks.append(check("import", not complaint, f"{image['title']} loads and runs", complaint or "it does"))
     if not complaint:

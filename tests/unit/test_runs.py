@@ -46,7 +46,7 @@ def test_every_workload_comes_in_every_data_type_and_what_the_image_does_not_run
 def test_a_data_type_without_a_tolerance_is_not_run_and_the_workload_is_named(bench: Bench) -> None:
     bench.describe("vgg", dtypes={"fp32": TOLERANCE, "int8": TOLERANCE})
     found = planned()
-    assert found["vgg", "bf16"] == found["vgg", "bf16-fast-math"] == "vgg has no tolerance for it"
+    assert found["vgg", "bf16"] == found["vgg", "bf16-fast-math"] == "vgg says nothing of it"
     assert found["vgg", "int8"] == "this CPU has no 8-bit instructions"  # the image's reason comes first
     assert (found["vgg", "fp32"], found["lenet", "bf16"]) == ("", "")
 
@@ -105,7 +105,7 @@ def test_a_workload_that_shares_has_the_other_one_s_data_types_and_operations_an
     bench.describe("vgg", **bare, shares="lenet")
     found = planned()
     assert (found["lenet", "bf16"], found["vgg", "bf16"]) == ("lenet's own", "")
-    assert found["vgg", "bf16-fast-math"] == "vgg has no tolerance for it"
+    assert found["vgg", "bf16-fast-math"] == "vgg says nothing of it"
     operations = {one.operations for one in runs.planned(IMAGE) if (one.workload, one.dtype) == ("vgg", "fp32")}
     assert operations == {("convolution", "matmul")}
     own = {"dialect": "pytorch", "dtypes": ["fp32"], "reason": "vgg's own"}
@@ -169,6 +169,12 @@ def test_one_process_does_where_one_is_enough_and_with_nothing_to_run_the_framew
     assert done.versions == {"torch": "2.10.0", "oneDNN": "3.7.1"}
     assert len(done.runs) == len(some)
     assert len(list(bench.folder.glob("*.pid"))) == 1
+
+
+def test_on_an_emulated_cpu_and_only_there_numpys_idle_threads_are_not_started(bench: Bench) -> None:
+    bench.work("sys.exit(os.environ.get('OPENBLAS_NUM_THREADS', 'as usual'))")
+    said = {emulated: runs.work(IMAGE, [LENET, FAST], emulated=emulated).complaint for emulated in (True, False)}
+    assert said == {True: "exit 1: 1", False: "exit 1: as usual"}
 
 
 def test_an_image_without_fast_math_runs_the_rest(bench: Bench) -> None:

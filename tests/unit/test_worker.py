@@ -28,6 +28,8 @@ def score(answers, inputs):
 class Kit:
     """A framework in numpy: what it is told to answer."""
 
+    PROFILED = frozenset({"convolution"})
+
     def profiled(self, call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:
         return call(), {"convolution": {"one": 1}}
 
@@ -42,13 +44,13 @@ class Tiny:
         np.savez(folder / "inputs.npz", images=np.float32(LOGITS), labels=np.array([1, 0]))
         np.savez(folder / "expected.npz", logits=LOGITS)
         self.write("workload.py", WORKLOAD)
-        self.describe({"fp32": TOLERANCE})
+        self.describe({"fp32": TOLERANCE}, "convolution", "matmul")
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
 
-    def describe(self, dtypes: dict[str, Any]) -> None:
-        manifest = {"metric": {"name": "accuracy", "minimum": 0.97}, "operations": [], "dtypes": dtypes}
+    def describe(self, dtypes: dict[str, Any], *operations: str) -> None:
+        manifest = {"metric": {"name": "accuracy", "minimum": 0.97}, "operations": operations, "dtypes": dtypes}
         self.write("manifest.json", json.dumps(manifest))
 
     def run(self, forward: str, dtype: str = "fp32") -> dict[str, Any]:
@@ -74,6 +76,12 @@ def test_a_run_tells_what_it_measured(tiny: Tiny) -> None:
         "metric": {"name": "accuracy", "value": 1.0, "minimum": 0.97},
         "operators": {"convolution": {"one": 1}},
     }
+
+
+def test_the_profiler_watches_only_operations_of_which_it_says_something(tiny: Tiny) -> None:
+    tiny.describe({"fp32": TOLERANCE}, "matmul")
+    found = tiny.run('return {"logits": weights["w"]}')
+    assert (found["operators"], found["worst"]) == ({}, 0)
 
 
 def test_a_framework_reads_what_the_workload_prepared(tiny: Tiny) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -27,6 +28,8 @@ Weight = npt.NDArray[np.float32]
 
 class Kit:
     """A framework in numpy."""
+
+    PROFILED = frozenset({"convolution"})
 
     def profiled(self, call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:
         return call(), {}
@@ -166,9 +169,9 @@ def matched(value: Any, **fields: Any) -> None:  # noqa: ANN401 - JSON
 def skips(manifest: dict[str, Any]) -> None:
     for skip in manifest.get("skips", []):
         matched(
-            skip, dialect="|".join(sorted(DIALECTS)), dtypes_=list, state_="fast|slow", backend_="[a-z]+", reason=TEXT
+            skip, dialect_="|".join(sorted(DIALECTS)), dtypes_=list, state_="fast|slow", backend_="[a-z]+", reason=TEXT
         )
-        assert not {"state", "backend"} & set(skip) or "dtypes" in skip  # or its module would be left out
+        assert "dtypes" in skip or set(skip) == {"dialect", "reason"}  # or its module would be left out
         assert set(skip.get("dtypes", [])) <= set(DTYPES)
 
 
@@ -189,6 +192,13 @@ def test_a_manifest_says_what_the_workload_is_and_what_it_tolerates(name: str) -
         assert tolerance["absolute"] >= 0 <= tolerance["relative"] < 1
         assert tolerance.get("samples", 1) >= 1
     skips(manifest)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_data_type_has_a_tolerance_or_a_reason_why_it_is_not_run_anywhere(name: str) -> None:
+    skipped = [skip["dtypes"] for skip in MANIFESTS[name].get("skips", []) if set(skip) == {"dtypes", "reason"}]
+    given = [*MANIFESTS[name]["dtypes"], *itertools.chain.from_iterable(skipped)]
+    assert sorted(given) == sorted(DTYPES)
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -233,7 +243,7 @@ def test_every_workload_that_a_framework_lists_is_there_with_its_program_or_with
     for combo in matrix.combos:
         for name in combo.workloads:
             skipped = any(
-                skip["dialect"] == combo.dialect and "dtypes" not in skip for skip in MANIFESTS[name].get("skips", [])
+                skip.get("dialect") == combo.dialect and "dtypes" not in skip for skip in MANIFESTS[name].get("skips", [])
             )
             assert (SMOKE / name / f"{combo.dialect}.py").is_file() != skipped, (combo.id, name)
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.autograd.profiler import profile
 
+PROFILED = frozenset({"convolution"})  # the operations that `profiled` says something about
 _PACKAGE = Path(torch.__file__).parent
 # Operators that name an implementation; the others are wrappers that are the same for every backend.
 _CONVOLUTIONS = re.compile(r"^aten::(mkldnn_convolution|thnn_conv2d|_slow_conv2d_forward|_nnpack_spatial_convolution)$")
@@ -55,4 +56,4 @@ def profiled(call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:
     names = Counter(event.name for event in seen.function_events or [])
     # thnn_conv2d is the wrapper around _slow_conv2d_forward: one convolution, one row
     chosen = {name: calls for name, calls in names.items() if _CONVOLUTIONS.match(name) and name != "aten::thnn_conv2d"}
-    return result, {"convolution": chosen}
+    return result, dict.fromkeys(PROFILED, chosen)

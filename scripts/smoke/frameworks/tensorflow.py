@@ -23,6 +23,7 @@ _OPERATORS = {
     "convolution": re.compile(r"(_Mkl\w*?)?(_?Fused)?(Conv2D|DepthwiseConv2dNative)(BackpropInput)?(V2)?"),
     "matmul": re.compile(r"(_Mkl\w*?)?(_?Fused)?(Batch)?MatMul(V2|V3)?"),
 }
+PROFILED = frozenset(_OPERATORS)  # the operations that `profiled` says something about
 
 _BLOCK = 1 << 24  # bytes that are read at a time
 _RUNTIMES = (1, 2, 4, 8)  # DNNL_RUNTIME_SEQ, OMP, TBB, THREADPOOL; no GPU's beside it

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from frameworks.tensorflow import operators, versions
+from frameworks.tensorflow import PROFILED, operators, versions
 
-__all__ = ["profiled", "versions"]
+__all__ = ["PROFILED", "profiled", "versions"]
 
 if tf.executing_eagerly() or tf.compat.v1.resource_variables_enabled() or tf.compat.v1.control_flow_v2_enabled():
     raise RuntimeError("2.x behaviour is on: this image promises the 1.x API with 2.x behaviour off")
