@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 TRACE = {"ONEDNN_VERBOSE": "1", "MKLDNN_VERBOSE": "1", "OPENBLAS_VERBOSE": "2"}
-# Under QEMU 10 the idle threads of NumPy's OpenBLAS (0.3.23 to 0.3.34) never sleep: each keeps a CPU busy for good, which
-# was half of a proof's time. The frameworks' own products do not use these threads.
+# Under QEMU 10 the idle threads of NumPy's OpenBLAS (0.3.23 to 0.3.34) never sleep: each keeps a CPU busy for good,
+# which was half of a proof's time. The frameworks' own products do not use these threads.
 EMULATED = {"OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -74,7 +74,7 @@ def _planned(name: str, manifest: Mapping[str, Any], dtype: Mapping[str, Any], i
         speaks = all(skip.get(about, value) == value for about, value in here.items())
         if speaks and dtype["name"] in skip.get("dtypes", [dtype["name"]]):
             return Run(name, dtype["name"], reason=skip["reason"])
-    if dtype["name"] not in manifest["dtypes"]:  # a workload of ours has a reason for each (tests/unit/test_workloads.py)
+    if dtype["name"] not in manifest["dtypes"]:  # ours have a reason for each: tests/unit/test_workloads.py
         return Run(name, dtype["name"], reason=f"{name} says nothing of it")
     return Run(name, dtype["name"], operations=tuple(manifest["operations"]))
 
@@ -90,7 +90,10 @@ def work(image: Mapping[str, Any], runs: Sequence[Run], *, emulated: bool = Fals
     fast_math, usual = image["fast_math"] or {}, EMULATED if emulated else {}
     parts = [
         ([run for run in runs if run.dtype != FAST_MATH], usual),
-        ([run for run in runs if run.dtype == FAST_MATH], {**usual, fast_math.get("name"): fast_math.get("value")}),
+        (
+            [run for run in runs if run.dtype == FAST_MATH],
+            {**usual, str(fast_math.get("name")): str(fast_math.get("value"))},
+        ),
     ]
     with ThreadPoolExecutor(len(parts)) as pool:
         some = [part for part in parts if part[0]] or parts[:1]

@@ -243,7 +243,8 @@ def test_every_workload_that_a_framework_lists_is_there_with_its_program_or_with
     for combo in matrix.combos:
         for name in combo.workloads:
             skipped = any(
-                skip.get("dialect") == combo.dialect and "dtypes" not in skip for skip in MANIFESTS[name].get("skips", [])
+                skip.get("dialect") == combo.dialect and "dtypes" not in skip
+                for skip in MANIFESTS[name].get("skips", [])
             )
             assert (SMOKE / name / f"{combo.dialect}.py").is_file() != skipped, (combo.id, name)
 
