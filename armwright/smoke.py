@@ -24,7 +24,6 @@ from armwright.plan import HOME, Plan
 
 TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute and a half on 2 cores
 SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
-CPUS = 2  # that a proof keeps busy; more proofs at once than that leaves room for wait for one another's threads
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
 
 
@@ -32,9 +31,12 @@ _numbers = itertools.count()
 
 
 def slot() -> AbstractContextManager[None]:
-    """Return a place among the proofs that run at once: to be entered, which may take until another has ended."""
-    places = max(1, (os.cpu_count() or 1) // CPUS)
-    return process.turn(f"proof {next(_numbers) % places}")
+    """Return a place among the proofs that run at once: to be entered, which may take until another has ended.
+
+    There is one for each CPU: of two, a proof alone leaves nearly the half idle (top, on 2 cores), and more proofs than
+    CPUs wait for one another's threads.
+    """
+    return process.turn(f"proof {next(_numbers) % (os.cpu_count() or 1)}")
 
 
 def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> Evidence:
