@@ -24,7 +24,7 @@ class Precision(Recipe):
         needs: CPU features without which it is not run.
         fast: CPU features with which fast kernels compute it; None: none ever does.
         note: what the image says of it.
-        otherwise: what it says instead where the features are missing.
+        otherwise: what it says instead where the features that it needs, or those that make it fast, are missing.
     """
 
     runs: bool = True
@@ -41,7 +41,7 @@ class Precision(Recipe):
             return "not run", self.otherwise or self.note
         if self.fast is not None and set(self.fast) <= set(floor):
             return "fast", self.note
-        return "slow", (self.otherwise or self.note)
+        return "slow", (self.note if self.fast is None else self.otherwise or self.note)
 
 
 class KernelRule(Recipe):

@@ -56,7 +56,7 @@ def test_the_two_targets_differ_in_bf16(n1: Target, v1: Target) -> None:
         ({"fast": ["bf16"]}, ("slow", "a note"), ("fast", "a note")),
         ({"fast": ["bf16"], "otherwise": "none here"}, ("slow", "none here"), ("fast", "a note")),
         ({"needs": ["bf16"]}, ("not run", "a note"), ("slow", "a note")),
-        ({"needs": ["bf16"], "otherwise": "none here"}, ("not run", "none here"), ("slow", "none here")),
+        ({"needs": ["bf16"], "otherwise": "none here"}, ("not run", "none here"), ("slow", "a note")),
         (
             {"needs": ["bf16"], "fast": ["bf16"], "otherwise": "none here"},
             ("not run", "none here"),
