@@ -35,6 +35,7 @@ ALL = "all versions, not only the newest that the other axes allow"
 BASE = "archive (the default): unpack the distribution's signed archive; registry: a digest-pinned public image"
 WHEEL = "a file in place of the wheel that a recipe takes from an address; its sha256 must be the recipe's"
 JSON = "one JSON document on stdout and nothing else"
+REPO = "owner/name, where the issue is; left out: GITHUB_REPOSITORY, else git's remote `origin`"
 SCHEMA = "the JSON Schema of what --json prints"
 
 
@@ -342,6 +343,69 @@ def bump(_: Context, framework: str, version: str = "", write: bool = False, jso
     from armwright.upstream import bump as bumps
 
     bumps.run(_matrix(), framework, version, write=write, as_json=json)
+
+
+@command(
+    file="the request as a file: an issue's text, or the fields' keys as YAML or JSON (by its suffix)",
+    issue="the request as an issue: its number or address",
+    repo=REPO,
+    framework="the request as options: this framework",
+    version="this version; left out: the newest that will do",
+    target="for this CPU; left out: --cpu decides",
+    backend="over this one; left out: the first that will do",
+    cpu="a file with what `lscpu` or `cat /proc/cpuinfo` printed there",
+    registry="host and port of the registry that may have the image; left out: 127.0.0.1:5000",
+    write="make the change of data that it needs",
+    branch="commit that change on a new branch request/<number or id>; nothing else is touched",
+    build="build and prove it",
+    answer="write the answer into the issue, as one comment and a label; the token is GITHUB_TOKEN or GH_TOKEN",
+    json=JSON,
+    schema=SCHEMA,
+)
+def request(  # noqa: PLR0913, PLR0917 - a command's options
+    _: Context, file: str = "", issue: str = "", repo: str = "", framework: str = "", version: str = "",
+    target: str = "", backend: str = "", cpu: str = "", registry: str = "", write: bool = False,
+    branch: bool = False, build: bool = False, answer: bool = False, json: bool = False, schema: bool = False,
+) -> int:  # fmt: skip
+    """Answer a request: the combination exists, can be built, needs a change of data, or is refused, and why.
+
+    Examples: invoke request --framework pytorch --target graviton3; invoke request --issue 12 --write --build --answer;
+    lscpu > cpu.txt && invoke request --framework pytorch --cpu cpu.txt
+    """
+    from armwright.ask import command as ask
+    from armwright.ask import document
+    from armwright.selection import Selector
+
+    if schema:
+        console.document(document.schema())
+        return 0
+    chosen = Selector(framework, version, target, backend)
+    return ask.run(
+        _matrix(),
+        ask.Options(file, issue, repo, chosen, cpu, registry, write, build, answer, branch, as_json=json),
+    )
+
+
+@command(file="what `invoke request --json` printed", issue="the issue's number or address", repo=REPO)
+def post(_: Context, file: str, issue: str, repo: str = "") -> None:
+    """Post an answer that another process wrote into an issue, after a look at whether it is one of ours.
+
+    Example: invoke post --file reply.json --issue 12
+    """
+    from armwright.ask import posting
+
+    posting.run(ROOT, file, issue, repo)
+
+
+@command(check="write nothing, and fail where one is outdated")
+def forms(_: Context, check: bool = False) -> None:
+    """Write the issue forms, which offer what the matrix publishes.
+
+    Example: invoke forms --check
+    """
+    from armwright.ask import forms as issue_forms
+
+    issue_forms.run(_matrix(), check=check)
 
 
 @command(tier="checks, unit, engine or image; left out: all of them, in this order")

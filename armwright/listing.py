@@ -210,6 +210,11 @@ class Here:
         return _tags(self.names or ())
 
 
+def look(matrix: Matrix) -> Here:
+    """Return the matrix on this machine; its engine may not answer."""
+    return Here(matrix, _names())
+
+
 def _reason(row: Listed) -> str:
     return row.reason + (f"; nearest: {row.nearest}" if row.nearest else "")
 

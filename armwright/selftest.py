@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 import time
@@ -14,6 +15,12 @@ from armwright.doors.errors import FailedError, InputError, nearest
 from armwright.plan import plan
 
 TIERS = ("checks", "unit", "engine", "image")
+_ZIZMOR = ("zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", "--strict-collection")
+_SCHEMAS = {
+    "workflows": "workflows/*.yml",
+    "issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
+    "issue-config": "ISSUE_TEMPLATE/config.yml",
+}
 _COMMENT = re.compile(rb"^[ \t]*#(?!.*(hadolint|shellcheck)).*$", re.MULTILINE)  # a linter reads what is said to it
 _VALUE = re.compile(rb'(org\.[\w.]+=)"(?:[^"\\]|\\.)*"')
 
@@ -75,6 +82,8 @@ def _checks(root: Path) -> int:
         ("mypy --strict", lambda: _call(root, "mypy")),
         ("shellcheck", lambda: _call(root, "shellcheck", *scripts)),
         ("hadolint", lambda: _hadolint(root)),
+        ("zizmor", lambda: _call(root, *_ZIZMOR, ".github")),
+        *[(f"schema of {kind}", functools.partial(_schema, root, kind, found)) for kind, found in _SCHEMAS.items()],
     ]
     failed = []
     for name, check in checks:
@@ -99,6 +108,12 @@ def _hadolint(root: Path) -> int:
             render.write(context, {"Dockerfile": dockerfile})
     console.detail(f"hadolint: {len(kinds)} kinds among {len(everything)} Dockerfiles")
     return _call(root, "hadolint", *(str(context / "Dockerfile") for context in kinds.values()))
+
+
+def _schema(root: Path, kind: str, pattern: str) -> int:
+    """Hold files of GitHub's against their schema, as the checker ships it: no network is needed."""
+    files = sorted(str(path) for path in (root / ".github").glob(pattern))
+    return _call(root, "check-jsonschema", "--builtin-schema", f"vendor.github-{kind}", *files)
 
 
 def kind(dockerfile: bytes) -> bytes:

@@ -44,8 +44,7 @@ def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source
         InputError: `registry` is no host and port; nothing was started.
         FailedError: an image is not proven for its very digest (nothing is pushed), or the registry failed.
     """
-    if not _REGISTRY.fullmatch(registry):
-        raise InputError(f"--to {registry!r} is not the host and port of a registry", f"invoke stage --to {LOCAL}")
+    check(registry, "--to")
     engine = Engine()
     plans = [plan(matrix, combo, source) for combo in combos]
     digests = _proven(matrix, plans, engine)
@@ -58,6 +57,16 @@ def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source
             _push(engine, one, name, digests[one.combo.id], shown)
             staged.append(Staged(one.combo, digests[one.combo.id], name))
     return staged
+
+
+def check(registry: str, option: str) -> None:
+    """Look whether a word is the host and port of a registry.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not _REGISTRY.fullmatch(registry):
+        raise InputError(f"{option} {registry!r} is not the host and port of a registry", f"e.g. {option} {LOCAL}")
 
 
 def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import os
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import parse_header_links
 from urllib3.util import Retry
 
 from armwright.doors.errors import FailedError, MachineError
@@ -47,16 +49,28 @@ def loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def session(url: str, *, retries: int = 3) -> requests.Session:
+class _Plain(requests.Session):
+    """A session for a caller that follows redirects itself; the usual one reads the whole body of each."""
+
+    def get_redirect_target(self, _: requests.Response) -> None:
+        """Say that there is none."""
+
+
+def session(url: str, *, retries: int = 3, plain: bool = False) -> requests.Session:
     """Return a session fit for a URL's host.
 
     Args:
         url: any address on that host; for loopback neither proxy nor netrc is used.
         retries: how often a broken connection, or a 429, 502, 503 or 504, is tried again, pausing longer each time.
             Only methods that may be repeated are (GET, HEAD, PUT, DELETE, OPTIONS).
+        plain: leave redirects, a 429, and a Retry-After of any length to the caller.
     """
-    made = requests.Session()
-    again = Retry(total=retries, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504), raise_on_status=False)
+    made = _Plain() if plain else requests.Session()
+    busy = (502, 503, 504) if plain else (429, 502, 503, 504)
+    again = Retry(
+        total=retries, backoff_factor=0.3, status_forcelist=busy, raise_on_status=False,
+        respect_retry_after_header=not plain,
+    )  # fmt: skip
     for scheme in ("http://", "https://"):
         made.mount(scheme, HTTPAdapter(max_retries=again))
     made.trust_env = not loopback(url)
@@ -156,6 +170,60 @@ def fetch(  # noqa: PLR0913 - the words of an HTTP request
                 raise FailedError(f"{called} answered with more than {limit} bytes")
             sink.write(part)
         return Head(answer.status_code, answer.headers, answer.url)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer, whatever its status.
+
+    Attributes:
+        status: the status code.
+        headers: the headers; their names in any case.
+        body: what came, after decompression.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def following(self) -> str | None:
+        """Where the list goes on of which this is a page, as its Link header says."""
+        links = parse_header_links(self.headers.get("Link", ""))
+        return next((link["url"] for link in links if link.get("rel") == "next"), None)
+
+
+def exchange(  # noqa: PLR0913 - the words of an HTTP request
+    method: str, url: str, *, limit: int, called: str, headers: Mapping[str, str], data: bytes | None = None
+) -> Answer:
+    """Send one request to a service and return its answer: redirects, limits and errors too are the caller's.
+
+    Args:
+        method: GET, POST, ...
+        url: the address; it reaches no message.
+        limit: bytes that are the most, after decompression.
+        called: how messages call the service.
+        headers: added to the usual ones. An Authorization is sent as it is, whatever netrc says, and to this URL only.
+        data: the body.
+
+    Raises:
+        MachineError: the service cannot be reached, or its certificate is not trusted.
+        FailedError: it answered with too much.
+    """
+    body = io.BytesIO()
+    with (
+        _explained(called, "check the network and HTTPS_PROXY; invoke doctor"),
+        session(url, plain=True) as made,
+        made.request(
+            method, url, headers=headers, data=data, timeout=TIMEOUT, stream=True,
+            auth=lambda prepared: prepared,
+        ) as answer,
+    ):  # fmt: skip
+        for part in answer.iter_content(1 << 16):
+            body.write(part)
+            if body.tell() > limit:
+                raise FailedError(f"{called} answered with more than {limit} bytes")
+        return Answer(answer.status_code, answer.headers, body.getvalue())
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -15,6 +17,14 @@ from armwright.matrix import Matrix
 from armwright.upstream import candidates, index, proposal
 from armwright.upstream.candidates import Candidate
 from armwright.upstream.proposal import Proposal
+
+
+class Model(NamedTuple):
+    """A published version that a new one can be modelled on, its Python distribution, and the distribution below it."""
+
+    version: str
+    distribution: str
+    base: Base
 
 
 @dataclass(frozen=True)
@@ -76,18 +86,33 @@ def _search(matrix: Matrix, word: str) -> Search:
     if name is None:
         raise InputError(f"the framework {word!r} is not known: {nearest(word, names)}", "invoke --help bump")
     framework = matrix.recipes.frameworks[name]
+    known = models(matrix, framework)
+    return Search(framework, known[0].version, known[0].distribution, bases(known)[0])
+
+
+def models(matrix: Matrix, framework: Framework) -> list[Model]:
+    """Return the published versions that are wheels from the index, newest first.
+
+    Raises:
+        InputError: there is none.
+    """
     known = []
-    for version in matrix.versions(name):
+    for version in matrix.versions(framework.name):
         release = framework.versions[version]
         distribution = release.distribution or framework.distribution
         if proposal.pin(release, distribution, version):
-            known.append((version, distribution, matrix.recipes.bases[release.base]))
+            known.append(Model(version, distribution, matrix.recipes.bases[release.base]))
     if not known:
         raise InputError(
             f"no version of {framework.title} is a wheel from the index", "add a version by hand: CONTRIBUTING.md"
         )
-    newest = max((base for _, _, base in known), key=lambda base: (order(base.python), order(base.glibc)))
-    return Search(framework, known[0][0], known[0][1], newest)
+    return known
+
+
+def bases(known: Iterable[Model]) -> list[Base]:
+    """Return the distributions below versions, that with the newest Python first."""
+    found = {one.base.name: one.base for one in known}
+    return sorted(found.values(), key=lambda base: (order(base.python), order(base.glibc)), reverse=True)
 
 
 def _wanted(search: Search, text: str) -> Version:

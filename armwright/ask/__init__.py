@@ -1,0 +1,1 @@
+"""A request for a combination: read, decided, and answered."""
