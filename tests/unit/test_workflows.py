@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from invoke.tasks import Task
 
 import tasks
 from armwright.ask import forms
@@ -124,7 +125,7 @@ def test_every_command_that_is_run_exists_with_its_options() -> None:
     known = {
         one.name: set(itertools.chain(*(argument.names for argument in one.get_arguments())))
         for one in vars(tasks).values()
-        if isinstance(one, tasks.Task)
+        if isinstance(one, Task)
     }
     used = list(_commands())
     assert {name for name, _ in used} == {"build", "list", "post", "request", "setup", "test"}
