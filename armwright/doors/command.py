@@ -16,7 +16,7 @@ from armwright.doors import console, words
 from armwright.doors.errors import ArmwrightError, MachineError
 
 if TYPE_CHECKING:
-    from armwright.selection import Selector  # noqa: PLC0415 - `invoke --list` stays quick
+    from armwright.selection import Selector
 
 INTERRUPTED = 130
 AXES = {

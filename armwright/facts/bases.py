@@ -86,8 +86,8 @@ class Builder(Recipe):
         links: links that maintainer scripts would have made.
     """
 
-    gcc: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
-    compiler: Annotated[str, StringConstraints(pattern=r"^gcc-\d+$")]
+    gcc: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
+    compiler: Annotated[str, StringConstraints(pattern=r"^gcc-[0-9]+$")]
     packages: list[Package] = Field(min_length=1)
     links: list[Link] = Field(default=[])
 
@@ -108,8 +108,8 @@ class Base(Recipe):
     kind: ClassVar[str] = "base"
     name: Name
     title: Sentence
-    python: Annotated[str, StringConstraints(pattern=r"^3\.\d+$")]
-    glibc: Annotated[str, StringConstraints(pattern=r"^2\.\d+$")]
+    python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]+$")]
+    glibc: Annotated[str, StringConstraints(pattern=r"^2\.[0-9]+$")]
     archive: Archive
     registry: Registry | None = None
     tools: list[Package]

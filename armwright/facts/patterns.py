@@ -23,7 +23,10 @@ def _never_max(cpu: str) -> str:
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=40)]
 # Upstream's, 2.10.0, or a name of ours that says what it is: 1.x-compat.
-Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.(\d+|x)){1,3}([a-z]+\d*)?(-[a-z]+)?$", max_length=24)]
+# Digits are written out: \d stands for those of every script.
+Version = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]+(\.([0-9]+|x)){1,3}([a-z]+[0-9]*)?(-[a-z]+)?$", max_length=24)
+]
 Requirement = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(\s*[<>=!~]=?\s*[0-9][0-9.]*\s*,?)*$")
 ]
@@ -41,7 +44,7 @@ Glob = Annotated[
 Absolute = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_.+-]+)+$"), AfterValidator(_no_way_up)]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=160)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~+-]+)+$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~+-]+)+$")]
 # One word for a program; the template puts it between single quotes.
 Option = Annotated[str, StringConstraints(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*(=[A-Za-z0-9_./:=+*-]+)?$")]
 # One line: it is rendered into comments.

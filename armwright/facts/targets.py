@@ -48,7 +48,7 @@ class Emulator(Recipe):
         return self
 
 
-Release = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
+Release = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$")]
 
 
 class Compiler(Recipe):

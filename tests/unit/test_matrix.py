@@ -97,6 +97,7 @@ def test_two_mistakes_in_the_matrix_are_told_together_with_their_places(tree: Tr
         ('"2.9.1"]', '"2.9.2"]', "unknown version of pytorch '2.9.2': did you mean '2.9.1'?"),
         ('"2.9.1"]', '"2.10.0"]', "'2.10.0' is given twice"),
         ('["2.10.0", "2.9.1"]', "[2.10]", "'pytorch' must be text: put 2.10 in quotes"),
+        ('["2.10.0", "2.9.1"]', '["2.10.0", "2.9.\u0661"]', "'pytorch'"),  # a digit of another script
         ('["2.10.0", "2.9.1"]', "[]", "'pytorch': List should have at least 1 item"),
         ("targets: [generic,", "targets: [generik,", "unknown target 'generik': did you mean 'generic'?"),
         ("targets: [generic,", "targets: [n1,", "'n1' is given twice"),
