@@ -67,7 +67,7 @@ def list_(_: Context, chosen: Selector, grid: bool = False, json: bool = False, 
     from armwright import documents, listing
 
     if schema:
-        console.document(documents.schema(documents.Listed))
+        console.document(documents.schema(list[documents.Listed]))
         return
     listing.combos(_matrix(), chosen, as_grid=grid, as_json=json)
 
@@ -81,7 +81,7 @@ def plan(_: Context, chosen: Selector, base: str = "archive", json: bool = False
     from armwright import documents, listing
 
     if schema:
-        console.document(documents.schema(documents.Planned))
+        console.document(documents.schema(list[documents.Planned]))
         return
     listing.plans(_matrix(), chosen, base, as_json=json)
 
@@ -286,12 +286,13 @@ def request(  # noqa: PLR0913, PLR0917 - a command's options
     Examples: invoke request --framework pytorch --target graviton3; invoke request --issue 12 --write --build --answer;
     lscpu > cpu.txt && invoke request --framework pytorch --cpu cpu.txt
     """
+    from armwright import documents
     from armwright.ask import command as ask
-    from armwright.ask import document
+    from armwright.ask.document import Answered
     from armwright.selection import Selector
 
     if schema:
-        console.document(document.schema())
+        console.document(documents.schema(Answered))
         return 0
     chosen = Selector(framework, version, target, backend)
     return ask.run(

@@ -37,9 +37,7 @@ def run(matrix: Matrix, action: str, words: str, *, times: bool = False, as_json
     if action not in ACTIONS:
         raise InputError(f"evidence has no action '{action}': {nearest(action, ACTIONS)}", HELP)
     if action == "schema":
-        console.document(
-            {"$schema": documents.DIALECT, **Evidence.model_json_schema(by_alias=True, mode="serialization")}
-        )
+        console.document(documents.schema(Evidence))
         return 0
     found = find(matrix, words)
     if action == "verify":

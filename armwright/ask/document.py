@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field
 
 from armwright.ask.answer import Answer
-from armwright.documents import DIALECT, Row, State
+from armwright.documents import Row, State
 
 
 class Precision(Row):
@@ -103,8 +103,3 @@ def wanted(answer: Answer) -> Wanted:
         dtypes=[Precision(**one) for one in answer.dtypes],
         notes=list(answer.notes),
     )
-
-
-def schema() -> dict[str, Any]:
-    """Return the document's JSON Schema."""
-    return {"$schema": DIALECT, **TypeAdapter(Answered).json_schema(mode="serialization")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,10 @@ def _no_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpublished, "propose", unfit)
 
 
-def settle(matrix: Matrix, form: tuple[Field, ...], written: Values) -> None:
-    """Answer what was written, and look at everything that comes out."""
+def settle(matrix: Matrix, form: tuple[Field, ...], written: Callable[[], Values]) -> None:
+    """Read and answer what was written, and look at everything that comes out."""
     try:
-        wanted = request.read(matrix, form, written)
+        wanted = request.read(matrix, form, written())
     except MalformedError as wrong:
         refuse(wrong)
         return
@@ -100,23 +101,13 @@ def test_an_issue_s_text(matrix: Matrix, form: tuple[Field, ...], values: dict[s
     text = body({key: value or "_No response_" for key, value in values.items()})
     place = round(at * len(text))
     text = text if at < 0 else text[:place] + put + text[place:]
-    try:
-        written = submission.of_body(form, text)
-    except MalformedError as wrong:
-        refuse(wrong)
-        return
-    settle(matrix, form, written)
+    settle(matrix, form, lambda: submission.of_body(form, text))
 
 
 @FUZZ
 @given(lines=st.lists(st.one_of(st.sampled_from(STRUCTURE), noise)))
 def test_headings_fences_and_noise_in_any_order(matrix: Matrix, form: tuple[Field, ...], lines: list[str]) -> None:
-    try:
-        written = submission.of_body(form, "\n".join(lines))
-    except MalformedError as wrong:
-        refuse(wrong)
-        return
-    settle(matrix, form, written)
+    settle(matrix, form, lambda: submission.of_body(form, "\n".join(lines)))
 
 
 @FUZZ
@@ -132,12 +123,7 @@ def test_headings_fences_and_noise_in_any_order(matrix: Matrix, form: tuple[Fiel
 def test_a_file(matrix: Matrix, form: tuple[Field, ...], tmp_path: Path, content: bytes, suffix: str) -> None:
     file = tmp_path / f"request{suffix}"
     file.write_bytes(content)
-    try:
-        written = submission.of_file(form, file)
-    except MalformedError as wrong:
-        refuse(wrong)
-        return
-    settle(matrix, form, written)
+    settle(matrix, form, lambda: submission.of_file(form, file))
 
 
 @FUZZ
