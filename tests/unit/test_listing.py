@@ -212,7 +212,7 @@ def test_a_state_of_all_versions_stands_alone_and_the_last_of_several_is_that_of
 
 @pytest.mark.parametrize("row", [Listed, Planned])
 def test_the_schema_describes_every_field(row: type[Listed | Planned]) -> None:
-    known = schema(row)["$defs"][row.__name__]["properties"]
+    known = schema(list[row])["$defs"][row.__name__]["properties"]
     assert set(known) == set(row.model_fields)
     assert all(len(field["description"]) > 10 for field in known.values())
     assert set(known["state"]["enum"]) == set(MEANING)
