@@ -15,7 +15,7 @@ from armwright.matrix import Matrix
 from armwright.verification import Found, Verified
 
 ACTIONS = ("show", "diff", "verify", "schema")
-HELP = "invoke --help evidence"
+HELP = "invoke evidence --help"
 
 
 def run(matrix: Matrix, action: str, words: str, *, times: bool = False, as_json: bool = False) -> int:

@@ -27,7 +27,7 @@ from armwright.matrix import Matrix
 from armwright.plan import Plan
 from armwright.selection import AXES, Selector
 
-_HELP = "invoke --help request"
+_HELP = "invoke request --help"
 _MANIFESTS = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
 _ABSENT = (401, 403, 404)
 _QUICK = (1.0, 5.0)  # seconds to connect, seconds for an answer

@@ -22,7 +22,7 @@ _REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}"
 _NUMBER = r"[1-9][0-9]{0,8}"
 _GONE = 404
 _WHOSE = {"query": "query { viewer { login } }"}
-_HELP = "invoke --help request"
+_HELP = "invoke request --help"
 
 
 class _Shape(BaseModel):

@@ -59,7 +59,7 @@ def read(file: Path) -> Answered:
         with file.open("rb") as source:
             content = source.read(MOST + 1)
     except OSError as wrong:
-        raise InputError(f"{str(file)!r} cannot be read: {wrong.strerror}", "invoke --help post") from wrong
+        raise InputError(f"{str(file)!r} cannot be read: {wrong.strerror}", "invoke post --help") from wrong
     try:
         said = Answered.model_validate_json(content if len(content) <= MOST else b"")
     except ValidationError as wrong:

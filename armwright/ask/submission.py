@@ -125,7 +125,7 @@ def content(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(fields.MOST + 1)
     except OSError as wrong:
-        raise InputError(f"{str(path)!r} cannot be read: {wrong.strerror}", "invoke --help request") from wrong
+        raise InputError(f"{str(path)!r} cannot be read: {wrong.strerror}", "invoke request --help") from wrong
     if len(data) > fields.MOST:
         raise _too_long()
     try:

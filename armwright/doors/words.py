@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from invoke.exceptions import Exit, ParseError
@@ -25,11 +26,20 @@ def _answering(parse: Callable[[Parser, list[str]], Any]) -> Callable[[Parser, l
     @functools.wraps(parse)
     def parse_argv(self: Parser, argv: list[str]) -> Any:  # noqa: ANN401 - invoke's own result
         try:
-            return parse(self, argv)
+            return parse(self, [] if _helped(self, argv) else argv)
         except ParseError as wrong:
             raise Exit(f"error: {_explain(self, wrong)}\nnext:  {_next(wrong)}", code=InputError.code) from wrong
 
     return parse_argv
+
+
+def _helped(parser: Parser, argv: list[str]) -> bool:
+    """Read `bump --help` as `--help bump`: where a command takes a word by position, invoke takes `--help` for it."""
+    for name, word in pairwise(argv):
+        if name in parser.contexts and word in {"--help", "-h"} and parser.initial:
+            parser.initial.args["help"].value = name
+            return True
+    return False
 
 
 def _explain(parser: Parser, wrong: ParseError) -> str:

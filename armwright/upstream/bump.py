@@ -84,7 +84,7 @@ def _search(matrix: Matrix, word: str) -> Search:
     names = matrix.names("frameworks")
     name = names.get(word.lower())
     if name is None:
-        raise InputError(f"the framework {word!r} is not known: {nearest(word, names)}", "invoke --help bump")
+        raise InputError(f"the framework {word!r} is not known: {nearest(word, names)}", "invoke bump --help")
     framework = matrix.recipes.frameworks[name]
     known = models(matrix, framework)
     return Search(framework, known[0].version, known[0].distribution, bases(known)[0])
@@ -119,7 +119,7 @@ def _wanted(search: Search, text: str) -> Version:
     try:
         version = Version(text)
     except InvalidVersion as wrong:
-        raise InputError(f"--version {text!r} is no version", "invoke --help bump") from wrong
+        raise InputError(f"--version {text!r} is no version", "invoke bump --help") from wrong
     if version <= order(search.model):
         raise InputError(
             f"--version {text}: {search.framework.title} {search.model} is published; bump looks for newer ones",

@@ -58,6 +58,9 @@ COMMANDS = [
     "stage --target n1 --backend acl --to user/images",
     "registry show --port abc",
     "lock --framework pytorch --base debian-13",
+    "bump --help",
+    "registry -h",
+    "setup evidence --help",
 ]
 
 
@@ -215,3 +218,12 @@ def test_a_dry_run_of_a_build_shows_the_plan_and_needs_no_engine(said: dict[str,
     assert one.code == 0
     assert "pytorch-2.10.0-n1-acl" in one.out
     assert "unknown" in one.out
+
+
+@pytest.mark.parametrize("words", ["bump --help", "registry -h", "setup evidence --help"])
+def test_help_after_a_command_that_takes_a_word_by_position_is_its_help(said: dict[str, Said], words: str) -> None:
+    one = said[words]
+    assert (one.code, one.err) == (0, "")
+    name = words.split()[-2]
+    assert f" {name} [--options]" in one.out
+    assert f"Example: invoke {name}" in one.out.replace("Examples", "Example")
