@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import platform
@@ -27,16 +26,13 @@ SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
 
 
-_numbers = itertools.count()
-
-
 def slot() -> AbstractContextManager[None]:
     """Return a place among the proofs that run at once: to be entered, which may take until another has ended.
 
     There is one for each CPU: of two, a proof alone leaves nearly the half idle (top, on 2 cores), and more proofs than
     CPUs wait for one another's threads.
     """
-    return process.turn(f"proof {next(_numbers) % (os.cpu_count() or 1)}")
+    return process.turn("proof", places=os.cpu_count() or 1)
 
 
 def settle(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> Evidence:

@@ -18,7 +18,7 @@ from armwright.doors.errors import FailedError, MachineError
 
 TAIL_LINES = 15
 _guard = threading.Lock()
-_turns: dict[str, threading.Lock] = {}
+_turns: dict[tuple[str, int], threading.Semaphore] = {}
 
 
 def which(name: str) -> str | None:
@@ -172,15 +172,19 @@ def spawn(arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = N
 
 
 @contextlib.contextmanager
-def turn(name: str) -> Iterator[None]:
-    """Let one thread of this process at a time do what has this name; the others wait.
+def turn(name: str, places: int = 1) -> Iterator[None]:
+    """Let one thread of this process at a time, or so many, do what has this name; the others wait.
+
+    Args:
+        name: what is done.
+        places: how many threads may do it at once; the same number wherever the name is used.
 
     Raises:
         KeyboardInterrupt: everything is being stopped.
     """
     with _guard:
-        lock = _turns.setdefault(name, threading.Lock())
-    with lock:
+        free = _turns.setdefault((name, places), threading.Semaphore(places))
+    with free:
         interrupt.check()
         yield
 
