@@ -7,14 +7,14 @@ of itself, is noticed here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from armwright.audit import Problem, reports
 from armwright.evidence import Evidence, Kernel, NotRun, Report, Run
-from armwright.facts.targets import Target
+from armwright.facts.targets import Smaller, Target
 from armwright.plan import HOME, Plan
 
 IN_IMAGE = f"image/{HOME}"
@@ -49,7 +49,8 @@ def problems(proof: Evidence, one: Plan) -> list[Problem]:
     found = []
     for name, report in reports(proof):
         emulator = target.emulator if report is proof.report else target.emulator.smaller
-        complaints = [*_report(report, asked)]
+        skips = emulator.skips if isinstance(emulator, Smaller) else []
+        complaints = [*_report(report, asked, skips)]
         if report.cpu.emulator and (emulator is None or report.cpu.emulator.partition(" ")[2] != emulator.cpu):
             told = emulator.cpu if emulator else "none"
             complaints.append(Problem("cpu", f"it ran on {report.cpu.emulator}, and the emulator's CPU is {told}"))
@@ -104,7 +105,7 @@ def _cpu(report: Report, target: Target) -> Iterator[Problem]:
         yield Problem("cpu", f"its vectors have {cpu.vector_bytes} bytes, meant are {target.vector_bytes}")
 
 
-def _report(report: Report, asked: Demands) -> Iterator[Problem]:
+def _report(report: Report, asked: Demands, skips: Collection[str]) -> Iterator[Problem]:
     present = {check.name for check in report.checks}
     for name in asked.checks:
         if name not in present:
@@ -116,7 +117,8 @@ def _report(report: Report, asked: Demands) -> Iterator[Problem]:
     done: dict[tuple[str, str], Run | NotRun] = {(one.workload, one.dtype): one for one in report.not_run}
     done |= {(one.workload, one.dtype): one for one in report.runs}
     for key, numbers in asked.runs.items():
-        yield from _run(" ".join(key), done.get(key), numbers)
+        if key in done or key[1] not in skips:
+            yield from _run(" ".join(key), done.get(key), numbers)
     for key in done.keys() - asked.runs.keys():
         yield Problem("runs", f"{' '.join(key)} is there, and the plan has none")
 

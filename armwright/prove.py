@@ -10,7 +10,7 @@ from armwright.doors import console
 from armwright.doors.errors import FailedError, InputError, nearest
 from armwright.engine import Engine
 from armwright.evidence import Evidence
-from armwright.facts.kernels import DTYPES
+from armwright.facts.patterns import DTYPES
 from armwright.matrix import Combo, Matrix
 from armwright.plan import Source, plan
 from armwright.selection import Selector

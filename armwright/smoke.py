@@ -106,7 +106,7 @@ def prove(engine: Engine, reference: str, image: Image, target: Target, words: S
     combo = image.labels["org.armwright.combo"]
     if report.combo != combo:
         raise FailedError(f"{reference} is labelled {combo}, but its report is of {report.combo}", "invoke list")
-    smaller = _on_smaller(engine, reference, image, target, words) if emulator else None
+    smaller = _on_smaller(engine, reference, image, target, report) if emulator else None
     after = engine.find(reference)  # the run unpacked it: now its unpacked size is known
     if after is None or after.digest != image.digest:
         raise FailedError(f"{reference} became another image during the proof", "the same command again")
@@ -125,13 +125,21 @@ def prove(engine: Engine, reference: str, image: Image, target: Target, words: S
     )
 
 
-def _on_smaller(engine: Engine, reference: str, image: Image, target: Target, words: Sequence[str]) -> Report | None:
-    """Run the workloads on the CPU that has nothing above the target's floor, past the entrypoint, which refuses it."""
+def _on_smaller(engine: Engine, reference: str, image: Image, target: Target, report: Report) -> Report | None:
+    """Run the workloads on the CPU that has nothing above the target's floor, past the entrypoint, which refuses it.
+
+    What is run is what was run on the target's CPU, but for the data types that this one skips.
+    """
     smaller = target.emulator.smaller
     if smaller is None:
         return None
+    runs = [run for run in report.runs if run.dtype not in smaller.skips]
+    if not runs:
+        return None
     python = list(image.entrypoint[:1])
-    words = ["-I", SMOKE, "--below-floor", "--json", *words]
+    words = ["-I", SMOKE, "--below-floor", "--json"]
+    words += [f"--workload={name}" for name in dict.fromkeys(run.workload for run in runs)]
+    words += [f"--dtype={name}" for name in dict.fromkeys(run.dtype for run in runs)]
     ran = engine.run(reference, words, {"QEMU_CPU": smaller.cpu}, TIMEOUT, entrypoint=python)
     return _report(reference, ran.code, ran.out, ran.err)
 

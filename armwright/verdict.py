@@ -35,7 +35,7 @@ def _show(proof: Evidence) -> None:
     )
     if proof.smaller:
         above = proof.above
-        found = "; ".join(f"{check.name}: {check.found}" for check in above) or "right answers"
+        found = "; ".join(f"{check.name}: {check.found}" for check in above) or _right(proof)
         rows = [
             ["nothing above the floor", _state("fail" if above else "pass"), "right answers on a smaller CPU", found]
         ]
@@ -55,6 +55,12 @@ def _show(proof: Evidence) -> None:
         left = [one for one in report.not_run if one.reason == reason]
         dtypes = ", ".join(dict.fromkeys(one.dtype for one in left))
         console.say(f"not run: {dtypes} ({', '.join(dict.fromkeys(one.workload for one in left))}): {reason}")
+
+
+def _right(proof: Evidence) -> str:
+    """Say that the answers were right on the smaller CPU, and in which data types nothing was run there."""
+    dtypes = dict.fromkeys(name.split()[-1] for name in proof.left_out)
+    return f"right answers; not run: {', '.join(dtypes)}, which this CPU has not" if dtypes else "right answers"
 
 
 def _run(run: Run) -> tuple[str, str]:

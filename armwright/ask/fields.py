@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from armwright.facts.kernels import DTYPES
+from armwright.facts.patterns import DTYPES
 from armwright.matrix import Matrix
 
 UNSURE = "not sure"  # a drop-down's word for "you choose"

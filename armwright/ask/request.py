@@ -20,7 +20,7 @@ from armwright.ask.fields import UNSURE, Field, Kind
 from armwright.ask.submission import MalformedError, Value, Values
 from armwright.doors.errors import nearest
 from armwright.facts import cpus, patterns
-from armwright.facts.kernels import Dtype
+from armwright.facts.patterns import Dtype
 from armwright.facts.rules import NAMED, order
 from armwright.matrix import Matrix
 

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.facts.compiling import PythonFile, SourceBuild
-from armwright.facts.kernels import DTYPES, Dtype, KernelRule, Override, Precision
+from armwright.facts.kernels import KernelRule, Override, Precision
 from armwright.facts.model import Drop, Environment, Recipe
-from armwright.facts.patterns import Feature, Name, Reason, Requirement, Sentence, Version
+from armwright.facts.patterns import DTYPES, Dtype, Feature, Name, Reason, Requirement, Sentence, Version
 from armwright.facts.targets import Target
 
 

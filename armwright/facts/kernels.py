@@ -8,11 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.facts.model import Recipe
-from armwright.facts.patterns import Feature, Name, Reason, Sentence, Version
+from armwright.facts.patterns import Dtype, Feature, Name, Reason, Sentence, Version
 from armwright.facts.targets import Target
 
-Dtype = Literal["fp32", "bf16", "fp16", "int8", "bf16-fast-math"]
-DTYPES: tuple[Dtype, ...] = ("fp32", "bf16", "fp16", "int8", "bf16-fast-math")
 Implementation = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:*.+{}-]+$")]
 
 

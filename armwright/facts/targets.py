@@ -8,15 +8,22 @@ from packaging.version import Version
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.facts.model import Environment, Recipe
-from armwright.facts.patterns import EmulatedCpu, Feature, Flags, Name, Part, Reason, Sentence
+from armwright.facts.patterns import Dtype, EmulatedCpu, Feature, Flags, Name, Part, Reason, Sentence
 from armwright.facts.patterns import Version as Text
 
 
 class Smaller(Recipe):
-    """A smaller CPU, without any feature that the target's own CPU lacks."""
+    """A smaller CPU, without any feature that the target's own CPU lacks.
+
+    Attributes:
+        cpu: QEMU's name for it.
+        note: what it is, and what it cannot show.
+        skips: data types in which nothing is run there: without their instructions other code runs than on the target.
+    """
 
     cpu: EmulatedCpu
     note: Reason
+    skips: list[Dtype] = Field(default=[])
 
 
 class Emulator(Recipe):

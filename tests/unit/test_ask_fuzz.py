@@ -16,7 +16,7 @@ from armwright.ask.fields import Field
 from armwright.ask.markdown import block, code, folded, table
 from armwright.ask.submission import MalformedError, Values
 from armwright.ask.unpublished import UnfitError
-from armwright.facts.kernels import DTYPES
+from armwright.facts.patterns import DTYPES
 from armwright.matrix import Matrix
 from armwright.plan import plan
 from tests.asking import decide, foreign

@@ -179,6 +179,35 @@ def test_a_larger_cpu_is_believed_only_with_the_smaller_one_that_the_target_name
     assert any(one.part == "answers" for one in audit.problems(Evidence.model_validate(document)))
 
 
+def test_on_the_smaller_cpu_only_the_data_types_that_the_target_names_may_be_left_out(matrix: Matrix) -> None:
+    one = plan(matrix, next(combo for combo in matrix.combos if combo.id == "pytorch-2.10.0-v2-acl"))
+    assert one.combo.target.emulator.smaller is not None
+    skips = one.combo.target.emulator.smaller.skips
+    assert skips == ["bf16", "bf16-fast-math"]
+    document = proofs.document(one)
+    smaller = json.loads(json.dumps(document["report"]))
+    smaller["cpu"]["emulator"] = f"QEMU {one.combo.target.emulator.smaller.cpu}"
+    document["smaller"] = smaller
+
+    def leave_out(dtypes: list[str]) -> None:
+        for run in [run for run in smaller["runs"] if run["dtype"] in dtypes]:
+            name = f"{run['workload']} {run['dtype']}"
+            smaller["runs"].remove(run)
+            smaller["checks"] = [check for check in smaller["checks"] if not check["name"].endswith(f" {name}")]
+            told = {"state": "not run", "expected": "right answers", "found": "not asked for"}
+            smaller["checks"].append({"name": f"run {name}", **told})
+        smaller["proven"] = False
+
+    leave_out(skips)
+    proof = Evidence.model_validate(document)
+    assert proof.left_out
+    assert audit.problems(proof) + demands.problems(proof, one) == []
+    leave_out(["fp32"])
+    found = demands.problems(Evidence.model_validate(document), one)
+    assert {problem.words.split()[-3] for problem in found} == {"fp32"}
+    assert all(problem.words.startswith("on the smaller CPU: ") and "missing" in problem.words for problem in found)
+
+
 def test_the_fingerprint_leaves_out_times_and_memory_and_nothing_else(document: dict[str, Any]) -> None:
     before = evidence.fingerprint(Evidence.model_validate(document))
     document["report"].update(seconds=1.0, peak_memory_bytes=2)

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from armwright.facts.frameworks import PLAIN, Flavour
-from armwright.facts.kernels import DTYPES, KernelRule, Override, Precision
+from armwright.facts.kernels import KernelRule, Override, Precision
+from armwright.facts.patterns import DTYPES
 from armwright.facts.targets import Target
 from armwright.matrix import Matrix
 

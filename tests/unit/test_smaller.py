@@ -89,14 +89,17 @@ def test_a_failure_on_the_smaller_cpu_says_on_which_cpu_it_was(capsys: pytest.Ca
     assert "nothing above the floor  fail" in capsys.readouterr().out
 
 
+BELOW_FLOOR = ["-I", "/opt/armwright/smoke/smoke.py", "--below-floor", "--json"]
+
+
 class OneEngine:
     """Stands in for the engine: keeps what it was asked to run, and answers with two reports."""
 
     version = "26.1.5"
 
-    def __init__(self, below: Ran) -> None:
+    def __init__(self, below: Ran, first: dict[str, Any] | None = None) -> None:
         self.asked: list[dict[str, Any]] = []
-        self.answers = [Ran(0, json.dumps(ran()), ""), below]
+        self.answers = [Ran(0, json.dumps(first or ran()), ""), below]
 
     def run(self, *words: Any, entrypoint: list[str] | None = None) -> Ran:  # noqa: ANN401 - as the real one is asked
         _, command, environment, _ = words
@@ -120,12 +123,46 @@ def test_the_smaller_cpu_runs_the_workloads_past_the_entrypoint_which_would_refu
     assert engine.asked == [
         {"command": ["smoke", "--json"], "cpu": "cortex-a76,midr=0x431f0af1", "entrypoint": None},
         {
-            "command": ["-I", "/opt/armwright/smoke/smoke.py", "--below-floor", "--json"],
+            "command": [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"],
             "cpu": "cortex-a72,midr=0x431f0af1", "entrypoint": ["/usr/bin/python3"],
         },
     ]  # fmt: skip
     assert proof.match == "superset"
     assert proof.proves
+
+
+def in_two(dtype: str) -> dict[str, Any]:
+    """Return a report of LeNet in fp32 and in another data type."""
+    one = ran()
+    one["runs"].append({**one["runs"][0], "dtype": dtype})
+    one["checks"].append({**one["checks"][-2], "name": f"answers lenet {dtype}"})
+    one["not_run"] = []
+    return one
+
+
+def test_a_data_type_that_the_smaller_cpu_has_not_is_left_out_there_and_the_rest_proves(
+    matrix: Matrix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_out = {"name": "run lenet bf16", "state": "not run", "expected": "right answers", "found": "not asked for"}
+    below = ran(**BELOW)
+    below["checks"].append(left_out)
+    engine = OneEngine(Ran(0, json.dumps(below), ""), in_two("bf16"))
+    proof = prove(engine, matrix, "v2")
+    assert engine.asked[1]["command"] == [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"]
+    assert proof.left_out == ["lenet bf16"]
+    assert proof.proves
+    verdict.show(proof)
+    assert "right answers; not run: bf16, which this CPU has not" in capsys.readouterr().out
+    below["checks"].pop()  # nothing says that it was left out
+    assert not prove(OneEngine(Ran(0, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
+
+
+def test_where_nothing_is_left_to_run_the_smaller_cpu_is_not_asked(matrix: Matrix) -> None:
+    only = in_two("bf16")
+    only["runs"] = only["runs"][1:]
+    engine = OneEngine(Ran(0, "never asked", ""), only)
+    assert prove(engine, matrix, "v2").smaller is None
+    assert len(engine.asked) == 1
 
 
 def test_a_wrong_run_on_the_smaller_cpu_is_no_proof(matrix: Matrix) -> None:

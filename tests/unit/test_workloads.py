@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import worker
 
-from armwright.facts.kernels import DTYPES
+from armwright.facts.patterns import DTYPES
 from armwright.matrix import Matrix
 from armwright.plan import HOME, Plan, _read_scripts
 from tests.support import ROOT, Tree
