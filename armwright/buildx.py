@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from armwright.containers import PLATFORM
 from armwright.doors import console, process
 from armwright.doors.errors import FailedError, MachineError
-from armwright.engine import PLATFORM
 
 
 @dataclass(frozen=True)

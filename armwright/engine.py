@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +14,11 @@ from typing import IO, Any
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.models.containers import Container
 
-from armwright.doors import interrupt
+from armwright import containers
+from armwright.containers import Ran
 from armwright.doors.errors import FailedError, InputError, MachineError
 
-PLATFORM = "linux/arm64"
-INIT = "[FATAL tini"  # how the engine's own first program says that there is no program to run
 READABLE = 64_000_000  # bytes read from an image at once: our own files are below 4 MB
 POOL = 100  # connections that are kept: more combos than that are hardly proven at once
 
@@ -49,53 +46,6 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     configuration: Mapping[str, Any] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A finished container: its exit code and both streams."""
-
-    code: int
-    out: str
-    err: str
-
-
-class _Chunks(io.RawIOBase):
-    """A stream that comes in pieces, as a file to read."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
-        """Fill a buffer as far as the next piece goes; 0 at the end."""
-        while not self._rest:
-            piece = next(self._chunks, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
-        return count
-
-
-@contextlib.contextmanager
-def _removed(container: Container) -> Iterator[None]:
-    """Remove a container after what is done inside, and at once when everything is being stopped."""
-
-    def remove() -> None:
-        with contextlib.suppress(APIError, requests.RequestException):
-            container.remove(force=True)
-
-    try:
-        with interrupt.stoppable(lambda _: remove()):
-            yield
-    finally:
-        remove()
 
 
 @contextlib.contextmanager
@@ -206,7 +156,7 @@ class Engine:
             FailedError: there is more than files of ours can be.
         """
         found = {}
-        with self._unstarted(reference) as container:
+        with containers.unstarted(self._client, reference) as container:
             for path in paths:
                 with contextlib.suppress(NotFound):
                     data = bytearray()
@@ -226,19 +176,8 @@ class Engine:
             FailedError: the engine cannot make a container of it.
             KeyboardInterrupt: passed on after the container was removed.
         """
-        with _answering(), self._unstarted(reference) as container:
-            yield io.BufferedReader(_Chunks(self._api.export(container.id)), 1 << 20)
-
-    @contextlib.contextmanager
-    def _unstarted(self, reference: str) -> Iterator[Container]:
-        """Make a container that never runs, to read an image's files from; it is removed whatever happens."""
-        interrupt.check()
-        never_run = ["-"]  # an image without a command of its own is refused
-        container = self._client.containers.create(
-            reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
-        )
-        with _removed(container):
-            yield container
+        with _answering(), containers.unstarted(self._client, reference) as container:
+            yield containers.stream(self._api.export(container.id))
 
     @_answering()
     def run(
@@ -262,41 +201,7 @@ class Engine:
             FailedError: it could not be started, or did not end in time.
             KeyboardInterrupt: passed on after it was removed, in this thread or another.
         """
-        interrupt.check()
-        try:
-            container = self._client.containers.create(
-                reference,
-                command,
-                environment=dict(environment),
-                platform=PLATFORM,
-                entrypoint=list(entrypoint) if entrypoint else None,
-                network_mode="none",
-                read_only=True,
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges"],
-                init=True,  # the first process of all takes no signal that it does not ask for: it would hang, not die
-                labels={"org.armwright.run": "smoke"},
-            )
-        except APIError as wrong:
-            raise FailedError(f"the container could not be made: {wrong.explanation}", "invoke doctor") from wrong
-
-        try:
-            with _removed(container):
-                container.start()
-                code = int(container.wait(timeout=timeout)["StatusCode"])
-                out, err = (
-                    container.logs(stdout=stream == "out", stderr=stream == "err").decode(errors="replace")
-                    for stream in ("out", "err")
-                )
-            if err.startswith(INIT):  # it began, and found nothing to begin
-                raise FailedError(f"the container could not be started: {err.splitlines()[0]}", "invoke doctor")
-            return Ran(code, out, err)
-        except APIError as wrong:
-            raise FailedError(f"the container could not be started: {wrong.explanation}", "invoke doctor") from wrong
-        except requests.RequestException as late:
-            if "timed out" not in str(late):
-                raise
-            raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from late
+        return containers.run(self._client, reference, command, environment, timeout, entrypoint)
 
     @_answering()
     def push(self, reference: str, on_status: Callable[[str], None]) -> None:

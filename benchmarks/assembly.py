@@ -34,9 +34,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from armwright import build, buildx, fleet, matrix, selection, smoke  # noqa: E402
+from armwright.containers import PLATFORM  # noqa: E402 - the path is set first
 from armwright.doors import console, http, process  # noqa: E402
 from armwright.doors.errors import FailedError, InputError, MachineError  # noqa: E402 - as above
-from armwright.engine import PLATFORM, Engine  # noqa: E402 - the path is set first
+from armwright.engine import Engine  # noqa: E402 - the path is set first
 from armwright.fetch import lock, roots  # noqa: E402
 from armwright.plan import COMPRESSION, Plan, plan  # noqa: E402 - as above
 from benchmarks import outcome  # noqa: E402 - as above

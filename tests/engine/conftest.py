@@ -14,8 +14,9 @@ import pytest
 
 from armwright import buildx
 from armwright import plan as plans
+from armwright.containers import PLATFORM
 from armwright.doors import process
-from armwright.engine import PLATFORM, Engine, Image
+from armwright.engine import Engine, Image
 from armwright.fetch import roots
 from armwright.fetch.lock import read_base
 from armwright.matrix import Matrix

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from armwright import buildx, render
+from armwright.containers import PLATFORM
 from armwright.doors.errors import FailedError, MachineError
-from armwright.engine import PLATFORM, Engine
+from armwright.engine import Engine
 from armwright.plan import COMPRESSION
 
 ROOT = Path(__file__).resolve().parents[2]

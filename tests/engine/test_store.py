@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from armwright.containers import PLATFORM
 from armwright.doors.errors import FailedError, InputError, MachineError
-from armwright.engine import PLATFORM, Engine
+from armwright.engine import Engine
 
 Docker = Callable[..., str]
 

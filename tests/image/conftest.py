@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from armwright import build, buildx, evidence, fleet, registry
+from armwright.containers import PLATFORM
 from armwright.doors import process
-from armwright.engine import PLATFORM, Engine, Image
+from armwright.engine import Engine, Image
 from armwright.evidence import Evidence
 from armwright.matrix import Matrix
 from armwright.plan import COMPRESSION, Plan, plan

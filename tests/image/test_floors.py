@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from armwright import build, fleet
+from armwright.containers import PLATFORM
 from armwright.doors import process
-from armwright.engine import PLATFORM
 from armwright.facts.targets import Target
 from armwright.matrix import Matrix, load
 from armwright.plan import plan

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from armwright.containers import PLATFORM
 from armwright.doors import http, process
-from armwright.engine import PLATFORM, Engine
+from armwright.engine import Engine
 from armwright.plan import COMPRESSION
 
 ROOT = Path(__file__).resolve().parents[2]

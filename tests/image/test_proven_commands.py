@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from armwright import stage
-from armwright.engine import PLATFORM, Engine
+from armwright.containers import PLATFORM
+from armwright.engine import Engine
 from armwright.matrix import Matrix
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,9 +12,10 @@ from threading import Lock
 from typing import Any
 
 from armwright import buildx, evidence, integrity, matrix, smoke, stage, verification
+from armwright.containers import PLATFORM
 from armwright.doors import process
 from armwright.doors.errors import ArmwrightError, FailedError, InputError
-from armwright.engine import PLATFORM, Engine
+from armwright.engine import Engine
 from armwright.evidence import Check, Evidence
 from armwright.facts.targets import Target
 from armwright.matrix import Matrix

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from elftools.elf.elffile import ELFFile
 
+from armwright.containers import PLATFORM
 from armwright.doors import process
-from armwright.engine import PLATFORM, Image
+from armwright.engine import Image
 from armwright.plan import HOME, Plan
 
 Files = dict[str, bytes]

@@ -10,8 +10,9 @@ from typing import Any, cast
 import pytest
 
 from armwright import evidence, smoke, verdict
+from armwright.containers import Ran
 from armwright.doors.errors import FailedError
-from armwright.engine import Engine, Image, Ran
+from armwright.engine import Engine, Image
 from armwright.evidence import Evidence
 from armwright.matrix import Matrix
 from tests.unit.test_evidence import report
