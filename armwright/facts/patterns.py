@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, StringConstraints
 
@@ -22,7 +22,7 @@ def _never_max(cpu: str) -> str:
 
 
 Dtype = Literal["fp32", "bf16", "fp16", "int8", "bf16-fast-math"]
-DTYPES: tuple[Dtype, ...] = ("fp32", "bf16", "fp16", "int8", "bf16-fast-math")
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=40)]
 # Upstream's, 2.10.0, or a name of ours that says what it is: 1.x-compat.
 # Digits are written out: \d stands for those of every script.

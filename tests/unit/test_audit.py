@@ -163,13 +163,19 @@ def test_a_value_that_cannot_be_is_refused(
     assert part in {problem.part for problem in [*audit.problems(found), *demands.problems(found, planned)]}
 
 
-def test_a_larger_cpu_is_believed_only_with_the_smaller_one_that_the_target_names(matrix: Matrix) -> None:
-    one = plan(matrix, next(combo for combo in matrix.combos if combo.sound and combo.target.emulator.smaller))
+def on_two_cpus(one: Plan) -> dict[str, Any]:
+    """Return good evidence of a plan whose target has a smaller CPU: the same report for both."""
     assert one.combo.target.emulator.smaller is not None
     document = proofs.document(one)
-    smaller = json.loads(json.dumps(document["report"]))
-    smaller["cpu"]["emulator"] = f"QEMU {one.combo.target.emulator.smaller.cpu}"
-    document["smaller"] = smaller
+    document["smaller"] = json.loads(json.dumps(document["report"]))
+    document["smaller"]["cpu"]["emulator"] = f"QEMU {one.combo.target.emulator.smaller.cpu}"
+    return document
+
+
+def test_a_larger_cpu_is_believed_only_with_the_smaller_one_that_the_target_names(matrix: Matrix) -> None:
+    one = plan(matrix, next(combo for combo in matrix.combos if combo.sound and combo.target.emulator.smaller))
+    document = on_two_cpus(one)
+    smaller = document["smaller"]
     proof = Evidence.model_validate(document)
     assert audit.problems(proof) + demands.problems(proof, one) == []
     smaller["cpu"]["emulator"] = "QEMU cortex-a53"
@@ -184,10 +190,8 @@ def test_on_the_smaller_cpu_only_the_data_types_that_the_target_names_may_be_lef
     assert one.combo.target.emulator.smaller is not None
     skips = one.combo.target.emulator.smaller.skips
     assert skips == ["bf16", "bf16-fast-math"]
-    document = proofs.document(one)
-    smaller = json.loads(json.dumps(document["report"]))
-    smaller["cpu"]["emulator"] = f"QEMU {one.combo.target.emulator.smaller.cpu}"
-    document["smaller"] = smaller
+    document = on_two_cpus(one)
+    smaller = document["smaller"]
 
     def leave_out(dtypes: list[str]) -> None:
         for run in [run for run in smaller["runs"] if run["dtype"] in dtypes]:

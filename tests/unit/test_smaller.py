@@ -154,7 +154,9 @@ def test_a_data_type_that_the_smaller_cpu_has_not_is_left_out_there_and_the_rest
     assert proof.proves
     verdict.show(proof)
     assert "right answers; not run: bf16, which this CPU has not" in capsys.readouterr().out
-    below["checks"].pop()  # nothing says that it was left out
+    below["checks"].append({**left_out, "name": "answers lenet bf16", "state": "fail"})  # it was run all the same
+    assert not prove(OneEngine(Ran(1, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
+    del below["checks"][-2:]  # nothing says that it was left out
     assert not prove(OneEngine(Ran(0, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
 
 
