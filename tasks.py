@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from armwright.doors import console, words
-from armwright.doors.command import command
+from armwright.cli import parsing
+from armwright.cli.command import command
+from armwright.system import console
 
 if TYPE_CHECKING:
-    from armwright.matrix import Matrix
-    from armwright.selection import Selector
+    from armwright.matrix.matrix import Matrix
+    from armwright.matrix.selection import Selector
 
 # The package's modules are imported inside the commands: `invoke --list` and a second `build` stay quick.
 ROOT = Path(__file__).resolve().parent
@@ -22,11 +23,11 @@ JSON = "one JSON document on stdout and nothing else"
 REPO = "owner/name, where the issue is; left out: GITHUB_REPOSITORY, else git's remote `origin`"
 SCHEMA = "the JSON Schema of what --json prints"
 
-words.answer_wrong_words()
+parsing.answer_wrong_words()
 
 
 def _matrix() -> Matrix:
-    from armwright import matrix
+    from armwright.matrix import matrix
 
     return matrix.load(ROOT)
 
@@ -37,7 +38,7 @@ def setup(_: Context, dry_run: bool = False) -> None:
 
     Example: ./inv setup --dry-run
     """
-    from armwright.machine import setup as steps
+    from armwright.host import setup as steps
 
     steps.run(dry_run=dry_run)
 
@@ -48,7 +49,7 @@ def doctor(_: Context, json: bool = False) -> int:
 
     Example: invoke doctor
     """
-    from armwright.machine import doctor as checks
+    from armwright.cli import doctor as checks
 
     return checks.run(
         ROOT, {model for target in _matrix().recipes.targets.values() for model in target.emulator.models}, as_json=json
@@ -64,7 +65,8 @@ def list_(_: Context, chosen: Selector, grid: bool = False, json: bool = False, 
 
     Examples: invoke list --target n1 --all; invoke list --grid
     """
-    from armwright import documents, listing
+    from armwright.cli import listing
+    from armwright.pipeline import documents
 
     if schema:
         console.document(documents.schema(list[documents.Listed]))
@@ -78,7 +80,8 @@ def plan(_: Context, chosen: Selector, base: str = "archive", json: bool = False
 
     Example: invoke plan --target v1
     """
-    from armwright import documents, listing
+    from armwright.cli import listing
+    from armwright.pipeline import documents
 
     if schema:
         console.document(documents.schema(list[documents.Planned]))
@@ -94,7 +97,7 @@ def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = Fa
 
     Examples: invoke render --combo pytorch-2.10.0-n1-acl --fetch; invoke render --all
     """
-    from armwright import listing
+    from armwright.cli import listing
 
     matrix = _matrix()
     if wheel:
@@ -122,8 +125,10 @@ def build(  # noqa: PLR0913, PLR0917 - a command's options
 
     Examples: invoke build --target n1 --backend acl; invoke build --all --keep-going --jobs 4
     """
-    from armwright import build as builds
-    from armwright import fleet, listing, selection, summary
+    from armwright.cli import listing
+    from armwright.matrix import selection
+    from armwright.pipeline import build_all, summary
+    from armwright.pipeline import build_combo as builds
 
     matrix = _matrix()
     if dry_run:
@@ -131,8 +136,10 @@ def build(  # noqa: PLR0913, PLR0917 - a command's options
         return 0
     if wheel:
         listing.adopt(matrix, chosen, wheel)
-    options = builds.Options(smoke, keep_going, builder, listing.source(base), locked, verbose, jobs=fleet.count(jobs))
-    results = fleet.build(matrix, listing.possible(matrix, chosen), options)
+    options = builds.Options(
+        smoke, keep_going, builder, listing.source(base), locked, verbose, jobs=build_all.count(jobs)
+    )
+    results = build_all.build(matrix, listing.possible(matrix, chosen), options)
     return summary.tell(results, selection.left_out(matrix, chosen), verbose=verbose)
 
 
@@ -157,13 +164,13 @@ def smoke(  # noqa: PLR0913, PLR0917 - one option each
     Examples: invoke smoke --target n1; invoke smoke --image 127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl;
     invoke smoke --target v1 --workload lenet --dtype bf16
     """
-    from armwright import listing, prove
+    from armwright.cli import listing, smoke
 
-    matrix, part = _matrix(), prove.Part(workload, dtype)
+    matrix, part = _matrix(), smoke.Part(workload, dtype)
     if image:
-        return prove.of_image(matrix, image, chosen, part, as_json=json)
+        return smoke.of_image(matrix, image, chosen, part, as_json=json)
     combos = listing.built(listing.possible(matrix, chosen))
-    return prove.of_combos(matrix, combos, part, listing.source(base), as_json=json)
+    return smoke.of_combos(matrix, combos, part, listing.source(base), as_json=json)
 
 
 @command(
@@ -179,13 +186,13 @@ def audit(
 
     Examples: invoke audit --target n1; invoke audit --combo pytorch-2.10.0-n1-acl --floor generic
     """
-    from armwright import inspection, listing
+    from armwright.cli import audit, listing
 
     matrix = _matrix()
     if image:
-        return inspection.of_image(matrix, image, chosen, floor, as_json=json)
+        return audit.of_image(matrix, image, chosen, floor, as_json=json)
     combos = listing.built(listing.possible(matrix, chosen))
-    return inspection.of_combos(matrix, combos, listing.source(base), floor, as_json=json)
+    return audit.of_combos(matrix, combos, listing.source(base), floor, as_json=json)
 
 
 @command(to="host and port of the registry; left out: 127.0.0.1:5000", base=BASE)
@@ -194,8 +201,8 @@ def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive") -> 
 
     Example: invoke stage --target n1 --backend acl
     """
-    from armwright import listing
-    from armwright import stage as staging
+    from armwright.cli import listing
+    from armwright.publish import stage as staging
 
     matrix = _matrix()
     combos = listing.built(listing.possible(matrix, chosen))
@@ -215,9 +222,9 @@ def evidence(_: Context, action: str, of: str = "", times: bool = False, json: b
 
     Examples: invoke evidence verify; invoke evidence diff --of pytorch-2.10.0-n1-acl,/tmp/before.json
     """
-    from armwright import proofs
+    from armwright.cli import evidence
 
-    return proofs.run(_matrix(), action, of, times=times, as_json=json)
+    return evidence.run(_matrix(), action, of, times=times, as_json=json)
 
 
 @command("action", action="start, stop or show", port="left out: 5000", json=JSON)
@@ -226,7 +233,7 @@ def registry(_: Context, action: str, port: str = "", json: bool = False) -> Non
 
     Example: invoke registry start
     """
-    from armwright import registry as daemon
+    from armwright.publish import local_registry as daemon
 
     daemon.run(ROOT, action, port=port or daemon.PORT, as_json=json)
 
@@ -237,9 +244,9 @@ def lock(_: Context, framework: str = "", version: str = "", base: str = "") -> 
 
     Examples: invoke lock --base debian-13; invoke lock --framework pytorch --version 2.10.0
     """
-    from armwright.fetch import relock
+    from armwright.cli import lock
 
-    relock.run(_matrix(), framework, version, base)
+    lock.run(_matrix(), framework, version, base)
 
 
 @command(
@@ -254,7 +261,7 @@ def bump(_: Context, framework: str, version: str = "", write: bool = False, jso
 
     Examples: invoke bump pytorch; invoke bump pytorch --version 2.12.0 --write
     """
-    from armwright.upstream import bump as bumps
+    from armwright.cli import bump as bumps
 
     bumps.run(_matrix(), framework, version, write=write, as_json=json)
 
@@ -286,10 +293,10 @@ def request(  # noqa: PLR0913, PLR0917 - a command's options
     Examples: invoke request --framework pytorch --target graviton3; invoke request --issue 12 --write --build --answer;
     lscpu > cpu.txt && invoke request --framework pytorch --cpu cpu.txt
     """
-    from armwright import documents
-    from armwright.ask import command as ask
-    from armwright.ask.document import Answered
-    from armwright.selection import Selector
+    from armwright.cli import request as ask
+    from armwright.matrix.selection import Selector
+    from armwright.pipeline import documents
+    from armwright.request.document import Answered
 
     if schema:
         console.document(documents.schema(Answered))
@@ -307,9 +314,9 @@ def post(_: Context, file: str, issue: str, repo: str = "") -> None:
 
     Example: invoke post --file reply.json --issue 12
     """
-    from armwright.ask import posting
+    from armwright.cli import post
 
-    posting.run(ROOT, file, issue, repo)
+    post.run(ROOT, file, issue, repo)
 
 
 @command(check="write nothing, and fail where one is outdated")
@@ -318,7 +325,7 @@ def forms(_: Context, check: bool = False) -> None:
 
     Example: invoke forms --check
     """
-    from armwright.ask import forms as issue_forms
+    from armwright.cli import forms as issue_forms
 
     issue_forms.run(_matrix(), check=check)
 
@@ -329,6 +336,6 @@ def test(_: Context, tier: str = "") -> int:  # noqa: PT028 - a command, not a t
 
     Example: invoke test --tier unit
     """
-    from armwright import selftest
+    from armwright.cli import test
 
-    return selftest.run(ROOT, tier)
+    return test.run(ROOT, tier)

@@ -33,19 +33,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from armwright import build, buildx, fleet, matrix, selection, smoke  # noqa: E402
-from armwright.containers import PLATFORM  # noqa: E402 - the path is set first
-from armwright.doors import console, http, process  # noqa: E402
-from armwright.doors.errors import FailedError, InputError, MachineError  # noqa: E402 - as above
-from armwright.engine import Engine  # noqa: E402 - the path is set first
-from armwright.fetch import lock, roots  # noqa: E402
-from armwright.plan import COMPRESSION, Plan, plan  # noqa: E402 - as above
+from armwright.assembly import buildx  # noqa: E402 - the path is set first
+from armwright.engine.client import Engine  # noqa: E402 - the path is set first
+from armwright.engine.containers import PLATFORM  # noqa: E402 - the path is set first
+from armwright.fetch import debian_roots  # noqa: E402
+from armwright.matrix import matrix, selection  # noqa: E402 - the path is set first
+from armwright.pipeline import build_all, build_combo  # noqa: E402 - the path is set first
+from armwright.plan import locks  # noqa: E402 - the path is set first
+from armwright.plan.plan import COMPRESSION, Plan, plan  # noqa: E402 - as above
+from armwright.proof import prove  # noqa: E402
+from armwright.system import console, http, process  # noqa: E402
+from armwright.system.errors import FailedError, InputError, MachineError  # noqa: E402 - as above
 from benchmarks import outcome  # noqa: E402 - as above
 
 GIVEN, USUAL, OURS = "armwright-bench:given", "armwright-bench:usual", "armwright-bench:ours"
 PIP = "python3-pip"  # the distribution's package
 AIM = {"faster": 4.0, "compressed": 0.6}  # issue 2, item 12
-LEAST_FREE = 2 * fleet.LEAST_FREE
+LEAST_FREE = 2 * build_all.LEAST_FREE
 # Settings of pip that say where and how to fetch; find-links and local indexes would serve one side from the disk.
 NETWORK = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 DOCKERFILE = """\
@@ -99,7 +103,7 @@ def run(combo: str) -> None:
     if one.combo.release.provider != "wheel":
         raise InputError(f"{one.combo.id} is not made of published wheels: there is nothing to compare", "invoke list")
     engine = Engine()
-    emulator = smoke.require_runner(one.combo.target)
+    emulator = prove.require_runner(one.combo.target)
     free = shutil.disk_usage(ROOT).free
     if free < LEAST_FREE:
         raise MachineError(
@@ -156,9 +160,9 @@ def our_way(engine: Engine, one: Plan, scratch: Path, log: Path) -> Side:
     dockerfile = one.files["Dockerfile"].replace(str(one.lock.epoch).encode(), str(epoch).encode())
     one = replace(one, files={**one.files, "Dockerfile": dockerfile})
     started = time.monotonic()
-    build.fetch(scratch, one)
+    build_combo.fetch(scratch, one)
     fetched = time.monotonic()
-    context = build.context_of(scratch, one.combo)
+    context = build_combo.context_of(scratch, one.combo)
     buildx.build(context, log, name=OURS, epoch=epoch, compression=COMPRESSION)
     ended = time.monotonic()
     return measured(engine, OURS, {"fetch": fetched - started, "build": ended - fetched}, one.combo.target.emulator.cpu)
@@ -167,10 +171,10 @@ def our_way(engine: Engine, one: Plan, scratch: Path, log: Path) -> Side:
 def usual_way(engine: Engine, one: Plan, scratch: Path, log: Path, settings: str) -> Side:
     """Install with pip inside an AArch64 container."""
     scratch.mkdir(parents=True)
-    root = roots.Unpacked(scratch / "root.tar", scratch / "root.status")
+    root = debian_roots.Unpacked(scratch / "root.tar", scratch / "root.status")
     names = [*(package.name for package in one.base.archive.packages), PIP]
     with console.progress("unpack the root that is given to the usual way (not timed)") as shown:
-        roots._unpack(one.base, roots.TARGET, names, root, log, shown)  # noqa: SLF001 - as our own roots are made
+        debian_roots._unpack(one.base, debian_roots.TARGET, names, root, log, shown)  # noqa: SLF001 - as our own roots are made
     secrets = write_context(scratch, one, settings)
     outcome.empty_cache(log)
     words = ["docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"]
@@ -205,7 +209,7 @@ def write_context(scratch: Path, one: Plan, settings: str) -> dict[str, Path]:
         secrets["ca"] = bundle
         mounts.append("--mount=type=secret,id=ca,target=/run/secrets/ca")
         variables.append("PIP_CERT=/run/secrets/ca")
-    pinned = lock.packages(one.files["requirements.txt"].decode())
+    pinned = locks.packages(one.files["requirements.txt"].decode())
     packages = " ".join(f"{name}=={version}" for name, version in pinned.items())
     libraries = " ".join(one.base.archive.libraries)
     text = DOCKERFILE.format(mounts=" ".join([*mounts, *variables]), packages=packages, libraries=libraries)
@@ -261,7 +265,7 @@ def report(one: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) ->
     console.say(f"in our seconds: both roots and the wheels from the network ({parts}); in the usual way's: the wheels")
     document = {
         "combo": one.combo.id,
-        "packages": lock.packages(one.files["requirements.txt"].decode()),
+        "packages": locks.packages(one.files["requirements.txt"].decode()),
         "machine": outcome.MACHINE,
         "emulator": emulator,
         "engine": engine.version,

@@ -32,9 +32,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from armwright.doors import console  # noqa: E402 - the path is set first
-from armwright.doors.errors import FailedError  # noqa: E402 - as above
-from armwright.doors.files import write_whole  # noqa: E402 - as above
+from armwright.system import console  # noqa: E402 - the path is set first
+from armwright.system.errors import FailedError  # noqa: E402 - as above
+from armwright.system.files import write_whole  # noqa: E402 - as above
 from benchmarks import outcome  # noqa: E402 - as above
 
 SIZES = (1_250, 2_500, 5_000, 10_000)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from armwright.doors import console, process
-from armwright.doors.errors import ArmwrightError
-from armwright.doors.files import write_whole
+from armwright.system import console, process
+from armwright.system.errors import ArmwrightError
+from armwright.system.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "build" / "benchmarks"

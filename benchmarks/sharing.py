@@ -28,13 +28,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from armwright import build, fleet, matrix, selection  # noqa: E402 - the path is set first
-from armwright.doors import console, process  # noqa: E402 - the path is set first
-from armwright.doors.errors import FailedError, InputError  # noqa: E402 - as above
-from armwright.engine import Engine  # noqa: E402 - as above
-from armwright.fetch import lock  # noqa: E402 - the path is set first
-from armwright.matrix import Combo  # noqa: E402 - as above
-from armwright.plan import plan  # noqa: E402 - as above
+from armwright.engine.client import Engine  # noqa: E402 - as above
+from armwright.matrix import matrix, selection  # noqa: E402 - the path is set first
+from armwright.matrix.matrix import Combo  # noqa: E402 - as above
+from armwright.pipeline import build_all, build_combo  # noqa: E402 - the path is set first
+from armwright.plan import locks  # noqa: E402 - the path is set first
+from armwright.plan.plan import plan  # noqa: E402 - as above
+from armwright.system import console, process  # noqa: E402 - the path is set first
+from armwright.system.errors import FailedError, InputError  # noqa: E402 - as above
 from benchmarks import outcome  # noqa: E402 - as above
 
 COUNT = 8
@@ -82,7 +83,7 @@ def run(combo: str, count: int) -> None:
     if len(family) == 1:
         raise InputError(f"{first.framework.name} {first.version} has one combo: there is nothing to share", "")
     engine = Engine()
-    build.fetch(ROOT, plan(known, first))
+    build_combo.fetch(ROOT, plan(known, first))
     log = outcome.log("sharing")
     console.say(outcome.CACHE, "yellow")
     with tempfile.TemporaryDirectory(dir=outcome.OUTPUT, prefix="scratch-") as folder:
@@ -101,7 +102,7 @@ def side(engine: Engine, root: Path, combos: Sequence[Combo], earlier: int, log:
     plans = [plan(own, own.by_id[combo.id]) for combo in combos]
     outcome.empty_cache(log)
     started = time.monotonic()
-    results = fleet.build(own, [one.combo for one in plans], build.Options(smoke=False))
+    results = build_all.build(own, [one.combo for one in plans], build_combo.Options(smoke=False))
     seconds = time.monotonic() - started
     try:
         for result in results:
@@ -125,9 +126,9 @@ def project(root: Path, earlier: int) -> Path:
     (root / "build").mkdir()
     (root / "build" / "cache").symlink_to(ROOT / "build" / "cache")
     for path in (root / "recipes" / "bases").glob("*.yaml"):
-        held = lock.read_base(root, path.stem)
+        held = locks.read_base(root, path.stem)
         created = datetime.fromtimestamp(held.epoch - earlier, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        lock.write_base(root, path.stem, held.model_copy(update={"created": created}))
+        locks.write_base(root, path.stem, held.model_copy(update={"created": created}))
     return root
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from armwright.ask import answer, fields, reply, request, submission
-from armwright.ask.answer import Answer
-from armwright.ask.request import Request
-from armwright.listing import Here
-from armwright.matrix import Matrix
-from armwright.plan import Plan
+from armwright.cli.listing import Here
+from armwright.matrix.matrix import Matrix
+from armwright.plan.plan import Plan
+from armwright.request import decide as _decide
+from armwright.request import fields, parse, reply, submission
+from armwright.request.decide import Answer
+from armwright.request.parse import Request
 
 _OURS = re.compile(r"<!-- armwright: answer -->|<details><summary>[\w./ -]+</summary>|</details>", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9 ,.:;()'“”-]*")  # what stands outside of code: our own words
@@ -31,18 +32,18 @@ def nothing_staged(_: Plan) -> str:
 def read(matrix: Matrix, body: str) -> Request:
     """Read the text of an issue."""
     form = fields.new_combination(matrix)
-    return request.read(matrix, form, submission.of_body(form, body))
+    return parse.read(matrix, form, submission.of_body(form, body))
 
 
 def asked(matrix: Matrix, **values: str) -> Request:
     """Read options."""
     form = fields.new_combination(matrix)
-    return request.read(matrix, form, {key: submission.Value(text, f"--{key}") for key, text in values.items()})
+    return parse.read(matrix, form, {key: submission.Value(text, f"--{key}") for key, text in values.items()})
 
 
 def decide(matrix: Matrix, wanted: Request, staged: Callable[[Plan], str] = nothing_staged) -> Answer:
     """Decide on a machine whose engine has nothing."""
-    return answer.decide(matrix, wanted, Here(matrix, {}), staged)
+    return _decide.decide(matrix, wanted, Here(matrix, {}), staged)
 
 
 def foreign(markdown: str) -> list[str]:

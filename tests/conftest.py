@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from armwright import matrix as matrices
-from armwright import registry
-from armwright.engine import Engine
-from armwright.matrix import Matrix
+from armwright.engine.client import Engine
+from armwright.matrix import matrix as matrices
+from armwright.matrix.matrix import Matrix
+from armwright.publish import local_registry
 from tests.support import ROOT, Tree
 
 settings.register_profile("ci", derandomize=True)  # there the same examples each time; everywhere else new ones
@@ -58,5 +58,5 @@ def prefix(engine: Engine) -> Iterator[str]:
 def port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as free:
-        free.bind((registry.HOST, 0))
+        free.bind((local_registry.HOST, 0))
         return int(free.getsockname()[1])

@@ -1,6 +1,6 @@
 """GitHub's issues on this machine: a small server that does over real HTTP what GitHub's documentation says.
 
-The requests' bodies are held against GitHub's own description (`unit/openapi.json`), and so is what is answered.
+The requests' bodies are held against GitHub's own description (`openapi.json`), and so is what is answered.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jsonschema import Draft7Validator
 
 from tests.support import ROOT
 
-DESCRIPTION = json.loads((ROOT / "tests" / "unit" / "openapi.json").read_text())
+DESCRIPTION = json.loads((ROOT / "tests" / "openapi.json").read_text())
 VERSIONS = ("2022-11-28", "2026-03-10")
 ANYWHERE = {400, 401, 403, 429, 500, 502, 503}  # statuses that every operation may have
 REPOSITORY = "octo-org/armwright"

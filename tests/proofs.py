@@ -7,9 +7,9 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from armwright import demands, integrity
-from armwright.engine import Image
-from armwright.plan import Plan
+from armwright.engine.client import Image
+from armwright.plan.plan import Plan
+from armwright.proof import check_image, check_plan
 
 DIGEST = f"sha256:{'1' * 64}"
 SIZE = 130_000_000
@@ -17,7 +17,7 @@ SIZE = 130_000_000
 
 def document(one: Plan) -> dict[str, Any]:
     """Make evidence of a plan as a proof of it would: every check, every run, every kernel that it demands."""
-    target, asked = one.combo.target, demands.demands(one)
+    target, asked = one.combo.target, check_plan.demands(one)
     runs = [_run(key, numbers, asked) for key, numbers in asked.runs.items() if numbers is not None]
     names = [f"answers {run['workload']} {run['dtype']}" for run in runs]
     names += [f"{run['metric']['name']} {run['workload']} {run['dtype']}" for run in runs]
@@ -51,7 +51,7 @@ def document(one: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _run(key: tuple[str, str], numbers: Mapping[str, Any], asked: demands.Demands) -> dict[str, Any]:
+def _run(key: tuple[str, str], numbers: Mapping[str, Any], asked: check_plan.Demands) -> dict[str, Any]:
     rules = [rule for rule in asked.image["smoke"]["kernels"] if rule["source"] != "openblas"]
     kernels = [
         _kernel(rule)
@@ -87,7 +87,7 @@ class OneImage:
         self.plan = one
         meant = {name.removeprefix("image/"): data for name, data in one.files.items() if name.startswith("image/")}
         self.files = {name: data for name, data in {**meant, **(changes or {})}.items() if data is not None}
-        planned = integrity.planned(one.files["Dockerfile"].decode())
+        planned = check_image.planned(one.files["Dockerfile"].decode())
         configuration = {
             "User": planned.user, "Env": [f"{name}={value}" for name, value in planned.environment.items()],
             "Entrypoint": planned.entrypoint, "Cmd": planned.command, "WorkingDir": "/", "Volumes": None,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from armwright import matrix as matrices
-from armwright.doors.errors import InputError
-from armwright.matrix import Matrix
-from armwright.plan import Plan, Source, plan
+from armwright.matrix import matrix as matrices
+from armwright.matrix.matrix import Matrix
+from armwright.plan.plan import Plan, Source, plan
+from armwright.system.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from armwright.doors import console, http, interrupt
-from armwright.doors.errors import FailedError, InputError, MachineError
-from armwright.doors.files import sha256
-from armwright.facts.compiling import Download, PythonFile
-from armwright.upstream import index
+from armwright.fetch import package_index
+from armwright.recipes.source_builds import Download, PythonFile
+from armwright.system import console, http, interrupt
+from armwright.system.errors import FailedError, InputError, MachineError
+from armwright.system.files import sha256
 
 LIMIT = 1_000_000_000  # bytes; the largest is the distribution archive of a build tool, about 120 MB
 SHOWN = 10_000_000  # bytes between two words about the progress
@@ -96,10 +96,10 @@ def _take(file: Download, sink: io.FileIO) -> None:
         http.fetch(file.url, sink, limit=LIMIT, called=file.place)
         return
     assert isinstance(file, PythonFile)  # noqa: S101 - for the type checker: nothing else is without an address
-    own = index.of_this_host()
+    own = package_index.of_this_host()
     url = next((one.url for one in own.files(file.pinned[0]) if one.name == file.file), None)
     if url is None:
-        raise FailedError(f"{file.place} has no {file.file}", index.WHICH)
+        raise FailedError(f"{file.place} has no {file.file}", package_index.WHICH)
     http.fetch(url, sink, limit=LIMIT, called=file.place, bundle=own.bundle)
 
 

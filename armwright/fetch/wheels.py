@@ -7,10 +7,10 @@ import re
 import tempfile
 from pathlib import Path
 
-from armwright.doors import console, http, process
-from armwright.doors.errors import ArmwrightError, FailedError, InputError, MachineError
-from armwright.facts.bases import Base
-from armwright.fetch import lock
+from armwright.plan import locks
+from armwright.recipes.bases import Base
+from armwright.system import console, http, process
+from armwright.system.errors import ArmwrightError, FailedError, InputError, MachineError
 
 # What pip prints -> what kind of error it is, what it means, and what helps. The first that fits is told: an index
 # that cannot be reached comes before the wheel that pip then says it does not have.
@@ -60,7 +60,7 @@ def ensure(cache: Path, base: Base, text: str, log: Path) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    pinned = lock.packages(text)
+    pinned = locks.packages(text)
     with (
         console.progress(f"download {len(pinned)} wheels for AArch64") as shown,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as scratch,

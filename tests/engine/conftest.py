@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from armwright import buildx
-from armwright import plan as plans
-from armwright.containers import PLATFORM
-from armwright.doors import process
-from armwright.engine import Engine, Image
-from armwright.fetch import roots
-from armwright.fetch.lock import read_base
-from armwright.matrix import Matrix
+from armwright.assembly import buildx
+from armwright.engine.client import Engine, Image
+from armwright.engine.containers import PLATFORM
+from armwright.fetch import debian_roots
+from armwright.matrix.matrix import Matrix
+from armwright.plan import plan as plans
+from armwright.plan.locks import read_base
+from armwright.system import process
 
 EPOCH = 1_700_000_000
 Make = Callable[..., Image]
@@ -89,14 +89,14 @@ def shell(matrix: Matrix, docker: Callable[..., str], prefix: str, tmp_path_fact
     return name
 
 
-def _root(matrix: Matrix, role: roots.Role, factory: pytest.TempPathFactory) -> Path:
+def _root(matrix: Matrix, role: debian_roots.Role, factory: pytest.TempPathFactory) -> Path:
     base, cache = matrix.recipes.bases["debian-13"], matrix.root / "build" / "cache"
     log = factory.mktemp("roots") / "log"
     try:
-        return roots.ensure(cache, base, read_base(matrix.root, base.name), role, log).tar
-    except roots.StaleLockError:  # the archive moved on since the lock was made, which `build` mends as this does
-        roots.refresh_lock(matrix.root, cache, base, log)
-        return roots.ensure(cache, base, read_base(matrix.root, base.name), role, log).tar
+        return debian_roots.ensure(cache, base, read_base(matrix.root, base.name), role, log).tar
+    except debian_roots.StaleLockError:  # the archive moved on since the lock was made, as `build` does
+        debian_roots.refresh_lock(matrix.root, cache, base, log)
+        return debian_roots.ensure(cache, base, read_base(matrix.root, base.name), role, log).tar
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from armwright.machine import binfmt
+from armwright.host import binfmt
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_TABLE = 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "$0" -c "$1"'
@@ -47,7 +47,7 @@ def own_table() -> None:
     """Kernels before 6.7 have one table for everybody and refuse to mount it here, so nothing can be harmed."""
     if binfmt.look().installed is None:
         pytest.fail("no emulator is described in binfmt.d: ./inv setup")
-    if in_own_table("from armwright import binfmt; assert not binfmt.entries()").returncode:
+    if in_own_table("from armwright.host import binfmt; assert not binfmt.entries()").returncode:
         pytest.skip("this kernel has no binfmt_misc of its own for a user namespace (Linux 6.7 has)")
 
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from armwright import buildx, render
-from armwright.containers import PLATFORM
-from armwright.doors.errors import FailedError, MachineError
-from armwright.engine import Engine
-from armwright.plan import COMPRESSION
+from armwright.assembly import buildx
+from armwright.engine.client import Engine
+from armwright.engine.containers import PLATFORM
+from armwright.plan import render
+from armwright.plan.plan import COMPRESSION
+from armwright.system.errors import FailedError, MachineError
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCH = 1_700_000_000
@@ -33,8 +34,8 @@ COPY --from=slow /done /done
 CHILD = """
 import sys
 from pathlib import Path
-from armwright import buildx
-from armwright.plan import COMPRESSION
+from armwright.assembly import buildx
+from armwright.plan.plan import COMPRESSION
 try:
     buildx.build(Path(sys.argv[1]), Path(sys.argv[2]), name=sys.argv[3], epoch=0, compression=COMPRESSION)
 except KeyboardInterrupt:

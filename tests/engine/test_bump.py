@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from armwright.doors import http, process
-from armwright.doors.errors import FailedError, MachineError
-from armwright.fetch import lock
+from armwright.plan import locks
+from armwright.system import http, process
+from armwright.system.errors import FailedError, MachineError
 from tests.support import ROOT, Tree
 from tests.wheelhouse import Wheel, add_lamp, html, page
 
@@ -201,8 +201,8 @@ def test_versions_are_refused_for_what_the_index_and_the_resolver_say_and_the_ne
     assert wrote.out == said.out
     after = indexed.texts()
     text = after["recipes/locks/lamp-1.1.0.txt"].decode()
-    lock.check_wheels(text, "the new lock")
-    assert lock.packages(text) == {"lamp": "1.1.0", "wick": "1.0"}
+    locks.check_wheels(text, "the new lock")
+    assert locks.packages(text) == {"lamp": "1.1.0", "wick": "1.0"}
     hashes = set(re.findall(r"sha256:([0-9a-f]{64})", text))
     assert hashes == {one.sha256 for one in WHEELS if (one.name, one.version) in {("lamp", "1.1.0"), ("wick", "1.0")}}
     assert indexed.tree.load().versions("lamp") == ["1.1.0", "1.0.0"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from armwright import buildx, instructions
-from armwright import plan as plans
-from armwright.doors.errors import FailedError
-from armwright.engine import Engine, Image
+from armwright.assembly import buildx
+from armwright.audit import image_audit
+from armwright.engine.client import Engine, Image
+from armwright.plan import plan as plans
+from armwright.system.errors import FailedError
 from tests.elf import NOP, RET, elf
 from tests.support import Tree
 
@@ -39,7 +40,7 @@ def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engin
 def test_findings_name_the_file_in_the_image_and_no_container_stays(
     tree: Tree, name: str, image: Image, engine: Engine, docker: Callable[..., str]
 ) -> None:
-    audit = instructions.of_image(tree.root, engine, name, image, tree.load().recipes.targets["generic"])
+    audit = image_audit.of_image(tree.root, engine, name, image, tree.load().recipes.targets["generic"])
     assert [(row.path, row.state, row.feature, row.bare) for row in audit.rows] == [
         ("usr/lib/bare.so", "above", "atomics", 1),
         ("usr/lib/below/guarded.so", "guarded", "atomics", 0),
@@ -52,12 +53,12 @@ def test_an_image_is_read_once_for_all_floors(
     tree: Tree, name: str, image: Image, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     targets = tree.load().recipes.targets
-    assert instructions.of_image(tree.root, engine, name, image, targets["generic"]).findings
+    assert image_audit.of_image(tree.root, engine, name, image, targets["generic"]).findings
     monkeypatch.setattr(engine, "export", lambda _: pytest.fail("read again"))
-    assert instructions.of_image(tree.root, engine, name, image, targets["n1"]).rows == []
+    assert image_audit.of_image(tree.root, engine, name, image, targets["n1"]).rows == []
 
 
 def test_an_image_that_is_gone_is_said_so(tree: Tree, name: str, image: Image, engine: Engine) -> None:
     engine.untag(name)
     with pytest.raises(FailedError, match="the Docker engine refused"):
-        instructions.of_image(tree.root, engine, name, image, tree.load().recipes.targets["n1"])
+        image_audit.of_image(tree.root, engine, name, image, tree.load().recipes.targets["n1"])

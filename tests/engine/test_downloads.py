@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from armwright.doors.errors import FailedError, InputError, MachineError
-from armwright.facts.bases import Base
-from armwright.fetch import lock, roots, wheels
-from armwright.fetch.lock import BaseLock, Deb
-from armwright.matrix import Matrix
+from armwright.fetch import debian_roots, wheels
+from armwright.matrix.matrix import Matrix
+from armwright.plan import locks
+from armwright.plan.locks import BaseLock, Deb
+from armwright.recipes.bases import Base
+from armwright.system.errors import FailedError, InputError, MachineError
 
 SMALL = "netbase"  # four files of text, and nothing it depends on
 WHEEL = "filelock"
@@ -31,7 +32,7 @@ def base(matrix: Matrix) -> Base:
 @pytest.fixture(scope="module")
 def right(matrix: Matrix, base: Base) -> Deb:
     """What the project's own lock says of the small package."""
-    return lock.read_base(matrix.root, base.name).root[SMALL]
+    return locks.read_base(matrix.root, base.name).root[SMALL]
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def log(tmp_path: Path) -> Path:
 def test_the_same_lock_unpacks_to_the_same_content(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
     contents = []
     for number in (1, 2):
-        unpacked = roots.ensure(tmp_path / f"cache-{number}", base, _lock(right), "root", log)
+        unpacked = debian_roots.ensure(tmp_path / f"cache-{number}", base, _lock(right), "root", log)
         with tarfile.open(unpacked.tar) as archive:
             contents.append({entry.name: _entry(archive, entry) for entry in archive})
         assert f"Package: {SMALL}\nStatus: install ok unpacked\n" in unpacked.status.read_text()
@@ -52,9 +53,9 @@ def test_the_same_lock_unpacks_to_the_same_content(base: Base, right: Deb, tmp_p
 
 
 def test_what_was_unpacked_is_not_unpacked_again(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
-    first = roots.ensure(tmp_path, base, _lock(right), "root", log)
+    first = debian_roots.ensure(tmp_path, base, _lock(right), "root", log)
     log.unlink()
-    assert roots.ensure(tmp_path, base, _lock(right), "root", log) == first
+    assert debian_roots.ensure(tmp_path, base, _lock(right), "root", log) == first
     assert not log.exists()
 
 
@@ -72,14 +73,14 @@ def test_an_unpacking_that_is_killed_leaves_no_mount_of_the_host_and_no_folder(
                         os.kill(int(process.name), signal.SIGKILL)
                         killed.set()
 
-    debs = lock.read_base(matrix.root, base.name).root
+    debs = locks.read_base(matrix.root, base.name).root
     tree = {"base-files": debs["base-files"], SMALL: right}  # with /proc and /sys, where the host's are mounted
     whole = BaseLock(created="2026-11-19T00:00:00Z", root=tree, tools={})
     watcher = threading.Thread(target=kill_once_the_host_is_mounted, daemon=True)
     watcher.start()
     try:
         with pytest.raises(FailedError):
-            roots.ensure(tmp_path / "cache", base, whole, "root", log)
+            debian_roots.ensure(tmp_path / "cache", base, whole, "root", log)
     finally:
         seen = killed.is_set()
         killed.set()
@@ -94,7 +95,7 @@ def test_a_package_with_another_hash_than_the_locks_is_refused_and_nothing_is_ke
 ) -> None:
     wrong = Deb(version=right.version, sha256="0" * 64)
     with pytest.raises(FailedError, match=f"not those of the lock: {SMALL}; nothing was kept") as refused:
-        roots.ensure(tmp_path, base, _lock(wrong), "root", log)
+        debian_roots.ensure(tmp_path, base, _lock(wrong), "root", log)
     assert refused.value.next_step == "if you trust your mirror: invoke lock --base debian-13"
     assert _files(tmp_path / "roots") == []
 
@@ -103,8 +104,8 @@ def test_a_version_the_archive_no_longer_has_makes_the_lock_stale(
     base: Base, right: Deb, tmp_path: Path, log: Path
 ) -> None:
     gone = Deb(version="1.0-gone", sha256=right.sha256)
-    with pytest.raises(roots.StaleLockError, match=rf"no longer has {SMALL} 1\.0-gone") as stale:
-        roots.ensure(tmp_path, base, _lock(gone), "root", log)
+    with pytest.raises(debian_roots.StaleLockError, match=rf"no longer has {SMALL} 1\.0-gone") as stale:
+        debian_roots.ensure(tmp_path, base, _lock(gone), "root", log)
     assert stale.value.next_step.startswith("invoke lock --base debian-13")
     assert _files(tmp_path / "roots") == []
 
@@ -113,7 +114,7 @@ def test_a_wheel_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept
     matrix: Matrix, base: Base, tmp_path: Path, log: Path
 ) -> None:
     text = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", _wheel(matrix))
-    lock.check_wheels(text, "the altered lock")
+    locks.check_wheels(text, "the altered lock")
     with pytest.raises(InputError, match="a wheel on the index is not the one of the lock") as refused:
         wheels.ensure(tmp_path, base, text, log)
     assert refused.value.code == 2
@@ -154,7 +155,7 @@ def _lock(deb: Deb) -> BaseLock:
 
 def _wheel(matrix: Matrix) -> str:
     """Cut one small pure-python wheel out of the project's own lock."""
-    text = lock.read_wheels(matrix.root, "pytorch", "2.10.0")
+    text = locks.read_wheels(matrix.root, "pytorch", "2.10.0")
     found = re.search(rf"^{WHEEL}==.*\n(?:    .*\n)+", text, re.MULTILINE)
     assert found, f"{WHEEL} is no longer in the lock"
     return found[0]

@@ -11,9 +11,11 @@ START = 'mount -t tmpfs -o size="$1" tmpfs "$2" && exec "$0" -c "$3" "$2"'
 HEAD = """
 import re, shutil, sys, uuid
 from pathlib import Path
-from armwright import build, fleet, matrix
-from armwright.fetch import lock, wheels
-from armwright.doors.errors import MachineError
+from armwright.fetch import wheels
+from armwright.matrix import matrix
+from armwright.pipeline import build_all, build_combo
+from armwright.plan import locks
+from armwright.system.errors import MachineError
 disk = Path(sys.argv[1])
 try:
     {body}
@@ -29,11 +31,11 @@ BUILD = """
     with (disk / "scripts" / "machine.py").open("a") as script:
         script.write("# " + str(uuid.uuid4()))  # inputs that nobody has built
     project = matrix.load(disk)
-    fleet.build(project, [project.by_id["pytorch-2.10.0-n1-acl"]], build.Options())
+    build_all.build(project, [project.by_id["pytorch-2.10.0-n1-acl"]], build_combo.Options())
 """
 DOWNLOAD = """
     project = matrix.load(Path.cwd())
-    whole = lock.read_wheels(project.root, "pytorch", "2.10.0")
+    whole = locks.read_wheels(project.root, "pytorch", "2.10.0")
     numpy = re.search(r"^numpy==.*\\n(?:    .*\\n)+", whole, re.MULTILINE)[0]
     wheels.ensure(disk, project.recipes.bases["debian-13"], numpy, Path("/dev/null"))
 """

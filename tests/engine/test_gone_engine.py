@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from armwright.doors.errors import MachineError
-from armwright.engine import Engine
+from armwright.engine.client import Engine
+from armwright.system.errors import MachineError
 
 SOCKET = "/var/run/docker.sock"
 

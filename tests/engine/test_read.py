@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from armwright import buildx, engine
-from armwright import plan as plans
-from armwright.doors.errors import FailedError
-from armwright.engine import Engine, Image
+from armwright.assembly import buildx
+from armwright.engine import client
+from armwright.engine.client import Engine, Image
+from armwright.plan import plan as plans
+from armwright.system.errors import FailedError
 
 DOCKERFILE = "FROM scratch\nCOPY one /folder/one\nCOPY two /folder/below/two\nCOPY two /three\n"
 
@@ -50,7 +51,7 @@ def test_no_container_is_left_behind(name: str, image: Image, engine: Engine, do
 def test_more_than_our_files_can_be_is_refused(
     name: str, image: Image, monkeypatch: pytest.MonkeyPatch, docker: Callable[..., str]
 ) -> None:
-    monkeypatch.setattr(engine, "READABLE", 1000)
+    monkeypatch.setattr(client, "READABLE", 1000)
     with pytest.raises(FailedError, match=r"/folder in .* holds more than"):
         Engine().read(name, ["/folder"])
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image.digest}") == ""

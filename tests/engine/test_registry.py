@@ -12,33 +12,32 @@ from pathlib import Path
 
 import pytest
 
-from armwright import registry
-from armwright.doors import http
-from armwright.doors.errors import FailedError, InputError, MachineError
-from armwright.machine import daemon
+from armwright.publish import local_registry
+from armwright.system import daemon, http
+from armwright.system.errors import FailedError, InputError, MachineError
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "build" / "registry"
     yield folder
-    registry.stop(folder)
+    local_registry.stop(folder)
 
 
 def test_it_starts_once_answers_and_is_stopped_once(home: Path, port: int) -> None:
-    first, started = registry.start(home, port)
+    first, started = local_registry.start(home, port)
     assert (started, first.running, first.address) == (True, True, f"127.0.0.1:{port}")
     assert http.get(f"http://127.0.0.1:{port}/v2/").ok
-    again, started = registry.start(home, port)
+    again, started = local_registry.start(home, port)
     assert (started, again.pid) == (False, first.pid)
-    assert registry.stop(home)
-    assert not registry.stop(home)
-    assert not registry.show(home).running
-    assert not registry.answers(home)
+    assert local_registry.stop(home)
+    assert not local_registry.stop(home)
+    assert not local_registry.show(home).running
+    assert not local_registry.answers(home)
 
 
 def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
-    status, _ = registry.start(home, port)
+    status, _ = local_registry.start(home, port)
     upload = http.request("POST", f"http://{status.address}/v2/staging/thing/blobs/uploads/").headers["Location"]
     digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # of "hello"
     http.request(
@@ -48,43 +47,43 @@ def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
     os.kill(status.pid, signal.SIGKILL)
     while daemon.alive(home / "pid", "docker-registry"):
         time.sleep(0.01)
-    assert not registry.show(home).running
-    assert registry.start(home, port)[1]
+    assert not local_registry.show(home).running
+    assert local_registry.start(home, port)[1]
     assert http.get(f"http://{status.address}/v2/staging/thing/blobs/{digest}").content == b"hello"
 
 
 def test_a_process_id_that_was_given_to_somebody_else_is_not_believed_and_not_killed(home: Path, port: int) -> None:
     home.mkdir(parents=True)
     (home / "pid").write_text(f"{os.getpid()}\n")
-    assert not registry.stop(home)
+    assert not local_registry.stop(home)
     (home / "pid").write_text(f"{os.getpid()}\n")
-    assert registry.start(home, port)[1]
+    assert local_registry.start(home, port)[1]
 
 
 def test_calls_at_the_same_time_start_one(home: Path, port: int) -> None:
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: registry.start(home, port), range(4)))
+        results = list(pool.map(lambda _: local_registry.start(home, port), range(4)))
     assert sum(started for _, started in results) == 1
     assert len({status.pid for status, _ in results}) == 1
 
 
 def test_a_port_of_somebody_else_is_refused_with_their_name(home: Path) -> None:
-    with socket.create_server((registry.HOST, 0)) as other:
+    with socket.create_server((local_registry.HOST, 0)) as other:
         taken = other.getsockname()[1]
         with pytest.raises(MachineError, match=f"port {taken} .*process {os.getpid()}") as caught:
-            registry.start(home, taken)
+            local_registry.start(home, taken)
     assert f"--port {taken + 1}" in caught.value.next_step
 
 
 def test_a_second_port_is_refused_while_it_runs(home: Path, port: int) -> None:
-    registry.start(home, port)
+    local_registry.start(home, port)
     with pytest.raises(MachineError, match=f"runs already, on port {port}"):
-        registry.start(home, port + 1)
+        local_registry.start(home, port + 1)
 
 
 def test_a_registry_that_ends_at_once_shows_the_tail_of_its_log(home: Path) -> None:
     with pytest.raises(MachineError, match=r"ended with [1-9][\s\S]*parsing"):
-        daemon.start(["docker-registry", "serve", "/dev/null"], home / "log", lambda: registry.answers(home))
+        daemon.start(["docker-registry", "serve", "/dev/null"], home / "log", lambda: local_registry.answers(home))
 
 
 def test_a_daemon_that_stays_silent_is_ended(home: Path) -> None:
@@ -99,7 +98,7 @@ def test_an_address_where_nobody_listens_says_so_without_a_stack_of_wrappings(po
 
 
 def test_a_status_that_is_an_error_is_one_unless_it_is_an_answer(home: Path, port: int) -> None:
-    address = registry.start(home, port)[0].address
+    address = local_registry.start(home, port)[0].address
     with pytest.raises(FailedError, match="/v2/none/manifests/1 was answered with 404"):
         http.get(f"http://{address}/v2/none/manifests/1")
     assert http.get(f"http://{address}/v2/none/manifests/1", accept=(404,)).status_code == 404
@@ -108,7 +107,7 @@ def test_a_status_that_is_an_error_is_one_unless_it_is_an_answer(home: Path, por
 def test_the_command_says_what_it_did(tmp_path: Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("show", "start", "start", "show", "stop", "stop")
     for word in words:
-        registry.run(tmp_path, word, port=port)
+        local_registry.run(tmp_path, word, port=port)
     said = [line.split(";")[0].split("(")[0].strip() for line in capsys.readouterr().out.splitlines()]
     place = f"on 127.0.0.1:{port}"
     states = (
@@ -127,11 +126,11 @@ def test_the_command_says_what_it_did(tmp_path: Path, port: int, capsys: pytest.
 )
 def test_wrong_words_start_nothing(tmp_path: Path, action: str, port: int, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        registry.run(tmp_path, action, port=port)
+        local_registry.run(tmp_path, action, port=port)
     assert not list(tmp_path.iterdir())
 
 
 def test_no_proxy_stands_between_us_and_loopback(home: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert registry.start(home, port)[1]
+    assert local_registry.start(home, port)[1]

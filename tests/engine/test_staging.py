@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from armwright import evidence, registry, smoke, stage
-from armwright.doors.errors import FailedError
-from armwright.engine import Engine, Image
-from armwright.evidence import Evidence
-from armwright.matrix import Matrix
-from armwright.plan import Plan, plan
+from armwright.engine.client import Engine, Image
+from armwright.matrix.matrix import Matrix
+from armwright.plan.plan import Plan, plan
+from armwright.proof import evidence, prove
+from armwright.proof.evidence import Evidence
+from armwright.publish import local_registry, stage
+from armwright.system.errors import FailedError
 from tests import proofs
 
 COMBOS = ("pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl")
@@ -39,26 +40,26 @@ def project(tree: Any, engine: Engine) -> Iterator[Matrix]:  # noqa: ANN401 - th
 def home(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "registry"
     yield folder
-    registry.stop(folder)
+    local_registry.stop(folder)
 
 
 @pytest.fixture
 def address(home: Path, port: int) -> str:
-    return registry.start(home, port)[0].address
+    return local_registry.start(home, port)[0].address
 
 
 def test_a_combo_that_is_not_built_is_refused_and_nothing_is_pushed(project: Matrix, address: str, home: Path) -> None:
     with pytest.raises(FailedError, match=r"pytorch-2\.10\.0-n1-acl: not built") as refused:
         _stage(project, address)
     assert refused.value.next_step == "invoke build --combo pytorch-2.10.0-n1-acl"
-    assert registry.show(home).repositories == ()
+    assert local_registry.show(home).repositories == ()
 
 
 def test_an_image_without_evidence_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
     _built(project, make, prove=False)
     with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
         _stage(project, address)
-    assert registry.show(home).repositories == ()
+    assert local_registry.show(home).repositories == ()
 
 
 def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
@@ -67,7 +68,7 @@ def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, ho
     with pytest.raises(FailedError, match="n1-acl: the evidence is of another image") as refused:
         _stage(project, address)
     assert "v1-acl" not in refused.value.what
-    assert registry.show(home).repositories == ()  # v1 is proven, but a set is never half published
+    assert local_registry.show(home).repositories == ()  # v1 is proven, but a set is never half published
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_evidence_edited_by_hand_is_refused(  # noqa: PLR0913, PLR0917 - fixture
     file.write_text(json.dumps(document))
     with pytest.raises(FailedError, match=told):
         _stage(project, address)
-    assert registry.show(home).repositories == ()
+    assert local_registry.show(home).repositories == ()
 
 
 def test_half_a_file_of_evidence_is_refused(project: Matrix, address: str, make: Make) -> None:
@@ -171,7 +172,7 @@ def test_a_proof_that_fails_takes_back_the_evidence_and_the_name_of_an_earlier_o
     engine.tag(one.reference, one.tag)
     try:
         with pytest.raises(FailedError):  # nothing in it can be started
-            smoke.settle(project.root, engine, one)
+            prove.settle(project.root, engine, one)
         assert evidence.read(project.root, one.combo.id) is None
         assert one.tag not in engine.names()
     finally:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from armwright.containers import PLATFORM
-from armwright.doors.errors import FailedError, InputError, MachineError
-from armwright.engine import Engine
+from armwright.engine.client import Engine
+from armwright.engine.containers import PLATFORM
+from armwright.system.errors import FailedError, InputError, MachineError
 
 Docker = Callable[..., str]
 

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from armwright import build, buildx, evidence, fleet, registry
-from armwright.containers import PLATFORM
-from armwright.doors import process
-from armwright.engine import Engine, Image
-from armwright.evidence import Evidence
-from armwright.matrix import Matrix
-from armwright.plan import COMPRESSION, Plan, plan
+from armwright.assembly import buildx
+from armwright.engine.client import Engine, Image
+from armwright.engine.containers import PLATFORM
+from armwright.matrix.matrix import Matrix
+from armwright.pipeline import build_all, build_combo
+from armwright.plan.plan import COMPRESSION, Plan, plan
+from armwright.proof import evidence
+from armwright.proof.evidence import Evidence
+from armwright.publish import local_registry
+from armwright.system import process
 
 N1, V1, A64FX = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-a64fx-acl"
 OPENBLAS, GENERIC = "pytorch-2.10.0-n1-openblas", "pytorch-2.9.1-generic-acl"
@@ -45,18 +48,18 @@ class Proven:
 @pytest.fixture(scope="session")
 def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
     """All combos of this tier; what is proven already is not built again."""
-    results = fleet.build(matrix, [matrix.by_id[combo] for combo in COMBOS], build.Options())
+    results = build_all.build(matrix, [matrix.by_id[combo] for combo in COMBOS], build_combo.Options())
     failed = [f"{one.combo.id}: {one.problem.what if one.problem else ''}" for one in results if one.image is None]
     assert not failed, "\n".join(failed)
     found = {}
     for one in results:
         assert one.outcome in {"proven", "proven before"}, f"{one.combo.id} {one.outcome}: {one.problem}"
         planned = plan(matrix, one.combo)
-        build.fetch(matrix.root, planned)  # an engine that had the image already made the build skip its context
+        build_combo.fetch(matrix.root, planned)  # an engine that had the image already made the build skip its context
         image, proof = engine.find(planned.reference), evidence.read(matrix.root, one.combo.id)
         assert image is not None
         assert proof is not None
-        found[one.combo.id] = Proven(planned, image, proof, build.context_of(matrix.root, one.combo))
+        found[one.combo.id] = Proven(planned, image, proof, build_combo.context_of(matrix.root, one.combo))
     return found
 
 
@@ -123,10 +126,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry of this run's own."""
     home = tmp_path_factory.mktemp("registry")
     with socket.socket() as free:
-        free.bind((registry.HOST, 0))
+        free.bind((local_registry.HOST, 0))
         port = int(free.getsockname()[1])
-    yield registry.start(home, port)[0].address
-    registry.stop(home)
+    yield local_registry.start(home, port)[0].address
+    local_registry.stop(home)
 
 
 @pytest.fixture

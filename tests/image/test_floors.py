@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from armwright import build, fleet
-from armwright.containers import PLATFORM
-from armwright.doors import process
-from armwright.facts.targets import Target
-from armwright.matrix import Matrix, load
-from armwright.plan import plan
+from armwright.engine.containers import PLATFORM
+from armwright.matrix.matrix import Matrix, load
+from armwright.pipeline import build_all, build_combo
+from armwright.plan.plan import plan
+from armwright.recipes.targets import Target
+from armwright.system import process
 from tests import floors
 from tests.support import ROOT
 
@@ -31,7 +31,7 @@ Pair = tuple[str, str]
 def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
     """What became of each image on each CPU."""
     combos = [matrix.by_id[COMBO.format(name)] for name in TARGETS]
-    results = fleet.build(matrix, combos, build.Options(smoke=False))
+    results = build_all.build(matrix, combos, build_combo.Options(smoke=False))
     failed = [f"{one.combo.id}: {one.problem.what if one.problem else ''}" for one in results if one.image is None]
     assert not failed, "\n".join(failed)
     references = {one.combo.target.name: plan(matrix, one.combo).reference for one in results}

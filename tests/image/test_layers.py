@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from armwright.containers import PLATFORM
-from armwright.doors import http, process
-from armwright.engine import Engine
-from armwright.plan import COMPRESSION
+from armwright.engine.client import Engine
+from armwright.engine.containers import PLATFORM
+from armwright.plan.plan import COMPRESSION
+from armwright.system import http, process
 
 ROOT = Path(__file__).resolve().parents[2]
 N1, V1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-n1-openblas"

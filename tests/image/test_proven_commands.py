@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from armwright import stage
-from armwright.containers import PLATFORM
-from armwright.engine import Engine
-from armwright.matrix import Matrix
+from armwright.engine.client import Engine
+from armwright.engine.containers import PLATFORM
+from armwright.matrix.matrix import Matrix
+from armwright.publish import stage
 
 ROOT = Path(__file__).resolve().parents[2]
 N1 = "pytorch-2.10.0-n1-acl"

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from armwright import evidence
-from armwright.doors import console
-from armwright.doors.errors import ArmwrightError, InputError, nearest
+from armwright.proof import evidence
+from armwright.system import console
+from armwright.system.errors import ArmwrightError, InputError, nearest
 from tests.sabotage import ledger
 from tests.sabotage.bench import Bench
 from tests.sabotage.model import Sabotage

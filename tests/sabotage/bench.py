@@ -11,16 +11,19 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from armwright import buildx, evidence, integrity, matrix, smoke, stage, verification
-from armwright.containers import PLATFORM
-from armwright.doors import process
-from armwright.doors.errors import ArmwrightError, FailedError, InputError
-from armwright.engine import Engine
-from armwright.evidence import Check, Evidence
-from armwright.facts.targets import Target
-from armwright.matrix import Matrix
-from armwright.plan import COMPRESSION, Plan, plan
-from armwright.verification import Found
+from armwright.assembly import buildx
+from armwright.engine.client import Engine
+from armwright.engine.containers import PLATFORM
+from armwright.matrix import matrix
+from armwright.matrix.matrix import Matrix
+from armwright.plan.plan import COMPRESSION, Plan, plan
+from armwright.proof import check_image, evidence, prove, verify
+from armwright.proof.evidence import Check, Evidence
+from armwright.proof.verify import Found
+from armwright.publish import stage
+from armwright.recipes.targets import Target
+from armwright.system import process
+from armwright.system.errors import ArmwrightError, FailedError, InputError
 from tests.sabotage import ledger
 from tests.sabotage.changes import Good
 from tests.sabotage.ledger import Outcome, Row
@@ -99,9 +102,9 @@ class Bench:
         Raises:
             FailedError: it is not good.
         """
-        proof = smoke.prove(self.engine, self.plan.reference, self.good.image, self.target, words)
+        proof = prove.prove(self.engine, self.plan.reference, self.good.image, self.target, words)
         if proof.failed or (not words and not proof.proves):
-            smoke.require_proven(proof)
+            prove.require_proven(proof)
         return proof
 
     def attempt(self, name: str, sabotage: Sabotage) -> Row:
@@ -130,7 +133,7 @@ class Bench:
         with self.derived(sabotage) as name:
             checks = self._compared(name)
             try:
-                proof = smoke.prove(self.engine, name, smoke.find(self.engine, name), target, LEAST)
+                proof = prove.prove(self.engine, name, prove.find(self.engine, name), target, LEAST)
             except (FailedError, InputError) as refused:
                 return _outcome([*checks, _failure("report", refused)])
         return _outcome([*checks, *proof.report.checks])
@@ -141,7 +144,7 @@ class Bench:
             parts = {part.name: getattr(self.plan, part.name) for part in fields(self.plan)}
             one = Renamed(**parts, name=name)
             try:
-                smoke.settle(self.project, self.engine, one, LEAST)
+                prove.settle(self.project, self.engine, one, LEAST)
             except FailedError as refused:
                 left = evidence.path(self.project, one.combo.id).exists() or one.tag in self.engine.names()
                 return _outcome([] if left else [_failure("settle", refused)])
@@ -151,7 +154,7 @@ class Bench:
         """Verify a document that was edited."""
         file = self.folder / f"{uuid.uuid4().hex}.json"
         file.write_text(self._edited(sabotage), encoding="utf-8")
-        result = verification.verify(self.matrix, Found(file.name, file), self.engine)
+        result = verify.verify(self.matrix, Found(file.name, file), self.engine)
         failed: dict[str, str] = {}
         for problem in result.problems:
             failed[problem.part] = "; ".join(filter(None, (failed.get(problem.part, ""), problem.words)))
@@ -177,8 +180,8 @@ class Bench:
         return sabotage.edit(self.proof())
 
     def _compared(self, name: str) -> list[Check]:
-        image = smoke.find(self.engine, name)
-        return integrity.checks(self.engine, self.plan, image, self.good.image.digest, name)
+        image = prove.find(self.engine, name)
+        return check_image.checks(self.engine, self.plan, image, self.good.image.digest, name)
 
     @contextmanager
     def derived(self, sabotage: Sabotage) -> Iterator[str]:
@@ -206,7 +209,7 @@ class Bench:
         good = f"FROM --platform={PLATFORM} {self.plan.reference}"
         if not sabotage.whole:
             return [good, *(["COPY files/ /"] if sabotage.files(self.good) else [])]
-        layers, configuration = integrity.last_stage(self.plan.files["Dockerfile"].decode())
+        layers, configuration = check_image.last_stage(self.plan.files["Dockerfile"].decode())
         copies = ["COPY --from=good / /", *["COPY files/ /"] * (len(layers) - 1)]
         return [f"{good} AS good", f"FROM --platform={PLATFORM} scratch", *copies, *configuration]
 

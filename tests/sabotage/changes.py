@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from elftools.elf.elffile import ELFFile
 
-from armwright.containers import PLATFORM
-from armwright.doors import process
-from armwright.engine import Image
-from armwright.plan import HOME, Plan
+from armwright.engine.client import Image
+from armwright.engine.containers import PLATFORM
+from armwright.plan.plan import HOME, Plan
+from armwright.system import process
 
 Files = dict[str, bytes]
 Arrays = dict[str, npt.NDArray[Any]]

@@ -1,0 +1,1 @@
+"""Assembly: a plan's context, built by BuildKit into an image."""

@@ -1,0 +1,1 @@
+"""Audit: which CPU instructions the files of an image contain."""

@@ -1,0 +1,169 @@
+"""A proposed version: its lock, and what it adds to a recipe and to matrix.yaml; shown as a diff, written whole."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from armwright.bump import yaml_insert
+from armwright.matrix import matrix as matrices
+from armwright.matrix import matrix_file
+from armwright.matrix.matrix import Matrix
+from armwright.plan import locks
+from armwright.recipes.bases import Base
+from armwright.recipes.frameworks import Framework, Release
+from armwright.system import http
+from armwright.system.errors import FailedError, InputError, MachineError
+from armwright.system.files import write_whole
+
+# Of the version it is modelled on: what only a proof can tell, and what says that this one is named by us.
+_NOT_COPIED = ("libraries", "title", "upstream")
+# How the resolver says that it is the network, and not the version.
+_UNREACHABLE = re.compile(r"error sending request|HTTP status server error")
+_LABEL = re.compile(r"^[ |]*((error|cause|hint): )?")
+_ADDRESS = re.compile(r"\S*://\S*")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that changes.
+
+    Attributes:
+        path: where it is, below the project's root.
+        old: its text; None where it is not there yet.
+        new: its text afterwards.
+    """
+
+    path: str
+    old: str | None
+    new: str
+
+    def diff(self) -> Iterator[str]:
+        """Yield the lines of a unified diff, without their ends."""
+        before = "/dev/null" if self.old is None else f"a/{self.path}"
+        for line in difflib.unified_diff(_lines(self.old or ""), _lines(self.new), before, f"b/{self.path}"):
+            yield line.removesuffix("\n")
+            if not line.endswith("\n"):
+                yield "\\ No newline at end of file"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A version, with every file that changes for it."""
+
+    version: str
+    changes: tuple[Change, ...]
+
+    @property
+    def diff(self) -> str:
+        """The changes as one unified diff, for `patch -p1`."""
+        return "".join(f"{line}\n" for change in self.changes for line in change.diff())
+
+    def write(self, root: Path) -> None:
+        """Make the changes, all or none, and load the matrix.
+
+        Raises:
+            InputError: a file is not as it was when the diff was made, or what was written has a mistake.
+        """
+        for change in self.changes:
+            if _text(root / change.path) != change.old:
+                raise InputError(f"{change.path} was changed meanwhile; nothing was written", "the same command again")
+        written = []
+        try:
+            for change in self.changes:
+                written.append(change)
+                write_whole(root / change.path, change.new)
+            matrices.load(root)
+        except BaseException:
+            for change in reversed(written):
+                if change.old is None:
+                    (root / change.path).unlink(missing_ok=True)
+                else:
+                    write_whole(root / change.path, change.old)
+            raise
+
+
+def pin(release: Release, distribution: str, version: str) -> str | None:
+    """Return the requirement that takes exactly this version of a distribution from the index, or None."""
+    wanted = canonicalize_name(distribution), f"=={version}"
+    for one in release.requires if release.provider == "wheel" else ():
+        try:
+            parsed = Requirement(one)
+        except InvalidRequirement:  # the recipe's pattern is wider: the resolver will tell
+            continue
+        if (canonicalize_name(parsed.name), str(parsed.specifier)) == wanted:
+            return one
+    return None
+
+
+def propose(matrix: Matrix, framework: Framework, model: str, version: str, base: Base) -> Proposal:
+    """Try a new version in a copy of the project's data, its lock included.
+
+    Args:
+        matrix: the loaded matrix.
+        framework: the framework.
+        model: its version that the new one is modelled on.
+        version: the new version.
+        base: the distribution below it.
+
+    Raises:
+        FailedError: its lock cannot be made, or is refused.
+        InputError: the recipe or matrix.yaml cannot be extended by a program.
+        MachineError: the resolver cannot reach the index.
+    """
+    recipe = f"recipes/frameworks/{framework.name}.yaml"
+    old = {name: (matrix.root / name).read_bytes().decode() for name in (recipe, matrix_file.FILE)}
+    fields = _fields(old[recipe], framework, model, base, version)
+    new = {
+        recipe: yaml_insert.entry(old[recipe], ("versions",), version, fields),
+        matrix_file.FILE: yaml_insert.item(old[matrix_file.FILE], ("axes", "frameworks", framework.name), version),
+    }
+    with tempfile.TemporaryDirectory(prefix="armwright-bump-") as scratch:
+        copy = Path(scratch)
+        shutil.copytree(matrix.root / "recipes", copy / "recipes")
+        for name, text in new.items():
+            write_whole(copy / name, text)
+        loaded = matrices.load(copy)
+        _make_lock(copy, loaded.recipes.frameworks[framework.name], version, base)
+        path = locks.wheels_path(copy, framework.name, version)
+        locked = Change(str(path.relative_to(copy)), _text(matrix.root / path.relative_to(copy)), path.read_text())
+    # The lock first and the matrix last: whatever interrupts the writing, what is there can be loaded.
+    return Proposal(version, (locked, *(Change(name, old[name], new[name]) for name in new)))
+
+
+def _fields(text: str, framework: Framework, model: str, base: Base, version: str) -> dict[str, object]:
+    """Write down the new version as its model is, but for what only its own proof can tell."""
+    release = framework.versions[model]
+    distribution = release.distribution or framework.distribution
+    pinned = pin(release, distribution, model)
+    requires = [f"{Requirement(one).name}=={version}" if one == pinned else one for one in release.requires]
+    fields = {key: value for key, value in yaml.safe_load(text)["versions"][model].items() if key not in _NOT_COPIED}
+    return {**fields, "base": base.name, "requires": requires}
+
+
+def _make_lock(root: Path, framework: Framework, version: str, base: Base) -> None:
+    try:
+        locks.make_wheels(root, framework, version, base)
+    except (InputError, FailedError) as problem:
+        if _UNREACHABLE.search(problem.what):
+            raise MachineError("the resolver cannot reach the package index", http.CHECK_INDEX) from problem
+        words = " ".join(_LABEL.sub("", line) for line in problem.what.splitlines()[1:]) or problem.what
+        raise FailedError(f"its lock: {_ADDRESS.sub('(an address)', words)}") from problem
+
+
+def _text(path: Path) -> str | None:
+    return path.read_bytes().decode() if path.exists() else None
+
+
+def _lines(text: str) -> list[str]:
+    """Split at line feeds only, as `patch` does."""
+    return [line for line in re.split(r"(?<=\n)", text) if line]

@@ -1,0 +1,135 @@
+"""What setup can do to a machine: actions are data, so that plans can be compared; `perform` does them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from armwright.host import apt, binfmt, inspect
+from armwright.system import daemon, process
+from armwright.system.errors import FailedError, MachineError
+from armwright.system.files import write_whole
+
+ENGINE_LOG = Path("/var/log/armwright-dockerd.log")
+ENGINE_PID = Path("/var/run/docker.pid")
+CONTAINERD_PID = Path("/var/run/docker/containerd/containerd.pid")
+
+
+@dataclass(frozen=True)
+class Write:
+    """Replace a file whole."""
+
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True)
+class Configure:
+    """Finish what an interrupted package manager left."""
+
+
+@dataclass(frozen=True)
+class Install:
+    """Fetch the package lists and install packages."""
+
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Stop and disable a service that a package brought along."""
+
+    service: str
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Mount binfmt_misc."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """Register the emulator, after removing stale entries."""
+
+    stale: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start the engine, or restart it."""
+
+    again: bool = False
+
+
+Action = Write | Configure | Install | Silence | Mount | Register | Start
+
+
+def perform(action: Action) -> None:
+    """Do one action. Raises MachineError with the cause and the next command."""
+    match action:
+        case Write(path, text):
+            write_whole(path, text)
+        case Configure():
+            apt.configure()
+        case Install(packages):
+            apt.install(packages)
+        case Silence(service):
+            _silence(service)
+        case Mount():
+            _mount()
+        case Register(stale):
+            binfmt.register(stale)
+        case Start(again):
+            _start(again=again)
+
+
+def _silence(service: str) -> None:
+    """Stop and disable a service; one that does not run, or that the machine's policy kept from starting, is fine."""
+    systemd = Path("/run/systemd/system").is_dir()
+    commands = (
+        (["systemctl", "disable", "--now", service],)
+        if systemd
+        else (["service", service, "stop"], ["update-rc.d", service, "disable"])
+    )
+    for command in commands:
+        if process.which(command[0]):
+            process.capture(command, check=False)
+
+
+def _mount() -> None:
+    if not (binfmt.FOLDER / "register").exists():
+        try:
+            process.capture(["mount", "-t", "binfmt_misc", "binfmt_misc", str(binfmt.FOLDER)])
+        except FailedError as failure:
+            raise MachineError(
+                f"the kernel does not let binfmt_misc be mounted: {failure.what}",
+                "load its module (modprobe binfmt_misc); inside a container, run setup on the machine itself",
+            ) from failure
+
+
+def _start(*, again: bool) -> None:
+    """Start or restart the engine and wait until it answers; one that answers already is not started."""
+    if not again and _answers():
+        return
+    if Path("/run/systemd/system").is_dir():
+        try:
+            process.capture(["systemctl", "enable", "docker"])
+            process.capture(["systemctl", "restart" if again else "start", "docker"])
+        except FailedError as failure:
+            raise MachineError(failure.what, "journalctl -u docker, mend it, then: ./inv setup") from failure
+        return
+    running = daemon.alive(ENGINE_PID, "dockerd")
+    if running and not again:
+        raise MachineError(
+            f"dockerd (process {running}) is there but does not answer", f"kill {running}, then: ./inv setup"
+        )
+    if running:
+        daemon.stop(running)
+    for pid_file, name in ((ENGINE_PID, "dockerd"), (CONTAINERD_PID, "containerd")):
+        if not daemon.alive(pid_file, name):  # left by a crash: its number may be another process's by now
+            pid_file.unlink(missing_ok=True)
+    daemon.start(["dockerd"], ENGINE_LOG, _answers)
+
+
+def _answers() -> bool:
+    return inspect.engine()[0] is not None

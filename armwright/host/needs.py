@@ -1,0 +1,111 @@
+"""What a machine needs, and what each known distribution has to offer for it: the data of recipes/hosts/, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from armwright.system import yaml_file
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "hosts"
+
+NeedName = Literal["engine", "client", "buildx", "emulator", "unpacker", "registry"]
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")
+]  # Debian Policy 5.6.1; in these patterns $ is the very end
+Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Need(_Model):
+    """One thing a machine needs: what it is called, from which version on, why, and what to install by hand."""
+
+    title: str
+    minimum: Version | None = None
+    why: str
+    hand: str
+
+
+class Limits(_Model):
+    """Where `doctor` begins to warn and to fail, in decimal gigabytes."""
+
+    disk_fail_gb: int
+    disk_warn_gb: int
+    memory_warn_gb: int
+
+
+class Needs(_Model):
+    """The content of needs.yaml."""
+
+    needs: dict[NeedName, Need]
+    limits: Limits
+
+
+class Suite(_Model):
+    """A suite that is added on the host's own mirror; `priority` is apt's for everything that is not named."""
+
+    name: Name
+    priority: int | None = None
+    why: str
+
+
+class Package(_Model):
+    """A package, the need it serves, the suite it comes from if it is not the host's, and its service to silence."""
+
+    name: Name
+    need: NeedName
+    suite: Name | None = Field(default=None, alias="from")
+    service: Name | None = None
+    why: str
+
+
+class Recipe(_Model):
+    """What setup brings to one release of one distribution."""
+
+    id: Name
+    version: Version
+    codename: Name
+    verified: bool
+    evidence: str
+    keyring: str
+    components: tuple[Name, ...] = Field(strict=False)
+    suites: tuple[Suite, ...] = Field(strict=False)
+    packages: tuple[Package, ...] = Field(strict=False)
+
+
+def load(folder: Path = RECIPES) -> Needs:
+    """Load needs.yaml. Raises InputError with file:line:column of every mistake."""
+    return _load(folder / "needs.yaml", Needs)
+
+
+def recipe(distribution: str, version: str, folder: Path = RECIPES) -> Recipe | None:
+    """Load the recipe of one release of a distribution.
+
+    Args:
+        distribution: its name as os-release has it, e.g. "debian".
+        version: its release, e.g. "12".
+        folder: where the recipes are.
+
+    Returns:
+        the recipe; None if there is none.
+
+    Raises:
+        InputError: with file:line:column of every mistake.
+    """
+    # Compared with the names of the files that are there, so that no word of os-release becomes a path.
+    file = next((file for file in folder.glob("*.yaml") if file.stem == f"{distribution}-{version}"), None)
+    return _load(file, Recipe) if file else None
+
+
+def _load(file: Path, model: type[yaml_file.Model]) -> yaml_file.Model:
+    mistakes = yaml_file.Mistakes()
+    document = yaml_file.read(file, f"recipes/hosts/{file.name}", mistakes)
+    loaded = yaml_file.parse(document, model, mistakes) if document else None
+    mistakes.raise_if_any()
+    assert loaded is not None  # noqa: S101 - for the type checker; what is not loaded is a mistake
+    return loaded

@@ -1,0 +1,1 @@
+"""The matrix: the published combos, their rules, and selectors over them."""

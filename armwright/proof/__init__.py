@@ -1,0 +1,1 @@
+"""Proofs: running an image on its CPU, and checking what it reports."""

@@ -1,0 +1,1 @@
+"""Publishing: images in registries."""

@@ -1,0 +1,226 @@
+"""YAML files whose every value knows its place, so that a mistake is reported as file:line:column."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from armwright.system.errors import InputError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = Sequence[int | str]
+_TEXT = "tag:yaml.org,2002:str"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in a file, with its place (line and column count from 1)."""
+
+    path: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: {self.text}"
+
+
+@dataclass
+class Mistakes:
+    """All mistakes found so far; reported at once, never one at a time."""
+
+    found: list[Mistake] = field(default_factory=list)
+
+    def add(self, document: Document, location: Location, text: str, *, key: bool = False) -> None:
+        """Note a mistake at a location of a document: at the value, or at the key before it."""
+        line, column = document.place(location, key=key)
+        self.found.append(Mistake(document.name, line, column, text))
+
+    def raise_if_any(self) -> None:
+        """Raise an InputError that lists every mistake, in the order of files and lines."""
+        if self.found:
+            lines = [str(mistake) for mistake in sorted(self.found, key=lambda one: (one.path, one.line, one.column))]
+            count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+            raise InputError(
+                f"{count} in the data:\n  " + "\n  ".join(lines), "mend the lines above; nothing was started"
+            )
+
+
+@dataclass(frozen=True)
+class Document:
+    """A loaded YAML file: its data, and the node tree that knows places."""
+
+    name: str
+    data: Any
+    root: yaml.Node | None
+
+    def place(self, location: Location, *, key: bool = False) -> tuple[int, int]:
+        """Find the line and column of a location; of its nearest existing parent when it is absent."""
+        node = self.root
+        mark = node.start_mark if node else None
+        for step in location:
+            found = _child(node, step)
+            if found is None:
+                break
+            name, node = found
+            mark = (name if key else node).start_mark
+        return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+
+    def written(self, location: Location, *, key: bool = False) -> str:
+        """Return a value, or the key before it, as it stands in the file; empty if it is not a single word."""
+        name: yaml.Node | None = None
+        node = self.root
+        for step in location:
+            name, node = _child(node, step) or (None, None)
+        chosen = name if key else node
+        return str(chosen.value) if isinstance(chosen, yaml.ScalarNode) else ""
+
+
+def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Find the key and the value behind one step; in a sequence the value stands for both."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if str(step) == (key.value if key.tag == _TEXT else str(yaml.safe_load(key.value))):  # 2.10 is 2.1
+                return key, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    return None
+
+
+def at(data: Any, location: Location) -> Any:  # noqa: ANN401 - any YAML value
+    """Return what is at a location of a document's data; None where there is nothing."""
+    for step in location:
+        if isinstance(data, dict):
+            data = data.get(step)
+        else:
+            data = data[step] if isinstance(data, list) and isinstance(step, int) and step < len(data) else None
+    return data
+
+
+def read(path: Path, name: str, mistakes: Mistakes) -> Document | None:
+    """Read one YAML file.
+
+    Args:
+        path: the file.
+        name: how messages call it (relative to the project's root).
+        mistakes: where syntax errors and doubled keys are noted.
+
+    Returns:
+        the document, or None when it cannot be read as YAML at all.
+    """
+    before = len(mistakes.found)
+    try:
+        loader = yaml.CSafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        document = Document(name, _Reader(loader, name, mistakes).value(root) if root else {}, root)
+    except yaml.MarkedYAMLError as wrong:
+        mark = wrong.problem_mark or wrong.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        mistakes.found.append(Mistake(name, line, column, f"not YAML: {wrong.problem}"))
+    except RecursionError:
+        mistakes.found.append(Mistake(name, 1, 1, "cannot be read: it is nested too deeply"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
+        mistakes.found.append(Mistake(name, 1, 1, f"cannot be read: {' '.join(str(wrong).split())}"))
+    return document if len(mistakes.found) == before else None
+
+
+@dataclass
+class _Reader:
+    """Turns nodes into data, and notes what a reader would have to puzzle out: doubled keys, aliases, keys of parts."""
+
+    loader: Any
+    name: str
+    mistakes: Mistakes
+    _seen: set[int] = field(default_factory=set)
+
+    def value(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
+        if id(node) in self._seen:  # an alias leads back to a node; it may even lead back to a parent
+            return self._note(node, "it is named by an alias (*): write the value out where it is needed")
+        self._seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item) for item in node.value]
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node)
+        try:
+            found = self.loader.construct_object(node)
+        except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError):  # `0x_`, `2026-13-45`, `!!int x`
+            found = self
+        if isinstance(found, (str, int, float, dt.date, type(None))):
+            return found
+        return self._note(node, f"not a value: {node.value[:40]!r}; put it in quotes if it is text")
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        written: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._note(key, "a key is a single word")
+                continue
+            if key.value in written:
+                self._note(key, f"'{key.value}' is given twice")
+            written.add(key.value)
+            found[self.value(key)] = self.value(value)
+        return found
+
+    def _note(self, node: yaml.Node, text: str) -> None:
+        self.mistakes.found.append(Mistake(self.name, node.start_mark.line + 1, node.start_mark.column + 1, text))
+
+
+def parse(document: Document, model: type[Model], mistakes: Mistakes) -> Model | None:
+    """Turn a document into a model.
+
+    Returns:
+        the model; None when something is wrong, every mistake noted with its place.
+    """
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as wrong:
+        for error in wrong.errors():
+            location, of_key = error["loc"], error["type"] == "extra_forbidden"
+            if location and location[-1] == "[key]":  # how pydantic says: the key itself, not what is behind it
+                location, of_key = location[:-1], True
+            mistakes.add(document, location, _explain(document, model, error, location, key=of_key), key=of_key)
+    return None
+
+
+def _explain(
+    document: Document,
+    model: type[BaseModel],
+    error: Any,  # noqa: ANN401 - pydantic's ErrorDetails
+    location: Location,
+    *,
+    key: bool,
+) -> str:
+    name = next((step for step in reversed(location) if isinstance(step, str)), "the file")
+    written = document.written(location, key=key)
+    if error["type"] == "extra_forbidden":
+        fields = _fields(model, location[:-1])
+        return f"unknown key '{name}'" + (f": {nearest(name, fields)}" if fields else "")
+    if error["type"] == "missing":
+        return f"'{name}' is missing"
+    if error["type"] == "string_type":
+        what = f"the key '{written}'" if key else f"'{name}'"
+        return f"{what} must be text" + (f": put {written} in quotes" if written else "")
+    message = error["msg"].removeprefix("Value error, ")
+    return f"'{name}': {message}"
+
+
+def _fields(model: type[BaseModel], location: Location) -> list[str]:
+    """Name the keys allowed at a location, following models, lists and mappings."""
+    annotation: Any = model
+    for step in location:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            known = annotation.model_fields.get(str(step))
+            annotation = known.annotation if known else None
+        else:
+            annotation = (getattr(annotation, "__args__", None) or [None])[0 if isinstance(step, int) else -1]
+        while not isinstance(annotation, type) and type(None) in (getattr(annotation, "__args__", None) or ()):
+            annotation = next(one for one in annotation.__args__ if one is not type(None))
+    inner = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return sorted(annotation.model_fields) if inner else []

@@ -1,0 +1,133 @@
+"""What tools print when they fail, and the kind of error, the sentence and the next command made of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from armwright.assembly import buildx
+from armwright.fetch import debian_roots, wheels
+from armwright.system.errors import ArmwrightError, FailedError, InputError, MachineError
+
+FAILURE = FailedError("'tool' exited with 1:\n  | its tail", "the whole log: x.log")
+
+UNREACHABLE = """Looking in indexes: http://127.0.0.1:9/simple
+WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by \
+'NewConnectionError('<pip._vendor.urllib3.connection.HTTPConnection object at 0x7efe7943e150>: Failed to establish a \
+new connection: [Errno 111] Connection refused')': /simple/filelock/
+ERROR: Could not find a version that satisfies the requirement filelock==4.2.11 (from versions: none)
+ERROR: No matching distribution found for filelock==4.2.11
+"""
+UNRESOLVED = """WARNING: Retrying (Retry(total=1)) after connection broken by 'NameResolutionError("HTTPSConnection(\
+host='index.example', port=443): Failed to resolve 'index.example' ([Errno -3] Temporary failure in name \
+resolution)")': /simple/
+ERROR: Could not find a version that satisfies the requirement torch==2.10.0 (from versions: none)
+ERROR: No matching distribution found for torch==2.10.0
+"""
+NO_WHEEL = """ERROR: Could not find a version that satisfies the requirement torch==2.10.0 (from versions: 2.9.0, 2.9.1)
+ERROR: No matching distribution found for torch==2.10.0
+"""
+WRONG_HASH = """ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the \
+package versions, please update the hashes. Otherwise, examine the package contents carefully; someone may have \
+tampered with them.
+    filelock==4.2.11 from https://files.example/filelock-4.2.11-py3-none-any.whl:
+        Expected sha256 020e229e4bb9d410fc799c07ddf45fa217cba970278f40b30751d94f309b69e2
+             Got        0cb84119fb8dce17898e1f69c974d5019daa59c4d7656be390a5fa59ccced912
+"""
+NO_CERTIFICATE = """WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(\
+SSLCertVerificationError(1, \
+'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate'))': /simple/torch/
+ERROR: No matching distribution found for torch==2.10.0
+"""
+DISK = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words", "next_step"),
+    [
+        (UNREACHABLE, MachineError, "the package index cannot be reached", "check the network"),
+        (UNRESOLVED, MachineError, "the package index cannot be reached", "check the network"),
+        (NO_CERTIFICATE, MachineError, "the package index cannot be reached", "pip config list"),
+        (DISK, MachineError, "the disk is full", "docker system prune"),
+        (NO_WHEEL, InputError, "the index does not have a wheel of the lock", "invoke lock"),
+        (WRONG_HASH, InputError, "a wheel on the index is not the one of the lock", "find out who changed it"),
+        (WRONG_HASH + UNREACHABLE, InputError, "a wheel on the index is not the one of the lock", "find out"),
+    ],
+)
+def test_pip_s_words_tell_the_kind_of_failure(
+    said: str, kind: type[ArmwrightError], words: str, next_step: str
+) -> None:
+    problem = wheels._cause(said, FAILURE)
+    assert type(problem) is kind
+    assert words in problem.what
+    assert "its tail" in problem.what
+    assert next_step in problem.next_step
+
+
+STALE = """I: running apt-get update...
+I: downloading packages with apt...
+E: Version '3.5.6-1~deb13u2' for 'libssl3t64' was not found
+E: apt-get --yes -oApt::Install-Recommends=false install failed: E: Unable to correct problems
+"""
+NO_MIRROR = """I: running apt-get update...
+Err:1 http://mirror.example/debian trixie InRelease
+  Could not connect to mirror.example:80 (127.0.0.1). - connect (111: Connection refused)
+E: Failed to fetch http://mirror.example/debian/dists/trixie/InRelease  Could not connect to mirror.example:80
+"""
+NO_NAME = "Err:1 http://mirror.example/debian trixie InRelease\n  Could not resolve 'mirror.example'\n"
+NO_KEY = "W: GPG error: http://x trixie InRelease: The following signatures couldn't be verified: NO_PUBKEY 6ED0E7B8\n"
+NO_PACKAGE = "E: Unable to locate package libnonsense\n"
+FULL = "E: mmdebstrap: cannot write: No space left on device\ntar: write error\n"
+
+
+def test_a_package_that_the_archive_no_longer_has_is_a_stale_lock_with_the_command_that_mends_it() -> None:
+    problem = debian_roots._cause(STALE, FAILURE, "debian-13")
+    assert isinstance(problem, debian_roots.StaleLockError)
+    assert problem.code == 2
+    assert problem.what.startswith("the archive no longer has libssl3t64 3.5.6-1~deb13u2")
+    assert problem.next_step.startswith("invoke lock --base debian-13, then")
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "next_step"),
+    [
+        (NO_MIRROR, "the package mirror cannot be reached", "check the network"),
+        (NO_NAME, "the package mirror cannot be reached", "check the network"),
+        (NO_KEY, "signature is not trusted", "debian-archive-keyring"),
+        (NO_PACKAGE, "the mirror does not have a package", "your mirror"),
+        (FULL, "the disk is full", "docker system prune"),
+    ],
+)
+def test_mmdebstrap_s_words_tell_what_the_machine_lacks(said: str, words: str, next_step: str) -> None:
+    problem = debian_roots._cause(said, FAILURE, "debian-13")
+    assert isinstance(problem, MachineError)
+    assert words in problem.what
+    assert "its tail" in problem.what
+    assert next_step in problem.next_step
+    assert "./inv setup" not in problem.next_step  # what is wrong is not what setup mends
+
+
+@pytest.mark.parametrize(
+    ("tail", "words", "next_step"),
+    [
+        ("ERROR: failed to solve: write /x: no space left on device", "the disk is full", "docker system prune"),
+        ("cp: error writing '/x': No space left on device", "the disk is full", "docker system prune"),
+        ("docker: 'buildx' is not a docker command.", "no buildx plugin", "./inv setup"),  # older clients
+        ("docker: unknown command: docker buildx\n\nRun 'docker --help'", "no buildx plugin", "./inv setup"),  # 28.2
+        ("unknown flag: --progress\nSee 'docker buildx build --help'.", "no buildx plugin", "./inv setup"),
+        ("ERROR: failed to solve: Unavailable: error reading from server: EOF", "the engine went away", "./inv setup"),
+        ('ERROR: no builder "nope" found', "there is no such builder", "docker buildx ls"),
+        ('ERROR: failed to find driver "moon"', "there is no such builder", "docker buildx ls"),
+    ],
+)
+def test_buildx_s_words_tell_what_the_machine_lacks(tail: str, words: str, next_step: str) -> None:
+    problem = buildx._cause(FailedError(f"'docker buildx build' exited with 1:\n  | {tail}"))
+    assert isinstance(problem, MachineError)
+    assert words in problem.what
+    assert next_step in problem.next_step
+
+
+def test_words_that_nobody_knows_stay_the_failure_they_are() -> None:
+    said = "something else altogether"
+    assert wheels._cause(said, FAILURE) is FAILURE
+    assert debian_roots._cause(said, FAILURE, "debian-13") is FAILURE
+    assert buildx._cause(FAILURE) is FAILURE

@@ -1,0 +1,325 @@
+"""The audit's verdict: what is above a floor is guarded, declared, or a finding; and it is looked for once."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import tarfile
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, cast
+
+import pytest
+
+from armwright.audit import decoder, image_audit
+from armwright.audit.encodings import Declaration, dispatch
+from armwright.audit.encodings import instructions as load
+from armwright.audit.image_audit import Code
+from armwright.cli import audit as cli_audit
+from armwright.engine.client import Engine, Image
+from armwright.matrix.matrix import Matrix
+from armwright.matrix.selection import Selector
+from armwright.proof import prove
+from armwright.system.errors import FailedError, InputError
+from tests.elf import NOP, RET, elf
+from tests.support import ROOT, Tree
+
+FACTS = load(ROOT)
+LDADD, SVE, DOT = 0xB8200020, 0x04A00000, 0x0E809400
+GUARDED = (0x39426610, 0x34000070, LDADD, RET)
+COMBO = "pytorch-2.10.0-n1-acl"
+SITE = "usr/local/lib/python3.13/dist-packages"
+LIBRARY = f"{SITE}/torch/lib/libsomething.so"
+
+
+def image(number: int = 1, target: str = "n1") -> Image:
+    labels = {"org.armwright.combo": COMBO, "org.armwright.target": target, "org.armwright.inputs": "sha256:2"}
+    return Image(digest=f"sha256:{number:064x}", labels=labels, compressed=1, unpacked=2, platform="linux/arm64")
+
+
+class Archive:
+    """An engine that has images of given files; it counts how often they were read."""
+
+    def __init__(self, files: Mapping[str, bytes], target: str = "n1") -> None:
+        self.files = files
+        self.target = target
+        self.reads = 0
+
+    def find(self, _: str) -> Image:
+        return image(target=self.target)
+
+    @contextlib.contextmanager
+    def export(self, _: str) -> Iterator[IO[bytes]]:
+        self.reads += 1
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            link = tarfile.TarInfo("usr/lib/link.so")
+            link.type, link.linkname = tarfile.SYMTYPE, "elsewhere"
+            archive.addfile(link)
+            for name, data in self.files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+        buffer.seek(0)
+        yield buffer
+
+
+def audit(tree: Tree, engine: Archive, target: str = "n1", number: int = 1) -> image_audit.Audit:
+    recipe = tree.load().recipes.targets[target]
+    return image_audit.of_image(tree.root, cast("Engine", engine), "any", image(number), recipe)
+
+
+def declare(tree: Tree, text: str) -> None:
+    (tree.root / "recipes" / "dispatch.yaml").write_text(f"files:\n{text}" if text else "files: []\n")
+
+
+DECLARED = """\
+  - paths: [torch/lib/lib*.so]
+    features: [sve]
+    by: the library asks the auxiliary vector
+    source: seen in its source
+"""
+
+
+def test_what_nobody_chooses_is_a_finding_with_file_feature_count_and_places(tree: Tree) -> None:
+    declare(tree, "")
+    data = elf([NOP, SVE, *[NOP] * 20, SVE, LDADD])
+    found = audit(tree, Archive({LIBRARY: data, "etc/motd": b"hello"}))
+    (row,) = found.findings
+    assert (row.path, row.feature, row.count, row.bare, row.by) == (LIBRARY, "sve", 2, 2, "")
+    assert [data[offset : offset + 4] for offset in row.offsets] == [SVE.to_bytes(4, "little")] * 2
+    assert (found.files, found.code_bytes, found.combo, found.target) == (1, 96, COMBO, "n1")
+
+
+def test_what_the_floor_has_is_no_finding(tree: Tree) -> None:
+    declare(tree, "")
+    engine = Archive({LIBRARY: elf([LDADD, DOT])})
+    assert audit(tree, engine, "n1").rows == []
+    assert [row.feature for row in audit(tree, engine, "thunderx2").findings] == ["asimddp"]
+    assert [row.feature for row in audit(tree, engine, "generic").findings] == ["asimddp", "atomics"]
+
+
+def test_declared_instructions_are_chosen_and_say_by_whom(tree: Tree) -> None:
+    declare(tree, DECLARED)
+    found = audit(tree, Archive({LIBRARY: elf([SVE])}))
+    assert [(row.state, row.by) for row in found.rows] == [("chosen", "the library asks the auxiliary vector")]
+    assert found.findings == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("torch/lib/lib*.so", "torch/lib/other*.so"),
+        ("torch/lib/lib*.so", "lib/torch/lib*.so"),
+        ("[sve]", "[sve2]"),
+        ("features:", 'combos: ["pytorch-2.9.1-*"]\n    features:'),
+    ],
+)
+def test_a_declaration_of_another_file_feature_or_combo_does_not_help(tree: Tree, old: str, new: str) -> None:
+    declare(tree, DECLARED.replace(old, new))
+    assert [row.feature for row in audit(tree, Archive({LIBRARY: elf([SVE])})).findings] == ["sve"]
+
+
+def test_a_declaration_of_some_combos_holds_for_them(tree: Tree) -> None:
+    declare(tree, DECLARED.replace("features:", 'combos: ["pytorch-2.10.*"]\n    features:'))
+    assert audit(tree, Archive({LIBRARY: elf([SVE])})).findings == []
+
+
+def test_constants_among_code_are_called_so(tree: Tree) -> None:
+    declare(tree, DECLARED + "    kind: data\n")
+    assert [row.state for row in audit(tree, Archive({LIBRARY: elf([SVE])})).rows] == ["data"]
+
+
+def test_a_declaration_of_a_part_of_a_file_leaves_the_rest_to_others_and_to_the_findings(tree: Tree) -> None:
+    gap = [NOP] * 20
+    data = elf([SVE, *gap, SVE, *gap, SVE])
+    first, second, third = (120 + 84 * place for place in range(3))
+    other = DECLARED.replace("asks the auxiliary vector", "asks somebody else")
+    declare(
+        tree,
+        f"{DECLARED}    within: [{first:x}-{first + 40:x}]\n{other}    within: ['{second:x}-{second:x}', 0-4]\n",
+    )
+    found = audit(tree, Archive({LIBRARY: data}))
+    assert [(row.state, row.bare, row.offsets, row.by[-20:]) for row in found.rows] == [
+        ("above", 1, [third], ""),
+        ("chosen", 1, [first], "the auxiliary vector"),
+        ("chosen", 1, [second], "y asks somebody else"),
+    ]
+    assert {row.count for row in found.rows} == {3}
+
+
+def test_a_span_that_leads_out_of_a_declared_part_is_a_finding(tree: Tree) -> None:
+    declare(tree, DECLARED + "    within: [78-7b]\n")
+    assert [row.bare for row in audit(tree, Archive({LIBRARY: elf([SVE, SVE])})).findings] == [2]
+
+
+def test_a_known_fault_is_no_finding_and_says_what_reaches_it(tree: Tree) -> None:
+    declare(tree, DECLARED + "    kind: fault\n")
+    found = audit(tree, Archive({LIBRARY: elf([SVE, *[NOP] * 20, SVE])}))
+    assert [(row.state, row.bare, row.by) for row in found.faults] == [
+        ("fault", 2, "the library asks the auxiliary vector")
+    ]
+    assert found.findings == []
+
+
+def test_guarded_instructions_need_no_declaration_and_one_bare_one_among_them_does(tree: Tree) -> None:
+    declare(tree, "")
+    whole = audit(tree, Archive({LIBRARY: elf([*GUARDED])}), "generic")
+    assert [(row.state, row.by, row.count, row.bare) for row in whole.rows] == [("guarded", "outline atomics", 1, 0)]
+    (row,) = audit(tree, Archive({LIBRARY: elf([*GUARDED, LDADD])}), "generic", number=2).findings
+    assert (row.count, row.bare) == (2, 1)
+
+
+def test_an_image_is_read_once_and_judged_by_each_floor_and_declaration(tree: Tree) -> None:
+    declare(tree, "")
+    engine = Archive({LIBRARY: elf([SVE])})
+    assert audit(tree, engine).findings
+    declare(tree, DECLARED)
+    assert not audit(tree, engine).findings
+    assert not audit(tree, engine, "v1").rows
+    assert engine.reads == 1
+
+
+def test_a_file_that_was_in_another_image_is_not_decoded_again(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(tree, "")
+    files = {LIBRARY: elf([SVE])}
+    first = audit(tree, Archive(files))
+    monkeypatch.setattr(decoder, "scan", lambda *_: pytest.fail("decoded again"))
+    second = audit(tree, Archive({f"{SITE}/same.so": files[LIBRARY]}), number=2)
+    assert [row.sha256 for row in second.rows] == [row.sha256 for row in first.rows]
+
+
+def test_new_patterns_make_old_findings_worthless(tree: Tree) -> None:
+    declare(tree, "")
+    engine = Archive({LIBRARY: elf([SVE])})
+    audit(tree, engine)
+    tree.edit("recipes/isa.yaml", "name: RDSVL", "name: RDSVL and nothing else")
+    audit(tree, engine)
+    assert engine.reads == 2
+
+
+def test_a_damaged_record_of_what_was_found_is_not_believed(tree: Tree) -> None:
+    declare(tree, "")
+    engine = Archive({LIBRARY: elf([SVE])})
+    audit(tree, engine)
+    (kept,) = (tree.root / "build" / "audit").glob("*/*.json")
+    kept.write_text("[]{")
+    assert audit(tree, engine).findings
+    assert engine.reads == 2
+
+
+def test_a_damaged_file_in_an_image_fails_by_name(tree: Tree) -> None:
+    declare(tree, "")
+    with pytest.raises(FailedError, match=r"libsomething\.so in any is damaged"):
+        audit(tree, Archive({LIBRARY: elf([SVE], beyond=4096)}))
+
+
+def test_an_archive_that_ends_too_early_fails(tree: Tree) -> None:
+    declare(tree, "")
+
+    class Cut(Archive):
+        @contextlib.contextmanager
+        def export(self, reference: str) -> Iterator[IO[bytes]]:
+            with super().export(reference) as whole:
+                yield io.BytesIO(whole.read()[:1700])
+
+    with pytest.raises(FailedError, match="could not be read whole"):
+        audit(tree, Cut({LIBRARY: elf([SVE] * 400)}))
+
+
+def test_findings_come_first() -> None:
+    files = [
+        (Code(path=path, sha256="0" * 64, code_bytes=4), decoder.Found("sve", 1, 0, "", ((64, 64, 1),)))
+        for path in ("a/torch/lib/liba.so", "z")
+    ]
+    declared = [Declaration(paths=["torch/lib/lib*.so"], features=["sve"], by="it asks first", source="its source")]
+    rows = image_audit.judge(files, COMBO, ["fp"], FACTS, declared)
+    assert [(row.path, row.state) for row in rows] == [("z", "above"), ("a/torch/lib/liba.so", "chosen")]
+
+
+def test_the_first_declaration_counts(tree: Tree) -> None:
+    declare(tree, DECLARED + "    kind: data\n" + DECLARED)
+    assert [row.state for row in audit(tree, Archive({LIBRARY: elf([SVE])})).rows] == ["data"]
+
+
+@pytest.fixture
+def command(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    declare(tree, "")
+    engine = Archive({LIBRARY: elf([SVE, LDADD])})
+    monkeypatch.setattr(cli_audit, "Engine", lambda: engine)
+    return tree
+
+
+def test_the_command_says_each_finding_and_fails(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli_audit.of_image(command.load(), "any", Selector(), "", as_json=False) == 1
+    told = capsys.readouterr()
+    assert "fail above" in told.out
+    assert f"{LIBRARY}: sve, 1 at 0x" in " ".join(told.err.split())
+
+
+def test_the_command_says_a_known_fault_with_what_reaches_it_and_does_not_fail(
+    command: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(command, DECLARED + "    kind: fault\n")
+    assert cli_audit.of_image(command.load(), "any", Selector(), "", as_json=False) == 0
+    told = capsys.readouterr()
+    words = " ".join(told.err.split())
+    assert "known to be above n1's floor, and chosen by nobody" in words
+    assert "the library asks the auxiliary vector" in words
+    assert "chosen at run time" not in words
+    assert "warn fault" in told.out
+
+
+def test_several_images_are_counted_in_a_table(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    matrix: Matrix = command.load()
+    combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
+    assert cli_audit.of_combos(matrix, combos, "archive", "", as_json=False) == 1
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[1:2] == ["n1"]]
+    assert row.split()[2:] == ["0", "0", "0", "0", "1"]
+
+
+def test_the_command_judges_by_another_target_s_floor(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli_audit.of_image(command.load(), "any", Selector(), "graviton3", as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["target"] == "v1"
+    assert cli_audit.of_image(command.load(), "any", Selector(), "generic", as_json=True) == 1
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert {row["feature"] for row in found["rows"]} == {"sve", "atomics"}
+
+
+def test_an_unknown_floor_and_an_image_with_selectors_are_refused(command: Tree) -> None:
+    with pytest.raises(InputError, match="'n9' is no target"):
+        cli_audit.of_image(command.load(), "any", Selector(), "n9", as_json=False)
+    with pytest.raises(InputError, match="cannot be joined"):
+        cli_audit.of_image(command.load(), "any", Selector(target="n1"), "", as_json=False)
+
+
+def test_combos_that_are_not_built_are_named(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Empty:
+        def find(self, _: str) -> None: ...
+
+    monkeypatch.setattr(cli_audit, "Engine", Empty)
+    with pytest.raises(InputError, match=f"not built: {COMBO}"):
+        cli_audit.of_combos(matrix, [matrix.by_id[COMBO]], "archive", "", as_json=False)
+
+
+def test_several_combos_are_one_document_and_the_engine_s_words_are_checked_first(
+    command: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matrix: Matrix = command.load()
+    combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
+    assert cli_audit.of_combos(matrix, combos, "archive", "", as_json=True) == 1
+    assert [one["target"] for one in json.loads(capsys.readouterr().out)] == ["n1", "v1"]
+    assert prove.target_of(matrix, image()).name == "n1"
+
+
+def test_the_project_s_declarations_say_who_chooses_and_where_that_is_known() -> None:
+    declared = dispatch(ROOT, FACTS)
+    assert declared
+    assert all(one.kind == "data" or len(one.by) > 20 for one in declared)
+    said = [
+        one
+        for entry in declared
+        for one in itertools.product(entry.paths, entry.combos, entry.features, entry.within or [""])
+    ]
+    assert len(said) == len(set(said)), "declared twice"

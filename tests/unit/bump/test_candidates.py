@@ -1,0 +1,236 @@
+"""Newer versions are judged by facts about their wheel for AArch64, and by nothing of this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from armwright.bump import candidates
+from armwright.fetch import index_pages
+from armwright.fetch.index_pages import File
+from armwright.fetch.package_index import Index, Metadata
+from armwright.matrix.matrix import Matrix
+from armwright.recipes.bases import Base
+from armwright.system.errors import FailedError, MachineError
+from tests.wheelhouse import AARCH64, Wheel, page
+
+
+@pytest.fixture(scope="module")
+def base(matrix: Matrix) -> Base:
+    found = matrix.recipes.bases["debian-13"]
+    assert (found.python, found.glibc) == ("3.13", "2.41")
+    return found
+
+
+def files(*wheels: Wheel) -> list[File]:
+    return index_pages.read(json.dumps(page(wheels)).encode(), "application/json", "https://a.example/", "lamp")
+
+
+@dataclass(frozen=True)
+class Told(Index):
+    """An index whose wheels say what a test wants."""
+
+    requires: tuple[str, ...] = ()
+    requires_python: str = ""
+    failure: Exception | None = None
+    only: str = ""
+
+    def metadata(self, file: File) -> Metadata:
+        assert self.only in {"", file.name}
+        if self.failure:
+            raise self.failure
+        return Metadata(tuple(map(Requirement, self.requires)), self.requires_python)
+
+
+class Unasked(Index):
+    """An index of which nothing may be downloaded."""
+
+    def metadata(self, file: File) -> Metadata:
+        raise AssertionError(file.name)
+
+
+def refusal(base: Base, *wheels: Wheel, index: Index | None = None) -> str:
+    found = files(*wheels)
+    return candidates.judge(found[0].version, found, base, index or Unasked(())).refusal
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        AARCH64,
+        "cp313-cp313-manylinux_2_41_aarch64",
+        "cp313-cp313-manylinux2014_aarch64",
+        "cp313-cp313-manylinux_2_17_aarch64.manylinux2014_aarch64",
+        "cp39-abi3-manylinux_2_28_aarch64",
+        "py3-none-manylinux_2_28_aarch64",
+        "py3-none-any",
+        "cp312.cp313-none-any",
+    ],
+)
+def test_a_wheel_that_runs_on_aarch64_and_the_base_s_python_is_accepted(base: Base, tags: str) -> None:
+    assert refusal(base, Wheel("lamp", "1.1.0", tags), index=Told((), requires=("numpy",))) == ""
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "cp313-cp313-manylinux_2_28_x86_64",
+        "cp313-cp313-manylinux_2_42_aarch64",
+        "cp313-cp313-musllinux_1_2_aarch64",
+        "cp313-cp313-linux_aarch64",
+        "cp313-cp313-macosx_14_0_arm64",
+        "cp313-cp313-win_arm64",
+        "cp312-cp312-manylinux_2_28_aarch64",
+        "cp314-cp314-manylinux_2_28_aarch64",
+        "cp313-cp313t-manylinux_2_28_aarch64",
+        "cp314-abi3-manylinux_2_28_aarch64",
+        "pp311-pypy311_pp73-manylinux_2_28_aarch64",
+        "py2-none-any",
+    ],
+)
+def test_a_wheel_for_another_machine_python_or_c_library_is_none(base: Base, tags: str) -> None:
+    assert refusal(base, Wheel("lamp", "1.1.0", tags)) == "no wheel for AArch64 and Python 3.13 with glibc 2.41"
+
+
+@pytest.mark.parametrize(("python", "abi"), [("3.7", "cp37m"), ("3.8", "cp38"), ("3.14", "cp314")])
+def test_the_binary_interface_is_called_as_that_python_calls_it(base: Base, python: str, abi: str) -> None:
+    other = base.model_copy(update={"python": python})
+    name = "cp" + python.replace(".", "")
+    told = Told((), requires=(f'triton; python_version != "{python}"',))
+    assert refusal(other, Wheel("lamp", "1.1.0", f"{name}-{abi}-manylinux2014_aarch64"), index=told) == ""
+    assert refusal(other, Wheel("lamp", "1.1.0")).startswith(f"no wheel for AArch64 and Python {python} ")
+
+
+def test_a_source_distribution_is_no_wheel(base: Base) -> None:
+    entry = {"files": [{"filename": "lamp-1.1.0.tar.gz", "url": "lamp-1.1.0.tar.gz", "hashes": {"sha256": "0" * 64}}]}
+    found = index_pages.read(json.dumps(entry).encode(), "application/json", "https://a.example/", "lamp")
+    judged = candidates.judge(Version("1.1.0"), found, base, Unasked(()))
+    assert judged == candidates.Candidate("1.1.0", "no wheel for AArch64 and Python 3.13 with glibc 2.41")
+
+
+@pytest.mark.parametrize("version", ["1.1.0rc1", "1.1.0a1", "1.1.0.dev3"])
+def test_a_pre_release_is_refused(base: Base, version: str) -> None:
+    assert refusal(base, Wheel("lamp", version)) == "a pre-release"
+
+
+@pytest.mark.parametrize("version", ["1.1.0.post1", "1!2.0", "1.1.0+cpu", "2", "1.2.3.4.5"])
+def test_a_version_that_a_recipe_cannot_hold_is_refused(base: Base, version: str) -> None:
+    assert refusal(base, Wheel("lamp", version)) == "a recipe holds no version of this form"
+
+
+def test_a_withdrawn_version_is_refused_with_the_reason_its_makers_gave(base: Base) -> None:
+    assert refusal(base, Wheel("lamp", "1.1.0", yanked="")) == "withdrawn by its makers"
+    assert refusal(base, Wheel("lamp", "1.1.0", yanked="it burns")) == "withdrawn by its makers: 'it burns'"
+
+
+def test_what_somebody_else_wrote_is_shown_without_control_characters_and_not_endlessly(base: Base) -> None:
+    shown = refusal(base, Wheel("lamp", "1.1.0", yanked="\x1b[2J\u202ea\nb" + "c" * 10_000))
+    assert shown.isprintable()
+    assert len(shown) < 200
+
+
+def test_a_withdrawn_wheel_does_not_stand_for_one_that_was_not(base: Base) -> None:
+    withdrawn = Wheel("lamp", "1.1.0", "cp313-cp313-manylinux_2_40_aarch64", yanked="")
+    assert refusal(base, withdrawn, Wheel("lamp", "1.1.0"), index=Told((), only=f"lamp-1.1.0-{AARCH64}.whl")) == ""
+
+
+def test_a_wheel_without_a_hash_is_refused(base: Base) -> None:
+    assert refusal(base, Wheel("lamp", "1.1.0", hashed=False)) == "its wheel has no sha256 on the index"
+
+
+@pytest.mark.parametrize("said", [">=3.14", "<3.13", "==3.12.*", "!=3.13.*"])
+def test_a_version_for_another_python_is_refused_whoever_says_so(base: Base, said: str) -> None:
+    expected = f"it requires Python {said}, and Debian 13 has 3.13"
+    assert refusal(base, Wheel("lamp", "1.1.0", requires_python=said)) == expected
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=Told((), requires_python=said)) == expected
+    assert refusal(base, Wheel("lamp", "1.1.0", requires_python=">=3.10"), index=Told(())) == ""
+
+
+def test_a_required_python_that_makes_no_sense_is_refused(base: Base) -> None:
+    wheel = Wheel("lamp", "1.1.0", requires_python="~3")
+    assert refusal(base, wheel) == "the versions of Python it requires make no sense: '~3'"
+
+
+@pytest.mark.parametrize("index", [">=3.10", ""])
+def test_of_several_wheels_the_one_that_pip_would_take_is_judged(base: Base, index: str) -> None:
+    older = Wheel("lamp", "1.1.0", "cp313-cp313-manylinux_2_17_aarch64", hashed=False, requires_python=index)
+    general = Wheel("lamp", "1.1.0", "py3-none-any", hashed=False)
+    newer = Wheel("lamp", "1.1.0", "cp313-cp313-manylinux_2_41_aarch64")
+    assert refusal(base, older, newer, general, index=Told((), only=newer.file)) == ""
+
+
+def test_of_two_builds_the_newer_is_judged(base: Base) -> None:
+    first, second = Wheel("lamp", "1.1.0", f"2-{AARCH64}"), Wheel("lamp", "1.1.0", f"10-{AARCH64}")
+    assert refusal(base, first, second, index=Told((), only=second.file)) == ""
+
+
+CUDA = (
+    'cuda-bindings<14,>=13.0.3; platform_system == "Linux"',
+    'Nvidia_CUDNN.cu13==9.1; platform_machine == "aarch64" and sys_platform == "linux"',
+    'triton==3.6.0; python_version < "3.14" and implementation_name == "cpython"',
+)
+
+
+def test_a_cuda_build_is_refused_with_what_it_requires(base: Base) -> None:
+    told = Told((), requires=("numpy", *CUDA))
+    assert (
+        refusal(base, Wheel("lamp", "1.1.0"), index=told)
+        == "a CUDA build: it requires cuda-bindings, nvidia-cudnn-cu13, triton"
+    )
+
+
+@pytest.mark.parametrize("requirement", CUDA)
+def test_one_such_requirement_is_enough(base: Base, requirement: str) -> None:
+    told = Told((), requires=("numpy", requirement))
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=told).startswith("a CUDA build: it requires ")
+
+
+def test_of_many_such_requirements_some_are_named(base: Base) -> None:
+    told = Told((), requires=tuple(f"nvidia-x{number}" for number in range(20)))
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=told).endswith("nvidia-x14, nvidia-x15 and 12 more")
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        'triton==3.6.0; platform_machine == "x86_64"',
+        'nvidia-cudnn-cu13; platform_system == "Windows" or sys_platform == "darwin"',
+        'triton; extra == "fast"',
+        'cuda-bindings; python_version >= "3.14"',
+        'triton; platform_python_implementation == "PyPy" or os_name == "nt"',
+        "tritonclient",
+    ],
+)
+def test_what_is_required_elsewhere_or_only_sounds_like_it_is_no_cuda_build(base: Base, requirement: str) -> None:
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=Told((), requires=(requirement,))) == ""
+
+
+def test_markers_are_evaluated_for_the_image_in_every_respect(base: Base) -> None:
+    here = candidates.environment(base)
+    assert default_environment().keys() <= here.keys()
+    assert (here["platform_machine"], here["sys_platform"], here["python_version"]) == ("aarch64", "linux", "3.13")
+
+
+@pytest.mark.parametrize("marker", ['python_version ~= "one"', '"fast" in extras'])
+def test_a_marker_that_cannot_be_evaluated_is_refused(base: Base, marker: str) -> None:
+    told = Told((), requires=(f"triton; {marker}",))
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=told).startswith("a dependency's marker cannot be evaluated")
+
+
+def test_a_wheel_whose_metadata_is_no_good_is_refused_and_a_network_that_is_gone_is_the_machine_s(base: Base) -> None:
+    broken = Told((), failure=FailedError("its METADATA makes no sense"))
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=broken) == "its METADATA makes no sense"
+    with pytest.raises(MachineError, match="cannot be reached"):
+        refusal(base, Wheel("lamp", "1.1.0"), index=Told((), failure=MachineError("cannot be reached")))
+
+
+def test_only_newer_versions_are_looked_at_newest_first_by_order_and_not_by_letters() -> None:
+    found = files(*(Wheel("lamp", version) for version in ("1.9.0", "1.10.0", "1.2.0", "1.8.0", "1.10.0", "1.8.0rc1")))
+    newer = candidates.newer(found, Version("1.8.0"))
+    assert [str(version) for version in newer] == ["1.10.0", "1.9.0"]
+    assert [len(one) for one in newer.values()] == [2, 1]

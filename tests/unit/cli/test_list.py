@@ -1,0 +1,220 @@
+"""How far a combo has come on this machine, and who is left out of a run: with made-up names in the engine's store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from armwright.cli import grid, listing
+from armwright.cli.listing import Here
+from armwright.matrix import selection
+from armwright.matrix.matrix import Combo, Matrix
+from armwright.matrix.selection import Selector
+from armwright.pipeline.documents import MEANING, Listed, Planned, State, schema
+from armwright.plan.plan import plan
+from armwright.proof import evidence
+from armwright.proof.evidence import Evidence
+from tests import proofs
+from tests.support import SMALL, Tree
+
+DIGEST = f"sha256:{'1' * 64}"
+N1 = "pytorch-2.10.0-n1-acl"
+Names = dict[str, str] | None
+
+
+@pytest.fixture
+def small(tree: Tree) -> Matrix:
+    tree.publish(SMALL + "  - unverified: {target: v1, backend: acl}\n    because: nobody ran it\n")
+    return tree.load()
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect what is told to people."""
+    told: list[str] = []
+    monkeypatch.setattr(listing.console, "say", lambda text, _="": told.append(text))
+    return told
+
+
+def store(monkeypatch: pytest.MonkeyPatch, names: Names) -> None:
+    monkeypatch.setattr(listing, "_names", lambda: names)
+
+
+def immutable(matrix: Matrix, combo: str) -> dict[str, str]:
+    return {plan(matrix, matrix.by_id[combo]).reference: DIGEST}
+
+
+def proven(matrix: Matrix, combo: str) -> None:
+    one = plan(matrix, matrix.by_id[combo])
+    evidence.write(matrix.root, Evidence.model_validate(proofs.document(one)))
+
+
+def state(matrix: Matrix, combo: str, names: Names) -> State:
+    return Here(matrix, names).listed_state(matrix.by_id[combo])
+
+
+def test_a_combo_goes_from_not_built_over_built_to_proven(small: Matrix) -> None:
+    assert state(small, N1, {}) == "not built"
+    names = immutable(small, N1)
+    assert state(small, N1, names) == "built"
+    proven(small, N1)
+    assert state(small, N1, names) == "proven"
+    assert state(small, N1, dict.fromkeys(names, f"sha256:{'9' * 64}")) == "built"  # evidence of another image
+    short = proofs.document(plan(small, small.by_id[N1]))
+    short["report"]["runs"].pop()
+    evidence.path(small.root, N1).write_text(json.dumps(short), encoding="utf-8")
+    assert state(small, N1, names) == "built"  # evidence of less than the plan asks for
+
+
+def test_an_image_of_other_inputs_is_not_this_combo_s(small: Matrix) -> None:
+    assert (
+        state(small, N1, {"pytorch:2.10.0-n1-acl-0123456789ab": DIGEST, "pytorch:2.10.0-n1-acl": DIGEST}) == "not built"
+    )
+
+
+def test_an_unverified_combo_is_that_until_it_has_an_image_and_a_refused_one_always(small: Matrix) -> None:
+    doubtful = "pytorch-2.10.0-v1-acl"
+    assert state(small, doubtful, {}) == state(small, doubtful, None) == "unverified"
+    assert state(small, doubtful, immutable(small, doubtful)) == "built"
+    row = Here(small, immutable(small, doubtful)).listed(small.by_id[doubtful])
+    assert (row.unverified, row.reason) == (True, "nobody ran it")
+    assert state(small, "pytorch-2.10.0-generic-acl", {}) == "refused"
+
+
+def test_without_an_engine_a_state_is_unknown_with_the_reason(small: Matrix) -> None:
+    row = Here(small, None).listed(small.by_id[N1])
+    assert (row.state, row.reason) == ("unknown", listing.SILENT)
+
+
+def test_a_row_says_what_follows_from_the_version_and_the_target(small: Matrix) -> None:
+    row = Here(small, {}).listed(small.by_id["pytorch-2.10.0-generic-acl"])
+    assert (row.provider, row.base, row.python, row.emulator) == ("wheel", "debian-13", "3.13", "cortex-a72")
+    assert (row.nearest, row.title, row.upstream) == ("pytorch-2.9.1-generic-acl", "PyTorch 2.10.0", "2.10.0")
+    assert "graviton1" in row.aliases
+
+
+def test_only_what_has_an_image_is_planned(small: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[str] = []
+    real = plan
+    monkeypatch.setattr(listing, "plan", lambda matrix, combo: planned.append(combo.id) or real(matrix, combo))
+    here = Here(small, immutable(small, N1))
+    assert {here.listed_state(combo) for combo in small.combos} == {"built", "not built", "unverified", "refused"}
+    assert planned == [N1]
+
+
+def test_list_shows_what_is_built_without_a_name_and_says_what_it_hides(
+    small: Matrix, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], say: list[str]
+) -> None:
+    store(monkeypatch, {})
+
+    def shown(**words: object) -> list[str]:
+        listing.combos(small, Selector(**words), as_grid=False, as_json=False)  # type: ignore[arg-type]
+        return [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+
+    assert shown() == [combo.id for combo in small.combos if combo.sound]
+    assert say == ["2 refused and 2 unverified combo(s) not shown; invoke list --all shows why"]
+    assert shown(every=True) == [combo.id for combo in small.combos]
+    assert shown(combo="pytorch-2.9.1-v1-acl") == ["pytorch-2.9.1-v1-acl"]
+    assert len(say) == 1
+
+
+def test_what_was_never_built_is_left_out_and_named(
+    small: Matrix, monkeypatch: pytest.MonkeyPatch, say: list[str]
+) -> None:
+    two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
+    store(monkeypatch, {"pytorch:2.10.0-n1-acl-0123456789ab": DIGEST, "pytorch:2.9.1-generic-acl": DIGEST})
+    assert listing.built(two) == two[:1]
+    assert say == ["left out, never built: pytorch-2.9.1-generic-acl"]
+
+
+@pytest.mark.parametrize("names", [None, {}, {"pytorch:2.9.1-v1-acl-0123456789ab": DIGEST}])
+def test_where_nothing_was_built_or_one_was_asked_for_all_stay_and_the_command_says_what_is_missing(
+    small: Matrix, monkeypatch: pytest.MonkeyPatch, say: list[str], names: Names
+) -> None:
+    store(monkeypatch, names)
+    two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
+    assert listing.built(two) == two
+    assert listing.built(two[:1]) == two[:1]
+    assert say == []
+
+
+def test_the_reasons_of_what_is_left_out_are_told(small: Matrix, say: list[str]) -> None:
+    found = listing.possible(small, Selector(version="2.10.0", backend="acl"))
+    assert "pytorch-2.10.0-v1-acl" in {combo.id for combo in found}  # its version was named
+    assert [line.split(":")[:2] for line in say] == [["left out", " refused"]]
+
+
+def test_what_nobody_asked_for_in_particular_is_only_counted(small: Matrix, say: list[str]) -> None:
+    assert {combo.id for combo in listing.possible(small, Selector(target="v1"))} == {"pytorch-2.10.0-v1-openblas"}
+    assert say == ["left out: 2 refused or unverified combo(s); invoke list --all shows why"]
+    assert listing.possible(small, Selector(target="n1"))
+    assert len(say) == 1
+
+
+def contexts(small: Matrix, chosen: Selector) -> set[str]:
+    listing.contexts(small, chosen, "archive", fetch=False)
+    return {path.name for path in (small.root / "build/contexts").iterdir()}
+
+
+def test_all_contexts_are_those_of_everything_that_is_not_refused(
+    small: Matrix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    possible = {combo.id for combo in small.combos if combo.refusal is None}
+    assert contexts(small, Selector(every=True)) == possible
+    assert len(capsys.readouterr().out.splitlines()) == len(possible)
+
+
+def test_other_contexts_are_those_that_would_be_built(small: Matrix) -> None:
+    assert contexts(small, Selector(target="v1,n1")) == {
+        combo.id for combo in selection.select(small, Selector(target="v1,n1"))
+    }
+
+
+def test_a_cell_of_the_grid_holds_its_versions_by_their_state_the_furthest_first(
+    small: Matrix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states: dict[str, State] = {N1: "proven", "pytorch-2.9.1-n1-openblas": "built"}
+
+    def seen(combo: Combo) -> State:
+        return states.get(combo.id, "refused" if combo.refusal else "not built")
+
+    grid.show([(combo, seen(combo)) for combo in small.combos if combo.target.name in {"n1", "generic"}])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:6]] == [
+        ["PyTorch:", "2.10.0,", "2.9.1"],
+        ["openblas", "acl"],
+        ["generic", "not", "built", "2.9.1", "not", "built", "2.9.1"],
+        ["refused", "2.10.0", "refused", "2.10.0"],
+        ["n1", "built", "2.9.1", "proven", "2.10.0"],
+        ["not", "built", "2.10.0", "not", "built", "2.9.1"],
+    ]
+    assert [line.split("  ")[0] for line in lines[8:]] == ["proven", "built", "not built", "refused"]
+
+
+def test_a_state_of_all_versions_stands_alone_and_the_last_of_several_is_that_of_the_rest(
+    small: Matrix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = small.by_id[N1]
+    combos = [replace(recipe, version=version) for version in ("4", "3", "2", "1")]
+    for states, said in (
+        (["built"] * 4, [["n1", "built"]]),
+        (
+            ["not built", "proven", "not built", "proven"],
+            [["n1", "proven", "3,", "1"], ["not", "built", "the", "rest"]],
+        ),
+        (["proven", "proven", "proven", "built"], [["n1", "proven", "4,", "3,", "2"], ["built", "1"]]),
+    ):
+        grid.show(list(zip(combos, cast("list[State]", states), strict=True)))
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split() for line in lines[2 : 2 + len(said)]] == said
+
+
+@pytest.mark.parametrize("row", [Listed, Planned])
+def test_the_schema_describes_every_field(row: type[Listed | Planned]) -> None:
+    known = schema(list[row])["$defs"][row.__name__]["properties"]
+    assert set(known) == set(row.model_fields)
+    assert all(len(field["description"]) > 10 for field in known.values())
+    assert set(known["state"]["enum"]) == set(MEANING)

@@ -1,0 +1,167 @@
+"""What is read from a machine: recorded words of os-release, apt, binfmt_misc, QEMU and the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from armwright.host import apt, binfmt, inspect, needs
+from armwright.host.inspect import Host
+from armwright.system.errors import InputError
+
+ENTRY = """enabled
+interpreter /usr/libexec/qemu-binfmt/aarch64-binfmt-P
+flags: POF
+offset 0
+magic 7f454c460201010000000000000000000200b700
+mask ffffffffffffff00fffffffffffffffffeffffff
+"""
+BIG_ENDIAN = ENTRY.replace("7f454c4602010100", "7f454c4602020100").replace("0200b700", "000200b7")
+PYTHON = "enabled\ninterpreter /usr/bin/python3.11\nflags: \noffset 0\nmagic a70d0d0a\n"
+JAR = "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n"
+
+LISTING = """'http://mirror.example/debian/dists/bookworm/InRelease' mirror.example_debian_dists_bookworm_InRelease 0
+'http://mirror.example/debian/dists/bookworm-updates/InRelease' mirror.example_x 0
+'http://security.example/debian-security/dists/bookworm-security/InRelease' security.example_y 0
+'http://mirror.example/debian/dists/bookworm/main/binary-amd64/Packages.xz' mirror.example_z 0
+"""
+
+
+def test_an_entry_for_aarch64_programs_is_known_by_what_it_matches() -> None:
+    entry = binfmt.parse("any-name", ENTRY)
+    assert entry == binfmt.Entry("any-name", enabled=True, interpreter=ENTRY.split()[2], flags="POF")
+    assert entry.serves_containers
+
+
+@pytest.mark.parametrize("text", [BIG_ENDIAN, PYTHON, JAR, "enabled\n", ""])
+def test_entries_for_other_programs_are_not_ours(text: str) -> None:
+    assert binfmt.parse("x", text) is None
+
+
+@pytest.mark.parametrize("text", [ENTRY.replace("POF", "PO"), ENTRY.replace("enabled", "disabled")])
+def test_an_entry_without_flag_f_or_switched_off_does_not_serve_containers(text: str) -> None:
+    entry = binfmt.parse("x", text)
+    assert entry is not None
+    assert not entry.serves_containers
+    assert not binfmt.Emulation(entries=(entry,)).serves_containers
+
+
+def test_entries_are_read_from_the_kernels_folder(tmp_path: Path) -> None:
+    assert binfmt.entries(tmp_path) == ()  # not mounted
+    for name, text in {"register": "", "status": "enabled\n", "qemu-aarch64": ENTRY, "python3.11": PYTHON}.items():
+        (tmp_path / name).write_text(text)
+    assert [entry.name for entry in binfmt.entries(tmp_path)] == ["qemu-aarch64"]
+
+
+def test_qemus_version_and_cpus_are_read_from_its_own_words() -> None:
+    assert binfmt.version_in("qemu-aarch64 version 10.0.2 (Debian 1:10.0.2+ds-2)\nCopyright") == "10.0.2"
+    assert binfmt.version_in("") is None
+    assert binfmt.cpus_in("Available CPUs:\n  a64fx\n  neoverse-n1\n") == {"a64fx", "neoverse-n1"}
+    assert binfmt.cpus_in("") == frozenset()
+
+
+def test_the_hosts_own_mirror_is_that_of_its_release() -> None:
+    assert apt.mirror("bookworm", LISTING) == "http://mirror.example/debian"
+    assert apt.mirror("trixie", LISTING) is None
+    assert (
+        apt.mirror("bookworm", "'mirror+file:/etc/apt/list/dists/bookworm/InRelease' x 0")
+        == "mirror+file:/etc/apt/list"
+    )
+
+
+def test_os_release_is_read_with_and_without_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "os-release"
+    file.write_text("# comment=1\nID=ubuntu\nVERSION_ID=\"24.04\"\nPRETTY_NAME='Ubuntu 24.04 LTS'\n")
+    assert inspect.os_release(file) == {"ID": "ubuntu", "VERSION_ID": "24.04", "PRETTY_NAME": "Ubuntu 24.04 LTS"}
+    assert inspect.os_release(tmp_path / "absent") == {}
+
+
+def test_the_engines_image_store_is_read_from_its_driver_status() -> None:
+    said = {"ServerVersion": "26.1.5+dfsg1", "ContainersRunning": 2, "DockerRootDir": "/srv/docker"}
+    engine = inspect.Engine("26.1.5+dfsg1", containerd_store=True, running=2, root=Path("/srv/docker"))
+    store = [["driver-type", "io.containerd.snapshotter.v1"]]
+    assert inspect.engine_from({**said, "DriverStatus": store}) == engine
+    assert not inspect.engine_from({**said, "DriverStatus": [["Backing Filesystem", "extfs"]]}).containerd_store
+    assert not inspect.engine_from({**said, "DriverStatus": None}).containerd_store
+
+
+@pytest.mark.parametrize(
+    ("found", "minimum", "enough"),
+    [
+        ("26.1.5+dfsg1", "23.0", True),
+        ("23.0", "23.0", True),
+        ("20.10.24", "23.0", False),
+        ("9.2", "10.0", False),  # by number, not by letter
+        ("0.13.1", "0.13", True),
+        ("0.9.1", "0.13", False),
+        ("", "23.0", True),  # there, but it does not tell
+        (None, None, False),
+    ],
+)
+def test_versions_are_compared_by_number(found: str | None, minimum: str | None, *, enough: bool) -> None:
+    assert inspect.recent(found, minimum) is enough
+
+
+def test_an_arm_host_misses_no_emulator() -> None:
+    facts = needs.load().needs
+    assert "emulator" in Host(machine="x86_64").missing(facts)
+    assert "emulator" not in Host(machine="aarch64").missing(facts)
+
+
+@pytest.mark.parametrize("file", sorted(needs.RECIPES.glob("*-*.yaml")), ids=lambda file: file.stem)
+def test_every_recipe_is_sound(file: Path) -> None:
+    name, _, version = file.stem.partition("-")
+    recipe = needs.recipe(name, version)
+    assert recipe is not None
+    assert (recipe.id, recipe.version) == (name, version)
+    assert {package.need for package in recipe.packages} == set(needs.load().needs), "a need nothing is installed for"
+    taken = {package.suite for package in recipe.packages} - {None}
+    assert taken == {suite.name for suite in recipe.suites}, "a suite that is not added, or added for nothing"
+
+
+def test_only_ubuntu_and_debian_releases_with_a_recipe_are_known() -> None:
+    assert needs.recipe("debian", "11") is None
+    assert needs.recipe("../hosts/debian", "12") is None
+
+
+def test_every_mistake_in_a_recipe_is_named(tmp_path: Path) -> None:
+    good = (needs.RECIPES / "debian-13.yaml").read_text()
+    bad = (
+        good.replace('version: "13"', "version: 13")
+        .replace("need: buildx", "need: builds")
+        .replace("docker.io", "docker;io")
+    )
+    (tmp_path / "debian-13.yaml").write_text(bad)
+    with pytest.raises(InputError) as caught:
+        needs.recipe("debian", "13", tmp_path)
+    assert all(
+        place in caught.value.what
+        for place in ("13.yaml:3:10: 'version'", "13.yaml:12:12: 'name'", "13.yaml:16:33: 'need'")
+    )
+
+
+def test_a_recipe_that_is_not_yaml_is_refused_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "needs.yaml").write_text("needs: [\n")
+    with pytest.raises(InputError, match=r"needs.yaml:2:1: not YAML"):
+        needs.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (
+            "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 12 (apt)",
+            "another package manager",
+        ),
+        ("W: Failed to fetch http://m/dists/x/InRelease  Temporary failure resolving 'm'", "mirror cannot be reached"),
+        ("E: You don't have enough free space in /var/cache/apt/archives/.", "disk is full"),
+        ("E: Package 'docker-buildx' has no installation candidate", "does not have a package"),
+        ("The following packages have unmet dependencies:", "conflict"),
+        ("something new", ""),
+    ],
+)
+def test_apts_words_are_turned_into_a_cause(said: str, meant: str) -> None:
+    why, mend = apt.cause(said)
+    assert meant in why
+    assert bool(mend) is bool(meant)

@@ -1,0 +1,143 @@
+"""One combo beside others of the same run: what they share is fetched, made anew and assembled once, in turns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from armwright.assembly import buildx
+from armwright.fetch import debian_roots, wheels
+from armwright.pipeline import build_combo
+from armwright.pipeline.build_combo import Options, Result
+from armwright.plan import locks
+from armwright.plan.locks import Deb
+from armwright.plan.plan import plan
+from armwright.system import process
+from tests.support import Tree
+
+ONE, OTHER, THIRD = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-openblas", "pytorch-2.9.1-v1-acl"
+GONE = Deb(version="1.0-gone", sha256="0" * 64)
+KEPT_OUT = 0.3  # seconds in which somebody else would come in if nobody kept them out
+LET_IN = 20.0  # seconds in which somebody else comes in if nobody keeps them out
+
+
+class Room:
+    """Counts who is inside at once; the first waits for a second."""
+
+    def __init__(self, patience: float) -> None:
+        self.most = 0
+        self._patience = patience
+        self._inside = 0
+        self._guard = threading.Lock()
+        self._two = threading.Event()
+
+    def visit(self) -> None:
+        with self._guard:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+        if self.most > 1:
+            self._two.set()
+        self._two.wait(self._patience)
+        with self._guard:
+            self._inside -= 1
+
+
+@pytest.fixture
+def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Room]:
+    """An archive and an index in which nobody waits for a network."""
+    rooms = {"roots": Room(KEPT_OUT), "wheels": Room(KEPT_OUT)}
+    (tmp_path / "file").write_text("content")
+    (tmp_path / "wheels").mkdir()
+
+    def root(_cache: Path, _base: object, held: locks.BaseLock, *_: object) -> debian_roots.Unpacked:
+        rooms["roots"].visit()
+        if GONE in held.root.values():
+            raise debian_roots.StaleLockError("the archive no longer has netbase 1.0-gone")
+        return debian_roots.Unpacked(tmp_path / "file", tmp_path / "file")
+
+    def folder(*_: object) -> Path:
+        rooms["wheels"].visit()
+        return tmp_path / "wheels"
+
+    monkeypatch.setattr(debian_roots, "ensure", root)
+    monkeypatch.setattr(wheels, "ensure", folder)
+    monkeypatch.setattr(process, "require", lambda _: str(tmp_path / "file"))
+    return rooms
+
+
+def both(work: Callable[[str], Any], *combos: str) -> list[Any]:
+    with ThreadPoolExecutor(len(combos)) as pool:
+        return list(pool.map(work, combos))
+
+
+def test_a_lock_that_is_stale_for_two_combos_is_made_anew_once(
+    tree: Tree, network: dict[str, Room], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = locks.read_base(tree.root, "debian-13")
+    stale = held.model_copy(update={"root": {**held.root, "netbase": GONE}})
+    locks.write_base(tree.root, "debian-13", stale)
+    matrix = tree.load()
+    plans = {combo: plan(matrix, matrix.by_id[combo]) for combo in (ONE, OTHER)}  # both know the old lock
+    begun = threading.Barrier(2, timeout=20)
+    refreshed = []
+
+    def refresh(*_: object) -> list[str]:
+        refreshed.append(threading.get_ident())
+        locks.write_base(tree.root, "debian-13", held)
+        return ["netbase 1.0-gone -> 6.5"]
+
+    def fetch(combo: str) -> build_combo.Plan:
+        begun.wait()
+        return build_combo._fetch(matrix, plans[combo], Options())
+
+    monkeypatch.setattr(debian_roots, "refresh_lock", refresh)
+    fresh = both(fetch, ONE, OTHER)
+    assert len(refreshed) == 1
+    assert [one.lock for one in fresh] == [held, held]
+    assert [one.combo.id for one in fresh] == [ONE, OTHER]
+    assert all((build_combo.context_of(tree.root, one.combo) / "root.tar").exists() for one in fresh)
+    assert network["roots"].most == 1
+
+
+def test_combos_of_one_version_download_one_after_the_other_and_others_beside_them(
+    tree: Tree, network: dict[str, Room]
+) -> None:
+    matrix = tree.load()
+    both(lambda combo: build_combo.fetch(tree.root, plan(matrix, matrix.by_id[combo])), ONE, OTHER)
+    assert network["wheels"].most == 1
+    assert network["roots"].most == 1
+    network["wheels"] = Room(LET_IN)
+    both(lambda combo: build_combo.fetch(tree.root, plan(matrix, matrix.by_id[combo])), ONE, THIRD)
+    assert network["wheels"].most == 2
+
+
+def test_combos_of_one_version_are_assembled_one_after_the_other_and_others_beside_them(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = tree.load()
+    families = set()
+
+    def assemble(room: Room, *combos: str) -> int:
+
+        def visit(*_: object, family: str, **__: object) -> list[buildx.Step]:
+            families.add(family)
+            room.visit()
+            return []
+
+        monkeypatch.setattr(buildx, "build", visit)
+
+        def work(combo: str) -> list[buildx.Step]:
+            planned = plan(matrix, matrix.by_id[combo])
+            return build_combo._assemble(tree.root, planned, Options(), Result(planned.combo))
+
+        both(work, *combos)
+        return room.most
+
+    assert assemble(Room(KEPT_OUT), ONE, OTHER) == 1
+    assert assemble(Room(LET_IN), ONE, THIRD) == 2
+    assert families == {"pytorch-2.10.0-archive", "pytorch-2.9.1-archive"}

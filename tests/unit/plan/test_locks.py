@@ -1,0 +1,185 @@
+"""Locks: exact versions and hashes, no address, no CUDA."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from armwright.matrix.matrix import Matrix
+from armwright.plan import ingredients, locks
+from armwright.system.errors import InputError
+from tests.support import ROOT, Tree
+
+HASH = f"    --hash=sha256:{'0a' * 32}"
+GOOD = f"# a lock\nnumpy==2.5.5 \\\n{HASH} \\\n{HASH}\ntorch==2.10.0 \\\n{HASH}\n"
+
+
+def wrong(text: str) -> list[str]:
+    with pytest.raises(InputError) as refused:
+        locks.check_wheels(text, "a.txt")
+    assert refused.value.code == 2
+    assert "invoke lock" in refused.value.next_step
+    return [line.strip() for line in refused.value.what.splitlines()[1:]]
+
+
+def test_every_committed_lock_is_good_and_pins_its_own_framework(matrix: Matrix) -> None:
+    for combo in {(combo.framework.name, combo.version): combo for combo in matrix.combos}.values():
+        wheels = locks.read_wheels(ROOT, combo.framework.name, combo.version)
+        assert ingredients.installed(combo, wheels)[combo.distribution] == combo.upstream
+        assert not any(name.startswith(("nvidia", "cuda")) or name == "triton" for name in locks.packages(wheels))
+
+
+def test_every_committed_base_lock_is_good_and_serves_both_build_platforms(matrix: Matrix) -> None:
+    for base in matrix.recipes.bases.values():
+        found = locks.read_base(ROOT, base.name)
+        assert {package.name for package in base.archive.packages} <= set(found.root)
+        assert {package.name for package in (base.builder.packages if base.builder else ())} <= set(found.builder)
+        assert bool(base.builder) == bool(found.builder)
+        for architecture in ("amd64", "arm64"):
+            assert {package.name for package in base.tools} <= set(found.tools[architecture])
+
+
+def test_a_lock_of_names_versions_and_hashes_is_good() -> None:
+    locks.check_wheels(GOOD, "a.txt")
+    locks.check_wheels("", "a.txt")
+    assert locks.packages(GOOD) == {"numpy": "2.5.5", "torch": "2.10.0"}
+
+
+def test_versions_are_read_whole() -> None:
+    text = "a==1!2.0rc1+cpu.x \\\nb-c.d==0 \\\n# e==1\n    f==1\n"
+    assert locks.packages(text) == {"a": "1!2.0rc1+cpu.x", "b-c.d": "0"}
+
+
+@pytest.mark.parametrize("name", ["nvidia-cublas-cu12", "nvidia-nccl", "cuda-bindings", "cuda-toolkit", "triton"])
+def test_a_cuda_distribution_is_refused(name: str) -> None:
+    assert wrong(f"{GOOD}{name}==1.0 \\\n{HASH}\n") == [
+        f"a.txt:7: {name} is a CUDA distribution; it does not belong in a CPU image"
+    ]
+
+
+@pytest.mark.parametrize("name", ["tritonclient", "nvidiax", "barracuda-x"])
+def test_a_name_that_only_looks_like_a_cuda_distribution_is_good(name: str) -> None:
+    locks.check_wheels(f"{name}==1.0 \\\n{HASH}\n", "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--index-url https://mirror.example/simple", "an address"),
+        ("--extra-index-url http://a:secret@mirror.example/", "an address"),
+        ("torch @ https://example.org/torch.whl", "an address"),
+        ("# from https://mirror.example/simple", "an address"),
+        ("--find-links /opt/wheels", "not a pinned requirement"),
+        ("-r other.txt", "not a pinned requirement"),
+        ("-e .", "not a pinned requirement"),
+        ("scipy", "not a pinned requirement"),
+        ("scipy>=1.0", "not a pinned requirement"),
+        ("scipy>=1.0 \\", "not a pinned requirement"),
+        ("scipy==1.0", "scipy has no sha256"),
+        ("scipy==1.0 \\", "scipy has no sha256"),
+        ("Nvidia_cublas==1.0 \\", "not a pinned requirement"),
+        ("    --hash=sha256:abc", "not a pinned requirement"),
+        (f"    --hash=md5:{'0' * 32}", "not a pinned requirement"),
+        (f"{HASH} --pre", "not a pinned requirement"),
+        ("%PDF-1.4", "not a pinned requirement"),
+        ("<html>", "not a pinned requirement"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_number(line: str, words: str) -> None:
+    found = wrong(f"{GOOD}{line}\n")
+    assert len(found) == 1
+    assert found[0].startswith("a.txt:7: ")
+    assert words in found[0]
+
+
+@pytest.mark.parametrize("more", ["; sys_platform == 'win32'", "--pre", "-r other.txt", "--config-settings=a=b"])
+def test_nothing_but_a_version_stands_in_a_pinned_line(more: str) -> None:
+    found = wrong(f"scipy==1.0 {more} \\\n{HASH}\n")
+    assert found[0].startswith("a.txt:1: more than name==version")
+
+
+@pytest.mark.parametrize("hashed", ["    --hash=sha256:abc", "# --hash=sha256:", f"numpy==1 \\\n{HASH}"])
+def test_a_version_without_a_whole_hash_behind_it_is_refused(hashed: str) -> None:
+    assert wrong(f"scipy==1.0 \\\n{hashed}\n")[0] == "a.txt:1: scipy has no sha256"
+
+
+def test_all_bad_lines_are_told_at_once() -> None:
+    assert len(wrong(f"scipy\n{GOOD}triton==3.0 \\\n{HASH}\nhttps://example.org\n")) == 3
+
+
+def test_a_lock_that_is_not_there_is_told_with_the_command_that_makes_it(tree: Tree) -> None:
+    with pytest.raises(InputError, match=r"there is no lock for pytorch 9\.9") as refused:
+        locks.read_wheels(tree.root, "pytorch", "9.9")
+    assert refused.value.next_step == "invoke lock --framework pytorch --version 9.9"
+    with pytest.raises(InputError, match="there is no lock for moon") as refused:
+        locks.read_base(tree.root, "moon")
+    assert refused.value.next_step == "invoke lock --base moon"
+
+
+def test_a_lock_that_is_not_even_text_is_refused(tree: Tree) -> None:
+    locks.wheels_path(tree.root, "pytorch", "2.9.1").write_bytes(b"\xff\xfe\x00torch")
+    with pytest.raises(InputError, match=r"recipes/locks/pytorch-2\.9\.1\.txt:1: not a pinned requirement"):
+        locks.read_wheels(tree.root, "pytorch", "2.9.1")
+
+
+DIGEST = "ab" * 32
+BASE = f"""created: "2026-11-20T09:32:55Z"
+root:
+  dash: {{version: 0.5.12-12, sha256: {DIGEST}}}
+tools:
+  amd64: {{}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('"2026-11-20T09:32:55Z"', "2026-11-20T09:32:55Z", "1:10: 'created' must be text: put 2026-11-20T09:32:55Z"),
+        ("2026-11-20T09", "2026-13-20T09", "1:10: 'created'"),  # fits the pattern, and is no time
+        ("2026-11-20T09:32:55Z", "today", "1:10: 'created'"),
+        ("0.5.12-12", "0.5", "3:19: 'version' must be text: put 0.5 in quotes"),
+        ("0.5.12-12", "'0.5; rm'", "3:19: 'version'"),
+        (DIGEST, "abc", "'sha256'"),
+        (f", sha256: {DIGEST}", "", "3:9: 'sha256' is missing"),
+        ("dash:", "'da sh':", "3:3: 'da sh'"),
+        ("amd64:", "riscv:", "5:3: 'riscv'"),
+        ("tools:", "tool:", "4:1: unknown key 'tool': did you mean 'tools'?"),
+    ],
+)
+def test_a_mistake_in_a_base_lock_is_told_at_its_place(tree: Tree, old: str, new: str, place: str) -> None:
+    locks.base_path(tree.root, "debian-13").write_text(BASE.replace(old, new, 1))
+    with pytest.raises(InputError) as refused:
+        locks.read_base(tree.root, "debian-13")
+    assert "recipes/locks/debian-13.yaml:" in refused.value.what
+    assert place in refused.value.what
+
+
+def test_a_base_lock_is_read_as_it_was_written(tree: Tree) -> None:
+    deb = locks.Deb(version="1:1.35", sha256=DIGEST)
+    number = locks.Deb(version="20250419", sha256=DIGEST)  # YAML takes it for a number unless it is quoted
+    made = locks.BaseLock(created="2026-11-20T09:32:55Z", root={"tar": deb, "tz": number}, tools={"arm64": {"a+": deb}})
+    locks.write_base(tree.root, "debian-13", made)
+    assert locks.read_base(tree.root, "debian-13") == made
+    assert "invoke lock --base debian-13" in locks.base_path(tree.root, "debian-13").read_text().splitlines()[0]
+
+
+def test_the_epoch_is_the_lock_s_time_in_utc() -> None:
+    made = locks.BaseLock(created="2026-11-20T09:32:55Z", root={}, tools={})
+    assert datetime.fromtimestamp(made.epoch, UTC).isoformat() == "2026-11-20T09:32:55+00:00"
+
+
+def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
+    lines = ["global.index-url='https://a/simple'", "install.cert='/etc/ca.pem'", ":env:.extra-index-url='b c'"]
+    assert dict(locks._settings(lines)) == {
+        "index-url": "https://a/simple",
+        "cert": "/etc/ca.pem",
+        "extra-index-url": "b c",
+    }
+
+
+def test_a_list_of_indexes_over_several_lines_is_read_as_pip_prints_it() -> None:
+    line = r"global.extra-index-url='\nhttps://one.example/simple\nhttps://two.example/simple'"
+    (found,) = locks._settings([line])
+    assert found[0] == "extra-index-url"
+    assert found[1].split() == ["https://one.example/simple", "https://two.example/simple"]

@@ -1,0 +1,226 @@
+"""From a plan to a Dockerfile and to files: nothing of the target platform runs, nothing of the host gets in."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from armwright.matrix.matrix import Combo, Matrix
+from armwright.plan import render
+from armwright.plan.plan import Plan, plan
+from tests.support import Tree, stages
+
+TARGET, BUILD = "linux/arm64", "$BUILDPLATFORM"
+DOWNLOADS = re.compile(r"^(bazel build |EXTRA_BAZEL_ARGS=)", re.MULTILINE)  # what the sources name, each by its hash
+
+
+@pytest.fixture(scope="module", params=["archive", "registry"])
+def plans(matrix: Matrix, request: pytest.FixtureRequest) -> list[Plan]:
+    possible = [combo for combo in matrix.combos if combo.refusal is None]
+    return [plan(matrix, one, request.param) for one in possible if request.param in matrix.base(one).sources]
+
+
+def test_no_stage_of_the_target_platform_runs_anything_but_what_compiles(plans: list[Plan]) -> None:
+    for one in plans:
+        parts = stages(one.files["Dockerfile"])
+        compiling = {"builder", "python", "packages", *(("bazel", "compiled") if one.combo.release.build else ())}
+        assert {stage.platform for stage in parts} == {TARGET, BUILD}
+        running = {stage.name for stage in parts if stage.platform == TARGET and "RUN" in stage.words()}
+        assert running == (compiling if one.compiles else set())
+        assert any("RUN" in stage.words() for stage in parts)  # else the parser is blind
+
+
+def test_the_last_stage_is_the_image_not_root_with_its_entrypoint_and_a_default_command(plans: list[Plan]) -> None:
+    for one in plans:
+        image = stages(one.files["Dockerfile"])[-1]
+        assert image.platform == TARGET
+        assert image.words()[-3:] == ["USER", "ENTRYPOINT", "CMD"]
+        assert image.instructions[-3] == "USER 1000:1000"
+        assert image.instructions[-1] == 'CMD ["info"]'
+        python = one.base.archive.python if one.source == "archive" else one.base.registry.python
+        assert image.instructions[-2] == f'ENTRYPOINT ["{python}", "-I", "/opt/armwright/entrypoint.py"]'
+        assert all(step.startswith("COPY --link --from=") for step in image.instructions if step.startswith("COPY"))
+
+
+def test_every_stage_that_is_named_exists_and_every_run_is_without_network(plans: list[Plan]) -> None:
+    for one in plans:
+        parts = stages(one.files["Dockerfile"])
+        names = {stage.name for stage in parts}
+        steps = [step for stage in parts for step in stage.instructions]
+        assert set(re.findall(r"--from=(\S+)", "\n".join(steps))) <= names
+        for stage in parts:
+            for step in stage.instructions:
+                if step.startswith("RUN") and stage.origin in names | {"scratch"} and not DOWNLOADS.search(step):
+                    assert step.startswith("RUN --network=none "), step
+
+
+def test_no_address_of_anybody_is_in_a_context(plans: list[Plan]) -> None:
+    host = re.compile(
+        r"://|\b[\w-]+\.(?:com|org|net|io|dev|internal|local|example)(?::\d+)?(?:/|\s|$)|\b(?:\d+\.){3}\d+:\d+"
+    )
+    for one in plans:
+        texts = {name: one.files[name].decode() for name in ("Dockerfile", "requirements.txt")}
+        texts["image.json"] = one.files["image/opt/armwright/image.json"].decode()
+        assert {name: host.findall(text) for name, text in texts.items() if host.search(text)} == {}
+
+
+def test_only_what_a_stage_of_the_build_platform_needs_comes_from_a_registry(plans: list[Plan]) -> None:
+    for one in plans:
+        parts = stages(one.files["Dockerfile"])
+        names = {stage.name for stage in parts}
+        foreign = {stage.origin for stage in parts} - names - {"scratch"}
+        assert foreign == (set() if one.source == "archive" else {one.base.registry.image})
+        assert all("@sha256:" in image for image in foreign)
+
+
+def test_no_line_ends_in_blanks_and_no_two_empty_lines_make_three(plans: list[Plan]) -> None:
+    for one in plans:
+        text = one.files["Dockerfile"].decode()
+        assert not re.search(r"[ \t]\n", text)
+        assert "\n\n\n\n" not in text
+        assert "{{" not in text
+        assert "{%" not in text
+
+
+def test_the_head_says_what_it_is_and_how_to_build_it_by_hand(plans: list[Plan]) -> None:
+    for one in plans:
+        head = one.files["Dockerfile"].decode().split("FROM")[0]
+        assert head.startswith(f"# {one.combo.id}: ")
+        assert f"SOURCE_DATE_EPOCH={one.lock.epoch} docker buildx build --platform linux/arm64" in head
+
+
+@pytest.mark.parametrize("hole", ["{{ nothing }}", "{{ combo.nothing }}", "{% for x in nothing %}{% endfor %}"])
+def test_a_template_that_names_what_a_plan_does_not_have_fails(tree: Tree, hole: str) -> None:
+    tree.edit("dockerfiles/image.j2", "USER", f"{hole}\nUSER")
+    with pytest.raises(jinja2.UndefinedError, match="nothing"):
+        tree.plan("pytorch-2.10.0-n1-acl")
+
+
+def labels(dockerfile: bytes) -> dict[str, str]:
+    """Read LABEL as BuildKit's lexer does inside double quotes: a backslash keeps only itself, a quote and a dollar."""
+    step = next(text for text in stages(dockerfile)[-1].instructions if text.startswith("LABEL "))
+    found = {}
+    for name, quoted in re.findall(r'([\w.]+)="((?:[^"\\]|\\.)*)"', step):
+        assert not re.search(r"(?<!\\)(?:\\\\)*\$", quoted), "a variable would be expanded"
+        found[name] = re.sub(r'\\(["\\$])', r"\1", quoted)
+    return found
+
+
+def titled(combo: Combo, title: str) -> Combo:
+    checked = type(combo.target).model_validate({**combo.target.model_dump(), "title": title})
+    return replace(combo, target=checked)
+
+
+HOSTILE = st.text(
+    st.one_of(st.sampled_from("\"'\\$`{}%#<>;|&!*\u2028\u0085 "), st.characters(exclude_categories=["Cc", "Cs"])),
+    min_size=2,
+    max_size=30,
+)
+
+
+@given(HOSTILE)
+@settings(max_examples=60, deadline=None)
+def test_a_title_of_any_characters_comes_out_of_its_label_as_it_went_in(matrix: Matrix, title: str) -> None:
+    combo = titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
+    found = labels(plan(matrix, combo).files["Dockerfile"])
+    assert found["org.opencontainers.image.title"] == f"PyTorch 2.10.0 for {title}"
+    assert found["org.armwright.combo"] == combo.id
+
+
+@pytest.mark.parametrize(
+    "title", ['a" b', "${PATH} and $HOME", "back\\slash\\", "\\$x \\\\", "{{ 7 * 7 }}{% raw %}", "# escape=`", "é — µ"]
+)
+def test_a_hostile_title_stays_a_title(matrix: Matrix, title: str) -> None:
+    combo = titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
+    dockerfile = plan(matrix, combo).files["Dockerfile"]
+    assert labels(dockerfile)["org.opencontainers.image.title"].endswith(title)
+    assert [stage.words() for stage in stages(dockerfile)] == [
+        stage.words() for stage in stages(plan(matrix, matrix.by_id[combo.id]).files["Dockerfile"])
+    ]
+
+
+@pytest.mark.parametrize("title", ["two\nlines", "a\rb", "a\x00b", "a\x7fb", "\x1b[31mred"])
+def test_a_title_with_a_control_character_never_gets_that_far(matrix: Matrix, title: str) -> None:
+    with pytest.raises(ValueError, match="title"):
+        titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mode & 0o777 for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o000])
+def test_files_are_written_with_the_same_modes_under_any_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        render.write(tmp_path / "context", {"Dockerfile": b"FROM scratch\n", "image/opt/a/b.py": b"\x00\xff"})
+    finally:
+        os.umask(before)
+    assert modes(tmp_path / "context") == {
+        "Dockerfile": 0o644,
+        "image": 0o755,
+        "image/opt": 0o755,
+        "image/opt/a": 0o755,
+        "image/opt/a/b.py": 0o644,
+    }
+    assert (tmp_path / "context/image/opt/a/b.py").read_bytes() == b"\x00\xff"
+
+
+def test_writing_again_removes_what_an_earlier_plan_left(tmp_path: Path) -> None:
+    folder = tmp_path / "context"
+    render.write(folder, {"Dockerfile": b"old", "image/old.py": b"old"})
+    (folder / "wheels").mkdir()
+    (folder / "wheels" / "a.whl").write_bytes(b"download")
+    render.write(folder, {"Dockerfile": b"new"})
+    assert [path.name for path in folder.rglob("*")] == ["Dockerfile"]
+    assert (folder / "Dockerfile").read_bytes() == b"new"
+
+
+def test_what_stands_in_the_way_of_a_file_or_a_folder_goes_away_and_a_link_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_bytes(b"kept")
+    folder = tmp_path / "context"
+    render.write(folder, {"a/b": b"a folder, then a file", "c": b"a file, then a folder"})
+    (folder / "d").symlink_to(outside)
+    (folder / "e").symlink_to(outside / "kept")
+    (folder / "f").symlink_to(outside)
+    files = {"a": b"1", "c/b": b"2", "d/kept": b"3", "e": b"kept"}
+    render.write(folder, files)
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == files
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+    assert (outside / "kept").read_bytes() == b"kept"
+
+
+def test_a_download_that_is_shared_by_a_link_outlives_the_context(tmp_path: Path) -> None:
+    cached = tmp_path / "cache.whl"
+    cached.write_bytes(b"kept")
+    render.write(tmp_path / "context", {"Dockerfile": b""})
+    os.link(cached, tmp_path / "context" / "cache.whl")
+    render.write(tmp_path / "context", {"Dockerfile": b""})
+    assert cached.read_bytes() == b"kept"
+
+
+def test_a_missing_template_is_named(tree: Tree) -> None:
+    context: dict[str, Any] = {}
+    (tree.root / "dockerfiles/Dockerfile.j2").unlink()
+    with pytest.raises(jinja2.TemplateNotFound, match=r"Dockerfile\.j2"):
+        render.dockerfile(tree.root, context)
+
+
+def test_a_file_s_time_says_its_content_so_that_buildkit_can_tell_two_combos_apart(tmp_path: Path) -> None:
+    for folder, content in (("one", b"12"), ("same", b"12"), ("other", b"21")):
+        render.write(tmp_path / folder, {"image/file": content, "Dockerfile": content})
+    times = {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("*/Dockerfile")}
+    assert times["one"] == times["same"]
+    assert times["one"] != times["other"]
+    assert times["one"] == (tmp_path / "one" / "image" / "file").stat().st_mtime_ns

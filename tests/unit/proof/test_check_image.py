@@ -1,0 +1,164 @@
+"""What is compared from outside: an image that differs from its plan in anything is told, and in what."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from armwright.matrix.matrix import Matrix
+from armwright.plan.plan import Plan, plan
+from armwright.proof import check_image
+from armwright.system.errors import FailedError
+from tests import proofs
+
+COMBO, OPENBLAS, TENSORFLOW = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-n1-openblas", "tensorflow-2.15.1-n1-acl"
+OTHER = f"sha256:{'2' * 64}"
+
+
+@pytest.fixture(scope="module")
+def planned(matrix: Matrix) -> Plan:
+    return plan(matrix, matrix.by_id[COMBO])
+
+
+def failed(engine: Any, one: Plan, made: str | None = proofs.DIGEST) -> dict[str, str]:  # noqa: ANN401 - a fake
+    return {
+        check.name: check.found
+        for check in check_image.checks(engine, one, engine.image, made)
+        if check.state == "fail"
+    }
+
+
+@pytest.mark.parametrize("combo", [COMBO, OPENBLAS, TENSORFLOW])
+def test_the_image_that_the_plan_makes_is_what_the_plan_makes(matrix: Matrix, combo: str) -> None:
+    one = plan(matrix, matrix.by_id[combo])
+    engine = proofs.OneImage(one)
+    states = {check.name: check.state for check in check_image.checks(engine, one, engine.image, proofs.DIGEST)}
+    assert states == dict.fromkeys(
+        ("image labels", "image configuration", "image layers", "image files", "image digest"), "pass"
+    )
+
+
+def test_the_template_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
+    found = check_image.planned(plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
+    assert found.environment == {
+        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TF_ENABLE_ONEDNN_OPTS": "1",
+    }  # fmt: skip
+    assert (found.user, found.command, found.layers) == ("1000:1000", ["info"], 3)
+    assert found.entrypoint == ["/usr/bin/python3", "-I", "/opt/armwright/entrypoint.py"]
+    assert found.labels["org.opencontainers.image.title"] == "TensorFlow 2.15.1 for Arm Neoverse N1"
+    assert found.labels["org.armwright.combo"] == TENSORFLOW
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "told"),
+    [
+        ("opt/armwright/smoke/smoke.py", b"print('proven')", "changed opt/armwright/smoke/smoke.py"),
+        ("opt/armwright/image.json", b"{}", "changed opt/armwright/image.json"),
+        ("opt/armwright/page.py", None, "missing opt/armwright/page.py"),
+        ("opt/armwright/json.py", b"", "added opt/armwright/json.py"),
+        ("opt/armwright/smoke/__pycache__/kernels.cpython-313.pyc", b"", "added opt/armwright/smoke/__pycache__/"),
+    ],
+)  # fmt: skip
+def test_a_file_of_ours_that_is_changed_missing_or_added_is_told(
+    planned: Plan, path: str, data: bytes | None, told: str
+) -> None:
+    found = failed(proofs.OneImage(planned, {path: data}), planned)
+    assert list(found) == ["image files"]
+    assert told in found["image files"]
+
+
+def test_a_file_of_ours_beside_the_framework_is_compared_too(matrix: Matrix) -> None:
+    one = plan(matrix, matrix.by_id[OPENBLAS])
+    (switch,) = [name for name in one.files if name.endswith("/armwright_openblas.py")]
+    found = failed(proofs.OneImage(one, {switch.removeprefix("image/"): b""}), one)
+    assert found == {"image files": f"changed {switch.removeprefix('image/')}"}
+
+
+def test_a_link_in_a_files_place_is_no_file_of_ours(planned: Plan) -> None:
+    class Linked(proofs.OneImage):
+        def read(self, _: str, paths: Any) -> dict[str, bytes]:  # noqa: ANN401 - as in the engine
+            found = super().read(_, paths)
+            buffer = io.BytesIO()
+            with (
+                tarfile.open(fileobj=io.BytesIO(found["/opt/armwright"])) as old,
+                tarfile.open(fileobj=buffer, mode="w") as new,
+            ):
+                for member in old:
+                    content = old.extractfile(member)
+                    if member.name.endswith("smoke/smoke.py"):
+                        member.type, member.linkname, member.size = tarfile.SYMTYPE, "/fine.py", 0
+                    new.addfile(member, content)
+            return {**found, "/opt/armwright": buffer.getvalue()}
+
+    assert failed(Linked(planned), planned) == {"image files": "changed opt/armwright/smoke/smoke.py"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "PYTHONPATH=/x"]}, "ENV PYTHONPATH='/x'"),
+        ({"Env": ["PATH=/tmp", "LANG=C.UTF-8"]}, "ENV PATH='/tmp'"),
+        ({"Env": None}, "no ENV LANG, no ENV PATH"),
+        ({"User": "0"}, "USER='0'"),
+        ({"User": ""}, "USER=''"),
+        ({"Entrypoint": ["/bin/true"]}, "ENTRYPOINT='[\"/bin/true\"]'"),
+        ({"Cmd": None}, "CMD='[]'"),
+        ({"WorkingDir": "/srv"}, "WorkingDir='/srv'"),
+        ({"Volumes": {"/opt/armwright": {}}}, "Volumes="),
+        ({"Healthcheck": {"Test": ["CMD", "true"]}}, "Healthcheck="),
+        ({"OnBuild": ["RUN true"]}, "OnBuild="),
+    ],
+)  # fmt: skip
+def test_whatever_the_configuration_says_more_or_else_is_told(
+    planned: Plan, changes: dict[str, object], words: str
+) -> None:
+    found = failed(proofs.OneImage(planned, configuration=changes), planned)
+    assert list(found) == ["image configuration"]
+    assert words in found["image configuration"]
+
+
+def test_labels_layers_and_the_digest_of_the_build_are_compared(planned: Plan) -> None:
+    labels = check_image.planned(planned.files["Dockerfile"].decode()).labels
+    engine = proofs.OneImage(planned, labels={**labels, "org.armwright.target": "v1"}, layers=("a", "b", "c", "d"))
+    assert failed(engine, planned, made=OTHER) == {
+        "image labels": "org.armwright.target='v1'", "image layers": "4 layers", "image digest": proofs.DIGEST,
+    }  # fmt: skip
+
+
+def test_a_digest_is_on_record_for_the_very_inputs_it_was_made_of(
+    planned: Plan, matrix: Matrix, tmp_path: Path
+) -> None:
+    other = plan(matrix, matrix.by_id[OPENBLAS])
+    assert check_image.recorded(tmp_path, planned) is None
+    check_image.record(tmp_path, planned, proofs.DIGEST)
+    check_image.record(tmp_path, other, OTHER)
+    assert (check_image.recorded(tmp_path, planned), check_image.recorded(tmp_path, other)) == (proofs.DIGEST, OTHER)
+    file = tmp_path / "build" / "made" / f"{COMBO}.json"
+    file.write_text(file.read_text().replace(planned.inputs, other.inputs))
+    assert check_image.recorded(tmp_path, planned) is None
+    for damaged in ("", "[]", '{"inputs": 3}', f'{{"inputs": "{planned.inputs}"}}'):
+        file.write_text(damaged)
+        assert check_image.recorded(tmp_path, planned) is None
+
+
+def test_a_digest_that_nobody_recorded_is_not_compared_and_hinders_nothing(planned: Plan, tmp_path: Path) -> None:
+    engine: Any = proofs.OneImage(planned)
+    (digest,) = [one for one in check_image.checks(engine, planned, engine.image, None) if one.state != "pass"]
+    assert (digest.name, digest.state) == ("image digest", "not run")
+    check_image.require(tmp_path, engine, planned, engine.image)
+
+
+def test_an_image_that_is_not_what_its_plan_makes_is_refused_with_every_difference(
+    planned: Plan, tmp_path: Path
+) -> None:
+    engine: Any = proofs.OneImage(planned, {"opt/armwright/json.py": b""}, configuration={"User": "0"})
+    check_image.record(tmp_path, planned, OTHER)
+    with pytest.raises(FailedError, match="not what its plan makes; it was not started") as refused:
+        check_image.require(tmp_path, engine, planned, engine.image)
+    for told in ("USER='1000:1000', found USER='0'", "added opt/armwright/json.py", OTHER):
+        assert told in refused.value.what
+    assert refused.value.next_step.endswith(f"invoke build --combo {COMBO}")

@@ -1,0 +1,206 @@
+"""Evidence: written whole for what is proven, and doubted for every way in which it may not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from armwright.proof import evidence, prove
+from armwright.proof.evidence import Evidence
+from armwright.system.errors import FailedError, InputError
+
+COMBO = "pytorch-2.10.0-n1-acl"
+DIGEST, INPUTS = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+CHECK = {"name": "floor", "state": "pass", "expected": "asimd", "found": "all there"}
+KERNEL = {
+    "source": "onednn", "operation": "convolution", "implementation": "acl", "types": "f32", "calls": 2, "shape": "mb9",
+}  # fmt: skip
+
+
+def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON document
+    return {
+        "schema": 2,
+        "combo": COMBO,
+        "proven": True,
+        "cpu": {
+            "title": "Arm Neoverse N1", "parts": ["0x41:0xd0c"], "features": ["asimd"], "vector_bytes": None,
+            "emulator": "QEMU neoverse-n1", "cpus": 2,
+        },
+        "versions": {"torch": "2.10.0"},
+        "checks": [CHECK],
+        "runs": [
+            {
+                "workload": "lenet", "dtype": "fp32", "samples": 9, "largest_error": 1e-6, "worst": 0.2, "seconds": 1.5,
+                "metric": {"name": "accuracy", "value": 1.0, "minimum": 0.97}, "kernels": [KERNEL],
+            }
+        ],
+        "loaded": [{**KERNEL, "source": "openblas", "operation": "core", "implementation": "neoversen1"}],
+        "not_run": [{"workload": "lenet", "dtype": "bf16", "reason": "this CPU has no bfloat16 instructions"}],
+        "peak_memory_bytes": 1,
+        "seconds": 20.0,
+        **changes,
+    }  # fmt: skip
+
+
+def proof(seen: dict[str, Any] | None = None, **changes: Any) -> Evidence:  # noqa: ANN401 - as above
+    fields = {
+        "combo": COMBO, "image": DIGEST, "inputs": INPUTS, "platform": "linux/arm64", "engine": "26.1.5",
+        "emulator": "QEMU 10.0.2", "match": "exact", "compressed_bytes": 1, "unpacked_bytes": 2, **changes,
+    }  # fmt: skip
+    return Evidence.model_validate({**fields, "report": seen or report()})
+
+
+def doubt(one: Evidence | None) -> str | None:
+    return evidence.doubt(one, combo=COMBO, inputs=INPUTS, digest=DIGEST)
+
+
+def test_evidence_that_fits_is_not_doubted() -> None:
+    assert doubt(proof()) is None
+
+
+SMALLER = report(proven=False, checks=[{**CHECK, "state": "not run"}, {**CHECK, "name": "answers lenet"}])
+
+
+def test_evidence_of_a_cpu_with_more_features_needs_a_run_on_one_with_fewer() -> None:
+    assert "the proof failed or was not finished" in str(doubt(proof(match="superset")))
+    assert doubt(proof(match="superset", smaller=SMALLER)) is None
+    wrong = report(checks=[{**CHECK, "name": "answers lenet", "state": "fail"}])
+    above = proof(match="superset", smaller=wrong)
+    assert "the proof failed or was not finished" in str(doubt(above))
+    assert [check.name for check in above.failed] == ["answers lenet"]
+
+
+FAILED = [CHECK, {**CHECK, "name": "cpu", "state": "fail"}]
+NOT_RUN = [CHECK, {**CHECK, "name": "run lenet fp32", "state": "not run"}]
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (None, "there is no valid evidence"),
+        (proof(combo="pytorch-2.10.0-v1-acl"), "the evidence is of pytorch-2.10.0-v1-acl"),
+        (proof(report(combo="pytorch-2.10.0-v1-acl")), "the report in the evidence is of pytorch-2.10.0-v1-acl"),
+        (proof(image=f"sha256:{'3' * 64}"), "the evidence is of another image"),
+        (proof(inputs=f"sha256:{'3' * 64}"), "recipes or scripts changed since"),
+        (proof(report(proven=False)), "the proof failed or was not finished"),
+        (proof(report(checks=FAILED)), "the proof failed or was not finished"),  # `proven` made true by hand
+        (proof(report(checks=NOT_RUN)), "the proof failed or was not finished"),
+        (proof(report(checks=[])), "the evidence holds no check"),
+    ],
+)
+def test_evidence_is_doubted_for_every_way_in_which_it_does_not_prove_this_image(
+    one: Evidence | None, words: str
+) -> None:
+    assert words in str(doubt(one))
+
+
+def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
+    file = evidence.write(tmp_path, proof())
+    assert file == tmp_path / "build/evidence" / f"{COMBO}.json"
+    assert evidence.read(tmp_path, COMBO) == proof()
+    assert json.loads(file.read_text())["report"]["schema"] == 2
+    assert [path.name for path in file.parent.iterdir()] == [file.name]  # no half-written file is left
+
+
+@pytest.mark.parametrize(
+    ("seen", "named"),
+    [
+        (report(proven=False, checks=FAILED), "cpu"),
+        (report(checks=FAILED), "cpu"),
+        (report(proven=False, checks=NOT_RUN), "run lenet fp32"),
+        (report(proven=False), "its report says so"),
+    ],
+)
+def test_what_is_not_proven_is_never_written(tmp_path: Path, seen: dict[str, Any], named: str) -> None:
+    with pytest.raises(FailedError, match=f"{COMBO} is not proven: {named}"):
+        evidence.write(tmp_path, proof(seen))
+    assert evidence.read(tmp_path, COMBO) is None
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_failed_proof_leaves_the_earlier_evidence_alone(tmp_path: Path) -> None:
+    evidence.write(tmp_path, proof())
+    with pytest.raises(FailedError):
+        evidence.write(tmp_path, proof(report(proven=False), image="sha256:new"))
+    assert evidence.read(tmp_path, COMBO) == proof()
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, -2])
+def test_a_truncated_file_reads_as_none(tmp_path: Path, size: int) -> None:
+    file = evidence.write(tmp_path, proof())
+    file.write_bytes(file.read_bytes()[:size])
+    assert evidence.read(tmp_path, COMBO) is None
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"[]", b"null", b"{}", b"[" * 100_000])
+def test_a_file_that_is_something_else_reads_as_none(tmp_path: Path, data: bytes) -> None:
+    file = evidence.write(tmp_path, proof())
+    file.write_bytes(data)
+    assert evidence.read(tmp_path, COMBO) is None
+    file.unlink()
+    file.mkdir()
+    assert evidence.read(tmp_path, COMBO) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "value"),
+    [
+        ((), "note", "trust me"),
+        ((), "schema_version", 1),
+        ((), "match", "nearly"),
+        ((), "image", None),
+        (("report",), "speed", 3),
+        (("report",), "schema", 1),
+        (("report",), "proven", "maybe"),
+        (("report", "cpu"), "mhz", 3000),
+        (("report", "checks", 0), "state", "passed"),
+        (("report", "checks", 0), "weight", 1),
+        (("report", "runs", 0), "accuracy", 1.0),
+        (("report", "runs", 0), "worst", "little"),
+        (("report", "runs", 0), "dtype", None),
+        (("report", "runs", 0, "metric"), "value", "good"),
+        (("report", "runs", 0, "metric"), "maximum", 1.0),
+        (("report", "runs", 0, "kernels", 0), "calls", "many"),
+        (("report", "runs", 0, "kernels", 0), "fast", True),
+        (("report", "loaded", 0), "types", None),
+        (("report", "not_run", 0), "reason", 1),
+        (("report", "not_run", 0), "state", "fast"),
+    ],
+)
+def test_a_field_more_or_a_value_of_another_kind_is_no_evidence(
+    tmp_path: Path, place: tuple[str | int, ...], key: str, value: object
+) -> None:
+    file = evidence.write(tmp_path, proof())
+    document = json.loads(file.read_text())
+    part = document
+    for step in place:
+        part = part[step]
+    part[key] = value
+    file.write_text(json.dumps(document))
+    assert evidence.read(tmp_path, COMBO) is None
+
+
+@pytest.mark.parametrize("key", sorted(report()))
+def test_a_report_without_one_of_its_fields_is_none(key: str) -> None:
+    document = report()
+    del document[key]
+    with pytest.raises(ValidationError, match=key):
+        evidence.load(document)
+
+
+@pytest.mark.parametrize(("code", "checks"), [(0, FAILED), (1, [CHECK])])
+def test_a_report_that_its_exit_code_contradicts_is_not_believed(code: int, checks: list[dict[str, str]]) -> None:
+    with pytest.raises(FailedError, match=f"exit code {code} disagree"):
+        prove._report("ours:1", code, json.dumps(report(checks=checks)), "")
+
+
+def test_words_that_the_smoke_run_does_not_know_are_wrong_words_and_no_other_exit_of_2_is() -> None:
+    usage = "usage: docker run IMAGE smoke [-h]\nsmoke: error: argument --workload: invalid choice: 'x'"
+    with pytest.raises(InputError, match="invalid choice: 'x'"):
+        prove._report("ours:1", 2, "", usage)
+    with pytest.raises(FailedError, match="gave no report"):
+        prove._report("ours:1", 2, "", "python3: can't open file '/gone.py'")

@@ -1,0 +1,200 @@
+"""A framework over a backend on a target: what its data types come to there, and which kernel rules speak of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from armwright.matrix.matrix import Matrix
+from armwright.recipes.frameworks import PLAIN, Flavour
+from armwright.recipes.kernels import KernelRule, Override, Precision
+from armwright.recipes.patterns import DTYPES
+from armwright.recipes.targets import Target
+
+REASON = "a test wants it"
+FAST_MATH = {"name": "MODE", "value": "BF16", "feature": "bf16", "reason": REASON}
+
+
+@pytest.fixture(scope="module")
+def n1(matrix: Matrix) -> Target:
+    """Return a target without bf16."""
+    return matrix.recipes.targets["n1"]
+
+
+@pytest.fixture(scope="module")
+def v1(matrix: Matrix) -> Target:
+    """Return a target with it."""
+    return matrix.recipes.targets["v1"]
+
+
+def rule(*implementations: str, operation: str = "convolution", **fields: Any) -> KernelRule:  # noqa: ANN401 - YAML
+    words = {"source": "onednn", "operation": operation, "implementations": [*implementations], "reason": REASON}
+    return KernelRule.model_validate({**words, **fields})
+
+
+def flavour(*rules: KernelRule, overrides: tuple[Override, ...] = (), **fields: Any) -> Flavour:  # noqa: ANN401 - YAML
+    return Flavour(kernels=[*rules] or [rule("acl")], overrides=[*overrides], **fields)
+
+
+def speaking(one: Flavour, target: Target, version: str = "2.0.0") -> list[list[str]]:
+    return [found.implementations for found in one.rules(target, version)]
+
+
+# --- data types
+
+
+def test_the_two_targets_differ_in_bf16(n1: Target, v1: Target) -> None:
+    assert ("bf16" in n1.floor, "bf16" in v1.floor) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "on_n1", "on_v1"),
+    [
+        ({}, ("slow", "a note"), ("slow", "a note")),
+        ({"fast": []}, ("fast", "a note"), ("fast", "a note")),
+        ({"fast": ["bf16"]}, ("slow", "a note"), ("fast", "a note")),
+        ({"fast": ["bf16"], "otherwise": "none here"}, ("slow", "none here"), ("fast", "a note")),
+        ({"needs": ["bf16"]}, ("not run", "a note"), ("slow", "a note")),
+        ({"needs": ["bf16"], "otherwise": "none here"}, ("not run", "none here"), ("slow", "a note")),
+        (
+            {"needs": ["bf16"], "fast": ["bf16"], "otherwise": "none here"},
+            ("not run", "none here"),
+            ("fast", "a note"),
+        ),
+        ({"needs": ["bf16"], "fast": ["bf16", "sve2"]}, ("not run", "a note"), ("slow", "a note")),
+        ({"runs": False, "fast": []}, ("not run", "a note"), ("not run", "a note")),
+    ],
+)
+def test_a_data_type_is_fast_or_slow_or_not_run_by_the_target_s_features(
+    n1: Target, v1: Target, words: dict[str, Any], on_n1: tuple[str, str], on_v1: tuple[str, str]
+) -> None:
+    one = Precision.model_validate({"note": "a note", **words})
+    assert (one.on(n1.floor), one.on(v1.floor)) == (on_n1, on_v1)
+
+
+def test_every_data_type_is_told_and_what_nobody_looked_at_is_not_run(v1: Target) -> None:
+    told = {one["name"]: one for one in flavour().precisions(v1, "2.0.0")}
+    assert tuple(told) == DTYPES
+    assert told["fp32"]["state"] == "fast"
+    assert {one["state"] for name, one in told.items() if name != "fp32"} == {"not run"}
+    assert "nobody has looked" in told["int8"]["note"]
+    known = flavour(dtypes={"fp32": Precision(note="a note"), "int8": Precision(fast=[], note="a note")})
+    assert states(known, v1) == ["slow", "not run", "not run", "fast", "not run"]
+
+
+def states(one: Flavour, target: Target, version: str = "2.0.0") -> list[str]:
+    return [told["state"] for told in one.precisions(target, version)]
+
+
+def test_an_override_says_of_a_data_type_what_it_comes_to_on_its_targets_in_its_versions(
+    n1: Target, v1: Target
+) -> None:
+    override = Override(targets=["n1"], versions=["2.0.0"], dtypes={"bf16": Precision(note="a note")})
+    one = flavour(dtypes={"fp32": PLAIN, "bf16": Precision(fast=[], note="a note")}, overrides=(override,))
+    assert states(one, n1) == ["fast", "slow", "not run", "not run", "not run"]
+    assert states(one, v1)[:2] == states(one, n1, "2.1.0")[:2] == ["fast", "fast"]
+    assert speaking(one, n1) == [["acl"]]
+
+
+def test_fast_math_that_is_run_has_its_variable() -> None:
+    runs, never = Precision(note="a note"), Precision(runs=False, note="a note")
+    with pytest.raises(ValidationError, match="under the variable of 'fast_math'"):
+        flavour(dtypes={"bf16-fast-math": runs})
+    with pytest.raises(ValidationError, match="under the variable of 'fast_math'"):
+        flavour(overrides=(Override(dtypes={"bf16-fast-math": runs}),))
+    assert flavour(dtypes={"bf16-fast-math": never})
+    assert flavour(dtypes={"bf16-fast-math": runs}, fast_math=FAST_MATH)
+
+
+# --- kernel rules
+
+
+def test_a_rule_speaks_only_of_targets_with_the_features_it_needs_and_without_one_of_those_they_lack(
+    n1: Target, v1: Target
+) -> None:
+    one = flavour(
+        rule("always"),
+        rule("with", needs=["bf16"]),
+        rule("without", lacks=["bf16"]),
+        rule("both", needs=["asimd", "bf16"]),
+        rule("one-of", lacks=["asimd", "bf16"]),
+        rule("neither", needs=["bf16"], lacks=["asimd"]),
+    )
+    assert speaking(one, v1) == [["always"], ["with"], ["both"]]
+    assert speaking(one, n1) == [["always"], ["without"], ["one-of"]]
+
+
+def test_an_override_replaces_the_rules_of_its_source_operation_and_data_types_and_no_other(n1: Target) -> None:
+    rules = [
+        rule("all"),
+        rule("fp32", dtypes=["fp32"]),
+        rule("two", dtypes=["fp32", "bf16"]),
+        rule("matmul", operation="matmul"),
+        rule("profiler", source="profiler"),
+    ]
+
+    def without(name: str, by: KernelRule) -> bool:
+        one = flavour(*rules, overrides=(Override(kernels=[by]),))
+        names = [found.implementations[0] for found in rules if found.implementations != [name]]
+        return speaking(one, n1) == [[found] for found in (*names, "new")]
+
+    assert without("all", rule("new"))
+    assert without("fp32", rule("new", dtypes=["fp32"]))
+    assert without("two", rule("new", dtypes=["bf16", "fp32"]))  # in whatever order they stand
+    assert without("matmul", rule("new", operation="matmul", optional=True, types="f32"))
+    assert without("profiler", rule("new", source="profiler"))
+    assert without("none of them", rule("new", dtypes=["int8"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "replaced"),
+    [
+        ({}, True),
+        ({"targets": ["n1"]}, True),
+        ({"targets": ["v1"]}, False),
+        ({"versions": ["2.0.0", "2.1.0"]}, True),
+        ({"versions": ["2.1.0"]}, False),
+        ({"targets": ["n1"], "versions": ["2.0.0"]}, True),
+        ({"targets": ["n1"], "versions": ["2.1.0"]}, False),
+        ({"targets": ["v1"], "versions": ["2.0.0"]}, False),
+    ],
+)
+def test_an_override_is_of_its_targets_and_versions(n1: Target, words: dict[str, Any], *, replaced: bool) -> None:
+    override = Override(kernels=[rule("new")], **words)
+    assert speaking(flavour(rule("old"), overrides=(override,)), n1) == [["new"] if replaced else ["old"]]
+
+
+def test_an_override_that_does_not_speak_of_a_target_leaves_its_rules_there(n1: Target, v1: Target) -> None:
+    one = flavour(rule("old"), overrides=(Override(kernels=[rule("new", needs=["bf16"])]),))
+    assert (speaking(one, n1), speaking(one, v1)) == ([["old"]], [["new"]])
+
+
+def test_the_target_s_openblas_cores_take_their_place(n1: Target) -> None:
+    core = rule("{cores}", "armv8", source="openblas", operation="core")
+    assert n1.openblas_cores
+    assert speaking(flavour(core), n1) == [[*n1.openblas_cores, "armv8"]]
+    replaced = flavour(core, overrides=(Override(kernels=[core.model_copy(update={"implementations": ["{cores}"]})]),))
+    assert speaking(replaced, n1) == [n1.openblas_cores]
+
+
+def test_a_rule_for_several_operations_accepts_or_forbids_and_wants_none() -> None:
+    assert rule(operation="*")
+    assert rule("acl", operation="*pool*", optional=True)
+    with pytest.raises(ValidationError, match="cannot want to see one"):
+        rule("acl", operation="*pool*")
+
+
+def test_the_project_s_rules_of_a_target_replace_the_general_ones(matrix: Matrix) -> None:
+    one = matrix.recipes.frameworks["pytorch"].backends["acl"]
+
+    def implementations(target: str, source: str, operation: str) -> list[list[str]]:
+        rules = one.rules(matrix.recipes.targets[target], "2.10.0")
+        asked = [found for found in rules if "fp32" in (found.dtypes or ["fp32"])]
+        return [found.implementations for found in asked if (found.source, found.operation) == (source, operation)]
+
+    assert implementations("a64fx", "onednn", "convolution") == [["brgconv*:sve_512"]]
+    assert implementations("n1", "onednn", "convolution") == [["*:acl", "acl"]]
+    assert implementations("n1", "openblas", "core") == [["neoversen1"]]
+    assert implementations("a64fx", "openblas", "core") == [["a64fx", "armv8sve"]]

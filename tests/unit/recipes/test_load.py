@@ -1,0 +1,173 @@
+"""The facts under recipes/: what is refused at load, and that a new fact is only data."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from armwright.matrix.matrix import Matrix
+from tests.support import ROOT, Tree
+
+PYTORCH = "recipes/frameworks/pytorch.yaml"
+N1, M1, THUNDERX2 = (f"recipes/targets/{name}.yaml" for name in ("n1", "m1", "thunderx2"))
+DEBIAN = "recipes/bases/debian-13.yaml"
+
+
+def test_the_project_s_recipes_load_with_a_reason_for_everything_left_out(matrix: Matrix) -> None:
+    assert {"generic", "n1", "v1", "a64fx"} <= set(matrix.recipes.targets)
+    assert {"openblas", "acl"} <= set(matrix.recipes.backends)
+    for framework in matrix.recipes.frameworks.values():
+        assert all(len(drop.reason) >= 8 for drop in framework.drop)
+        assert all(version in framework.versions for version in matrix.axes.frameworks[framework.name])
+
+
+def test_every_floor_holds_what_its_fallback_needs(matrix: Matrix) -> None:
+    fallbacks = {name: one.fallback for name, one in matrix.recipes.targets.items() if one.fallback}
+    assert fallbacks
+    for name, fallback in fallbacks.items():
+        assert set(matrix.recipes.targets[fallback].floor) < set(matrix.recipes.targets[name].floor)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        (N1, "title:", "titel:", ":2:1: unknown key 'titel': did you mean 'title'?"),
+        (N1, "name: n1", "name: N1", ":1:7: 'name'"),
+        (N1, "name: n1", "name: n2", ":1:7: the recipe 'n2' must be in n2.yaml"),
+        (N1, "cpu: neoverse-n1", "cpu: max", "never the model 'max'"),
+        (N1, "cpu: neoverse-n1", "cpu: 'max,sve=off'", "never the model 'max'"),
+        (N1, "cpu: neoverse-n1", "cpu: 'neoverse-n1 -d all'", "'cpu'"),
+        (N1, "fallback: generic", "fallback: genric", "unknown name 'genric': did you mean 'generic'?"),
+        (N1, "fallback: generic", "fallback: v1", "'v1' must need less than 'n1'"),
+        (N1, "fallback: generic", "fallback: n1", "'n1' must need less than 'n1'"),
+        (N1, 'parts: ["0x41:0xd0c"]', "parts: [0x41]", "'parts' must be text: put 0x41 in quotes"),
+        (N1, "note: an exact model", 'note: "an exact\\nRUN curl evil"', "'note'"),
+        (N1, "match: exact", "match: superset", "a superset, and only that, has a smaller CPU"),
+        (THUNDERX2, "match: superset", "match: subset", "a superset, and only that, has a smaller CPU"),
+        (THUNDERX2, "cpu: cortex-a72", "cpu: max", "never the model 'max'"),
+        (N1, "flags: -mcpu=neoverse-n1", "flags: '-mcpu=n1; id'", "'flags'"),
+        (N1, "acl: arch=armv8.2-a", "acl: arch=armv8.2-a debug=1", "'acl'"),
+        (M1, "value: NEOVERSEN1", "value: '{cpus}'", "a value that depends on the machine cannot be fixed"),
+        (M1, "name: OPENBLAS_CORETYPE", "name: OMP_NUM_THREADS", "a framework sets OMP_NUM_THREADS already"),
+        (N1, "title: Arm Neoverse N1", 'title: "Arm\\nRUN curl evil"', ":2:8: 'title'"),
+        (DEBIAN, 'python: "3.13"', "python: 3.13", ":3:9: 'python' must be text: put 3.13 in quotes"),
+        (DEBIAN, "site: /usr", "site: usr", "'site'"),
+        (DEBIAN, "site: /usr", "site: /../usr", "'..' is not allowed in a path"),
+        (DEBIAN, "reason: the interpreter", 'reason: "the\\ninterpreter"', "'reason'"),
+        (DEBIAN, "reason: the interpreter", "reason: short", "'reason'"),
+        (DEBIAN, "@sha256:", "@sha256:0", "'image'"),
+        (PYTORCH, "base: debian-13", "base: debian-31", "unknown name 'debian-31': did you mean 'debian-13'?"),
+        (PYTORCH, "provider: wheel", "provider: weel", "'provider'"),
+        (PYTORCH, "requires: [torch==2.10.0, numpy]", "requires: ['torch @ https://x']", "'requires'"),
+        (PYTORCH, "requires: [torch==2.10.0, numpy]", "requires: [--pre]", "'requires'"),
+        (PYTORCH, "targets: [a64fx]", "targets: [a64f]", "unknown name 'a64f': did you mean 'a64fx'?"),
+        (PYTORCH, "{name: OPENBLAS_NUM_THREADS", "{name: OMP_NUM_THREADS", "a variable is set twice"),
+        (PYTORCH, "name: ONEDNN_DEFAULT_FPMATH_MODE", "name: 'A B'", "'name'"),
+        (PYTORCH, "value: BF16", "value: 'BF16; true'", "'value'"),
+        (PYTORCH, "optional: true", "optional: 'true'", "'optional'"),
+        (PYTORCH, "source: profiler", "source: profilr", "'source'"),
+        (PYTORCH, "operation: convolution", "operation: conv?", "'operation'"),
+        (PYTORCH, "dtypes: [fp32]", "dtypes: [fp64]", "'dtypes'"),
+        (PYTORCH, "dtypes: [fp32]", "dtypes: []", "'dtypes'"),
+        (PYTORCH, "types: f32", "types: 'f32; id'", "'types'"),
+        (PYTORCH, "lacks: [bf16]", "lacks: bf16", "'lacks'"),
+        (PYTORCH, "operation: convolution", "operation: conv*", "a rule for several operations cannot want to see one"),
+        (PYTORCH, "      fp16: {", "      fp61: {", "'fp61'"),
+        (PYTORCH, "fp32: {fast: [], note", "fp32: {quick: [], note", "unknown key 'quick'"),
+        (PYTORCH, '{runs: false, note: "it is a mode', '{note: "it is a mode', "under the variable of 'fast_math'"),
+    ],
+)
+def test_a_wrong_fact_is_refused_at_its_place(tree: Tree, file: str, old: str, new: str, words: str) -> None:
+    tree.edit(file, old, new)
+    found = tree.mistakes()
+    assert any(one.startswith(f"{file}:") and words in one for one in found), found
+
+
+@pytest.mark.parametrize("taken", ["graviton3", "v1"])
+def test_a_name_that_already_means_another_target_is_refused(tree: Tree, taken: str) -> None:
+    tree.edit(N1, "graviton2", taken)
+    assert tree.mistakes() == [f"recipes/targets/v1.yaml:3:10: '{taken}' already means target 'n1'"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../etc", "torch/../../etc", "/etc/passwd", "a b", "$(id)", "`id`", "a;b", "a|b", "a&b", "a>b", "'a'", "a\\\\",
+     "~", "{a,b}", "-rf", "--no-preserve-root", "a//b", "a/", "", "a\\nRUN b"],
+)  # fmt: skip
+def test_a_glob_is_neither_absolute_nor_upwards_nor_a_word_of_the_shell(tree: Tree, path: str) -> None:
+    tree.edit(PYTORCH, "paths: [torch/test]", f'paths: ["{path}"]')
+    assert any(f"{PYTORCH}:" in one and "'paths'" in one for one in tree.mistakes())
+
+
+def test_mistakes_of_several_recipes_come_together_and_draw_no_others_after_them(tree: Tree) -> None:
+    tree.edit(PYTORCH, "title:", "titel:")
+    tree.edit(N1, "title:", "titel:")
+    tree.edit(DEBIAN, 'python: "3.13"', "python: 3.13")
+    files = [one.split(":")[0] for one in tree.mistakes()]
+    assert files == [DEBIAN, PYTORCH, PYTORCH, N1, N1]  # each: 'title' is missing, and 'titel' is unknown
+
+
+def test_a_framework_that_names_an_unknown_backend_is_told_where_the_backend_stands(tree: Tree) -> None:
+    tree.edit(PYTORCH, "\n  acl:\n", "\n  acls:\n")
+    line = (tree.root / PYTORCH).read_text().splitlines().index("  acls:") + 1
+    (told,) = tree.mistakes()
+    assert told.startswith(f"{PYTORCH}:{line}:3: unknown name 'acls': did you mean 'acl'? allowed: acl, ")
+
+
+def test_a_rule_that_accepts_a_reference_kernel_says_that_it_is_not_fast(matrix: Matrix) -> None:
+    for combo in (one for one in matrix.combos if one.sound):
+        states = {one["name"]: one["state"] for one in combo.flavour.precisions(combo.target, combo.version)}
+        for rule in combo.flavour.rules(combo.target, combo.version):
+            accepted = [one for one in rule.implementations if rule.source == "onednn"]
+            assert not {"*", "gemm:*", "ref*", "*:any"} & set(accepted)
+            if any("ref" in one for one in accepted):
+                assert rule.reason.endswith("right, and not fast"), rule
+                heavy = rule.operation in {"convolution", "matmul", "inner_product"}
+                assert not heavy or {states[one] for one in rule.dtypes or states} == {"slow"}, rule
+            else:  # plain C++ that moves or compares numbers, and multiplies none
+                light = rule.operation in {"reorder", "pooling", "sum"}
+                assert light or not any(":any" in one for one in accepted), rule
+
+
+def literals(text: str) -> list[tuple[int, str]]:
+    """Return the string literals of a module with their lines; docstrings are words for people and stay out."""
+    tree = ast.parse(text)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    ]
+
+
+def test_literals_are_found_and_docstrings_are_not() -> None:
+    assert literals('"""pytorch"""\ndef f():\n    """n1"""\n    return "v1"\nx = f"a{1}b"\n') == [
+        (4, "v1"),
+        (5, "a"),
+        (5, "b"),
+    ]
+
+
+_INTERFACE = re.compile(r"/v2/|simple\.v1")  # of a registry and of a package index, and not a CPU
+
+
+def test_no_code_of_the_package_names_a_framework_or_a_target(matrix: Matrix) -> None:
+    recipes = matrix.recipes
+    names = {*recipes.names("frameworks"), *recipes.names("targets")}
+    names |= {one for framework in recipes.frameworks.values() for one in (framework.module, framework.distribution)}
+    names -= {"aarch64", "arm64"}  # aliases of a target, and names of the whole architecture
+    word = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, sorted(names)))})(?![\w-])", re.IGNORECASE)
+    found = [
+        f"{path.name}:{line}: {text!r}"
+        for path in sorted((ROOT / "armwright").glob("*.py"))
+        for line, text in literals(path.read_text(encoding="utf-8"))
+        if word.search(_INTERFACE.sub("", text))
+    ]
+    assert not found

@@ -1,0 +1,204 @@
+"""A branch for a pull request, made by a real git: what else is in the repository stays as it is."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from armwright.bump.proposal import Change
+from armwright.request import branch
+from armwright.system import process
+from armwright.system.errors import FailedError, InputError
+
+NAME = "request/12"
+MATRIX = "axes:\n  targets: [n1]  # a comment\n"
+GROWN = "axes:\n  targets: [n1, v1]  # a comment\n"
+LOCK = "torch==2.11.0\n"
+CHANGES = (Change("recipes/locks/torch.txt", None, LOCK), Change("matrix.yaml", MATRIX, GROWN))
+
+
+class Repository:
+    """A small project under git."""
+
+    def __init__(self, root: Path, within: str = "") -> None:
+        self.top = root
+        self.root = root / within
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.git("init", "--quiet", "--initial-branch=main", str(root))
+        self.git("config", "user.name", "Ada")
+        self.git("config", "user.email", "ada@example.com")
+        (self.root / "matrix.yaml").write_text(MATRIX)
+        (self.root / "inv").write_text("#!/bin/sh\n")
+        (self.root / "inv").chmod(0o755)
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--message", "first")
+
+    def git(self, *words: str) -> str:
+        done = subprocess.run(
+            [process.require("git"), *words], cwd=self.root, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def state(self) -> tuple[str, ...]:
+        """Everything that a user of the repository sees, but for the branch."""
+        files = sorted(
+            f"{one}: {one.read_bytes()!r}" for one in self.top.rglob("*") if one.is_file() and ".git" not in one.parts
+        )
+        return (
+            self.git("status", "--porcelain=v2", "--branch"),
+            self.git("diff"),
+            self.git("diff", "--cached"),
+            *files,
+        )
+
+    def changed(self, name: str = NAME) -> str:
+        return self.git("diff-tree", "-r", "--name-status", "--no-commit-id", name)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "project")
+
+
+def test_the_branch_holds_one_commit_with_just_the_changed_files(project: Repository) -> None:
+    made = branch.commit(project.root, NAME, CHANGES, "Publish 2.11.0\n\nAsked for in #12.")
+    assert made == project.git("rev-parse", NAME)
+    assert project.git("rev-parse", f"{NAME}^") == project.git("rev-parse", "main")
+    assert project.changed() == "M\tmatrix.yaml\nA\trecipes/locks/torch.txt"
+    assert project.git("show", f"{NAME}:matrix.yaml") + "\n" == GROWN
+    assert (
+        project.git("log", "-1", "--format=%an <%ae>|%B", NAME)
+        == "Ada <ada@example.com>|Publish 2.11.0\n\nAsked for in #12."
+    )
+
+
+def test_work_tree_index_and_head_stay_as_they_are(project: Repository) -> None:
+    (project.root / "notes.txt").write_text("mine\n")
+    (project.root / "inv").write_text("#!/bin/sh\n# changed\n")
+    (project.root / "staged.txt").write_text("staged\n")
+    project.git("add", "staged.txt")
+    (project.root / ".git" / "hooks" / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
+    (project.root / ".git" / "hooks" / "pre-commit").chmod(0o755)
+    before = project.state()
+    branch.commit(project.root, NAME, CHANGES, "x")
+    assert project.state() == before
+    assert project.changed() == "M\tmatrix.yaml\nA\trecipes/locks/torch.txt"
+
+
+def test_what_the_command_has_written_already_makes_the_same_branch(project: Repository) -> None:
+    (project.root / "matrix.yaml").write_text(GROWN)
+    branch.commit(project.root, NAME, CHANGES, "x")
+    assert project.git("show", f"{NAME}:matrix.yaml") + "\n" == GROWN
+
+
+def test_the_same_changes_again_leave_the_branch_as_it_is_also_when_head_moved_on(project: Repository) -> None:
+    made = branch.commit(project.root, NAME, CHANGES, "x")
+    assert branch.commit(project.root, NAME, CHANGES, "x") == made
+    (project.root / "other").write_text("")
+    project.git("add", "other")
+    project.git("commit", "--quiet", "--message", "second")
+    assert branch.commit(project.root, NAME, CHANGES, "another message") == made
+
+
+def test_a_branch_with_something_else_is_not_touched(project: Repository) -> None:
+    made = branch.commit(project.root, NAME, CHANGES, "x")
+    other = (Change("matrix.yaml", MATRIX, f"{GROWN}# more\n"),)
+    with pytest.raises(InputError, match="request/12 is there already, with something else") as refused:
+        branch.commit(project.root, NAME, other, "x")
+    assert "git branch -D request/12" in refused.value.next_step
+    with pytest.raises(InputError, match="is there already"):
+        branch.commit(project.root, NAME, CHANGES[:1], "x")
+    project.git("branch", "request/13")
+    with pytest.raises(InputError, match="is there already"):
+        branch.commit(project.root, "request/13", CHANGES, "x")
+    assert project.git("rev-parse", NAME) == made
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change("matrix.yaml", f"{MATRIX}# an edit that nobody committed\n", GROWN),
+        Change("matrix.yaml", None, GROWN),
+        Change("recipes/new.yaml", "it is not there", "x"),
+    ],
+)
+def test_an_edit_that_is_not_committed_does_not_slip_into_the_branch(project: Repository, change: Change) -> None:
+    with pytest.raises(InputError, match="is not as the last commit has it"):
+        branch.commit(project.root, NAME, (change,), "x")
+    assert project.git("branch", "--list", NAME) == ""
+
+
+def test_modes_and_bytes_are_kept(project: Repository) -> None:
+    project.git("config", "core.autocrlf", "true")
+    changes = (Change("inv", "#!/bin/sh\n", "#!/bin/sh\r\nexit\n"), Change("n\u00f6w [*].txt", None, "\u00e9"))
+    branch.commit(project.root, NAME, changes, "x")
+    assert project.git("ls-tree", NAME, "inv").startswith("100755 ")
+    raw = subprocess.run(
+        [process.require("git"), "show", f"{NAME}:inv"], cwd=project.root, check=True, capture_output=True
+    )
+    assert raw.stdout == b"#!/bin/sh\r\nexit\n"
+    assert project.git("show", f"{NAME}:n\u00f6w [*].txt") == "\u00e9"
+
+
+def test_a_project_in_a_folder_of_a_larger_repository_stays_in_its_folder(tmp_path: Path) -> None:
+    project = Repository(tmp_path / "large", "tools/armwright")
+    branch.commit(project.root, NAME, CHANGES, "x")
+    assert project.changed() == "M\ttools/armwright/matrix.yaml\nA\ttools/armwright/recipes/locks/torch.txt"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["main", "request/", "request/../main", "request/a..b", "request/-x", "request/a.lock", "request/a b", "request/A",
+     "request/a\n", "request/a/b", "--force", "request/a~1", "request/a@{0}", "request/\u0661"],
+)  # fmt: skip
+def test_what_is_no_name_of_ours_is_refused(project: Repository, name: str) -> None:
+    with pytest.raises(InputError, match="is no name for a branch of ours"):
+        branch.commit(project.root, name, CHANGES, "x")
+
+
+def test_an_id_of_a_combo_is_a_name(project: Repository) -> None:
+    assert branch.commit(project.root, "request/tensorflow-1.x-compat-n1-acl", CHANGES, "x")
+
+
+def test_a_path_that_leads_out_of_the_repository_fails(project: Repository) -> None:
+    for path in ("../outside", ".git/config", "/etc/passwd"):
+        with pytest.raises(FailedError):
+            branch.commit(project.root, NAME, (Change(path, None, "x"),), "x")
+    assert project.git("branch", "--list", NAME) == ""
+
+
+def test_without_a_repository_or_a_commit_or_a_name_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(InputError, match="is in no repository of git, or in one without a commit"):
+        branch.commit(tmp_path / "bare", NAME, CHANGES, "x")
+    project = Repository(tmp_path / "project")
+    for key in ("user.name", "user.email"):
+        project.git("config", "--unset", key)
+    project.git("config", "user.useConfigOnly", "true")
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    for name in ("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="git does not know who commits") as refused:
+        branch.commit(project.root, NAME, CHANGES, "x")
+    assert "git config user.name" in refused.value.next_step
+
+
+def test_a_branch_that_somebody_makes_meanwhile_is_not_overwritten(
+    project: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = branch._Git.commit
+
+    def slowly(git: branch._Git, *given: str) -> str:
+        project.git("branch", NAME)
+        return made(git, *given)
+
+    monkeypatch.setattr(branch._Git, "commit", slowly)
+    with pytest.raises(FailedError):
+        branch.commit(project.root, NAME, CHANGES, "x")
+    assert project.git("rev-parse", NAME) == project.git("rev-parse", "main")

@@ -1,0 +1,197 @@
+"""A pasted lscpu or /proc/cpuinfo, or a name, becomes the right target, and says why it is that one."""
+
+from __future__ import annotations
+
+import machine
+import pytest
+
+from armwright.matrix.matrix import Matrix
+from armwright.request import cpu, cpu_names
+from armwright.request.cpu import Cpu
+from tests.support import ROOT
+
+KNOWN = cpu_names.load(ROOT)
+ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+# archspec/archspec-json#41 (Graviton2), archspec/archspec#159 (Grace), hrw/arm-socs-table#111 (AmpereOne),
+# docker/for-mac#6512 (an M1's virtual machine), libxsmm/libxsmm#737 (A64FX)
+N1 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp ssbs"
+V2 = (
+    "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 sm3 "
+    "sm4 asimddp sha512 sve asimdfhm dit uscat ilrcpc flagm ssbs sb dcpodp sve2 sveaes svepmull svebitperm svesha3 "
+    "svesm4 flagm2 frint svei8mm svebf16 i8mm bf16 dgh"
+)
+ONE = (
+    "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 sm3 "
+    "sm4 asimddp sha512 asimdfhm dit uscat ilrcpc flagm ssbs sb paca pacg dcpodp flagm2 frint i8mm bf16 rng bti ecv"
+)
+M1 = (
+    "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop sha3 "
+    "asimddp sha512 asimdfhm dit uscat ilrcpc flagm sb paca pacg dcpodp flagm2 frint"
+)
+A64FX = "fp asimd evtstrm sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm fcma dcpop sve"
+
+
+def cpuinfo(features: str, *parts: str) -> str:
+    """Write /proc/cpuinfo: a processor for each part."""
+    told = [
+        f"processor\t: {number}\nBogoMIPS\t: 50.00\nFeatures\t: {features}\nCPU implementer\t: {part[:4]}\n"
+        f"CPU architecture: 8\nCPU variant\t: 0x3\nCPU part\t: {part[5:]}\nCPU revision\t: 1\n"
+        for number, part in enumerate(parts)
+    ]
+    return "\n".join(told)
+
+
+def lscpu(features: str, vendor: str, *names: str) -> str:
+    """Write what lscpu prints: a block for each name."""
+    head = f"Architecture:          aarch64\nCPU(s):                8\nVendor ID:             {vendor}\n"
+    flags = f"Flags:                 {features}\n" if features else ""
+    models = "".join(f"Model name:            {name}\nModel:                 1\n{flags}" for name in names)
+    return head + (models or f"Model:                 0\n{flags}") + "Vulnerability Spectre v1: Mitigation\n"
+
+
+def read(matrix: Matrix, text: str) -> Cpu:
+    return cpu.read(text, matrix, KNOWN)
+
+
+def name(found: Cpu) -> str | None:
+    return found.target.name if found.target else None
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        (cpuinfo(N1, "0x41:0xd0c", "0x41:0xd0c"), "n1"),
+        (lscpu(N1, "ARM", "Neoverse-N1"), "n1"),
+        (lscpu("", "ARM", "Neoverse-N1"), "n1"),
+        (cpuinfo(V2, "0x41:0xd4f"), "v2"),
+        (lscpu(V2, "ARM", "Neoverse-N2"), "n2"),
+        (lscpu(V2, "Microsoft", "Azure-Cobalt-100"), "n2"),
+        (lscpu(A64FX, "FUJITSU", "A64FX"), "a64fx"),
+        (lscpu(A64FX, "0x46"), "a64fx"),
+        (lscpu(f"{ARMV8} atomics", "Cavium", "ThunderX2 99xx"), "thunderx2"),
+        (cpuinfo(M1, "0x61:0x000"), "m1"),
+        (cpuinfo(M1, "0x61:0x022", "0x61:0x023"), "m1"),
+        (lscpu(M1, "Apple", "-"), "m1"),
+    ],
+)
+def test_the_part_decides(matrix: Matrix, text: str, target: str) -> None:
+    found = read(matrix, text)
+    assert name(found) == target
+    assert not found.unmade
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "called", "lacks"),
+    [
+        (cpuinfo(ONE, "0xc0:0xac4"), "n1", "Ampere-1a (0xc0:0xac4)", "for v1 it lacks sve"),
+        (lscpu(N1, "HiSilicon", "Kunpeng-920"), "n1", "Kunpeng-920 (0x48:0xd01)", "for v1 it lacks sve, bf16, i8mm"),
+        (cpuinfo(V2, "0x41:0xd84"), "n2", "Neoverse-V3 (0x41:0xd84)", ""),
+        (cpuinfo(ARMV8, "0x41:0xd08"), "generic", "Cortex-A72 (0x41:0xd08)", "for thunderx2 it lacks atomics"),
+        (cpuinfo(N1, "0x99:0x123"), "n1", "a CPU (0x99:0x123)", ""),
+    ],
+)
+def test_where_no_target_is_made_for_a_part_the_largest_floor_that_it_meets_does(
+    matrix: Matrix, text: str, target: str, called: str, lacks: str
+) -> None:
+    found = read(matrix, text)
+    assert (name(found), found.unmade) == (target, True)
+    assert f"it is {called}, for which no target is made" in found.reason
+    assert lacks in found.reason
+
+
+def test_a_part_whose_features_are_hidden_gets_a_target_that_it_can_run(matrix: Matrix) -> None:
+    found = read(matrix, cpuinfo(N1, "0x41:0xd4f"))
+    assert name(found) == "n1"
+    assert "v2 is made; but here it lacks sve, sve2, bf16, i8mm" in found.reason
+
+
+def test_cores_of_several_kinds_count_with_what_all_of_them_have(matrix: Matrix) -> None:
+    found = read(matrix, cpuinfo(f"{ARMV8} atomics", "0x41:0xd05") + "\n" + cpuinfo(V2, "0x41:0xd4f"))
+    assert name(found) == "thunderx2"
+    assert "several kinds (Cortex-A55 (0x41:0xd05), Neoverse-V2 (0x41:0xd4f))" in found.reason
+    assert name(read(matrix, lscpu(ONE, "ARM", "Cortex-A510", "Cortex-A710", "Cortex-X3"))) == "n1"
+
+
+@pytest.mark.parametrize("text", [cpuinfo(M1, "0x00:0x000"), lscpu(M1, "0x00")])
+def test_of_a_hidden_cpu_the_features_decide_and_its_own_target_wins_a_tie(matrix: Matrix, text: str) -> None:
+    found = read(matrix, text)
+    assert name(found) == "m1"
+    assert "a hypervisor hides what it is" in found.reason
+    assert name(read(matrix, cpuinfo(V2, "0x00:0x000"))) == "n2"
+
+
+def test_features_that_a_terminal_broke_into_lines_are_read_on(matrix: Matrix) -> None:
+    broken = lscpu(V2.replace(" sha512 ", "\n                       sha512 "), "ARM", "Neoverse-V2")
+    assert name(read(matrix, broken)) == "v2"
+
+
+def test_labels_in_another_language_do(matrix: Matrix) -> None:
+    german = f"Architektur:  aarch64\nAnbieterkennung: ARM\nModellname: Neoverse-V1\nMarkierungen: {V2}\n"
+    assert name(read(matrix, german)) == "v1"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("Architecture: x86_64\nVendor ID: GenuineIntel\n", "an x86-64 machine"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu vme sse sse2 ht\n", "an x86 machine"),
+        ("Architecture: armv7l\n", "a 32-bit Arm system"),
+        ("Vendor ID: ARM\nModel name: Cortex-A15\nFlags: swp half thumb neon vfpv4\n", "a 32-bit Arm system"),
+        ("Architecture: riscv64\n", "a RISC-V machine"),
+    ],
+)
+def test_the_output_of_another_architecture_is_told(matrix: Matrix, text: str, what: str) -> None:
+    found = read(matrix, text)
+    assert found.target is None
+    assert f"this is the output of {what}" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("graviton3", "v1"), ("AWS Graviton 3", "v1"), ("Graviton3E", "v1"), ("altra", "n1"), ("Neoverse-N1", "n1"),
+        ("Ampere Altra Max Q80-30", "n1"), ("n1", "n1"), ("M2", "m1"), ("Apple M1 Pro", "m1"), ("NVIDIA Grace", "v2"),
+        ("A64FX", "a64fx"), ("Marvell ThunderX2", "thunderx2"), ("arm64", "generic"), ("arm64, Graviton4", "v2"),
+        ("Kunpeng 920", "generic"), ("Raspberry Pi 5 (Cortex-A76)", "generic"),
+    ],
+)  # fmt: skip
+def test_a_name_does(matrix: Matrix, text: str, target: str) -> None:
+    assert name(read(matrix, text)) == target
+
+
+@pytest.mark.parametrize("text", ["n1-standard-4", "m2.large", "graviton2 or graviton3", "?", "grace " * 100, "x:y"])
+def test_what_is_no_name_or_several_decides_nothing_and_says_what_would(matrix: Matrix, text: str) -> None:
+    found = read(matrix, text)
+    assert found.target is None
+    assert "lscpu" in found.reason
+
+
+def test_a_cpu_that_meets_no_floor_has_no_target(matrix: Matrix) -> None:
+    targets = {**matrix.recipes.targets}
+    del targets["generic"]
+    axes = matrix.axes.model_copy(update={"targets": [one for one in matrix.axes.targets if one != "generic"]})
+    without = Matrix(matrix.root, matrix.recipes.model_copy(update={"targets": targets}), axes, matrix.rules)
+    found = cpu.read(cpuinfo(ARMV8, "0x41:0xd08"), without, KNOWN)
+    assert found.target is None
+    assert "it meets no target's floor" in found.reason
+    assert cpu.read("Kunpeng 920", without, KNOWN).target is None
+
+
+def test_thousands_of_parts_make_no_long_sentence(matrix: Matrix) -> None:
+    found = read(matrix, cpuinfo(N1, *(f"0x41:0x{number:03x}" for number in range(2_000))))
+    assert name(found) == "n1"
+    assert len(found.reason) < 1_000
+    assert "and 1992 more" in found.reason
+
+
+def test_every_target_s_own_parts_lead_back_to_it(matrix: Matrix) -> None:
+    for target in matrix.recipes.targets.values():
+        for part in target.parts:
+            if "*" not in part:
+                assert name(read(matrix, cpuinfo(" ".join(target.floor), part))) == target.name
+
+
+def test_the_parts_that_an_image_names_have_names_here_too() -> None:
+    here = {part for part in machine.PART_NAMES if not part.startswith("0x00")}
+    assert here <= set(KNOWN.parts)
+    assert {part[:4] for part in KNOWN.parts} <= set(KNOWN.implementers)

@@ -1,0 +1,214 @@
+"""The proof that runs inside an image, as a whole: its report, its exit code, and what makes it fail."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import screen
+import smoke
+from kernels import Row, Table
+from machine import Machine
+from runs import Answers, Run
+
+from armwright.proof import evidence
+from tests.inside import FAST_MATH, GOOD_WORKER, IMAGE, N1, RULE, Bench, seen
+
+WORKLOADS = ("lenet", "vgg")
+DTYPES = ("fp32", "bf16", "int8", "bf16-fast-math")
+Report = dict[str, Any]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    return Bench(tmp_path, monkeypatch)
+
+
+def prove(
+    workloads: tuple[str, ...] = WORKLOADS,
+    dtypes: tuple[str, ...] = DTYPES,
+    machine: Machine = N1,
+    **options: bool,
+) -> Report:
+    report = smoke.prove(IMAGE, workloads, dtypes, machine, **options)
+    document: Report = json.loads(json.dumps(report, allow_nan=False))
+    evidence.load(document)  # it is what the outside expects, whatever became of the checks
+    return document
+
+
+def states(report: Report) -> dict[str, str]:
+    """Return the checks that did not pass."""
+    assert len({one["name"] for one in report["checks"]}) == len(report["checks"])
+    return {one["name"]: one["state"] for one in report["checks"] if one["state"] != "pass"}
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_proven_image_has_passed_every_check_in_every_data_type_that_it_runs() -> None:
+    report = prove()
+    assert (states(report), report["proven"]) == ({}, True)
+    names = [one["name"] for one in report["checks"]]
+    ran = [f"{workload} {dtype}" for dtype in ("fp32", "bf16", "bf16-fast-math") for workload in WORKLOADS]
+    assert {f"{head} {name}" for head in ("answers", "accuracy") for name in ran} <= set(names)
+    assert sorted(f"{one['workload']} {one['dtype']}" for one in report["runs"]) == sorted(ran)
+    assert {
+        "floor", "cpu", "user", "files", "precision", "import", "version torch", "version oneDNN", "version python",
+        "kernels onednn convolution fp32", "kernels onednn convolution bf16-fast-math", "kernels onednn * bf16",
+        "kernels profiler convolution", "kernels openblas core", "kernels known",
+    } <= set(names)  # fmt: skip
+    assert report["cpu"]["emulator"] == "QEMU neoverse-n1"
+    assert [one["implementation"] for one in report["loaded"]] == ["neoversen1"]
+    assert {(one["workload"], one["dtype"]) for one in report["not_run"]} == {("lenet", "int8"), ("vgg", "int8")}
+
+
+@pytest.mark.parametrize(
+    ("workloads", "dtypes", "left_out"),
+    [
+        (("lenet",), DTYPES, ["run vgg fp32", "run vgg bf16", "run vgg bf16-fast-math"]),
+        (WORKLOADS, ("fp32", "bf16", "int8"), ["run lenet bf16-fast-math", "run vgg bf16-fast-math"]),
+    ],
+)
+@pytest.mark.usefixtures("bench")
+def test_what_was_not_asked_for_is_not_run_and_nothing_is_proven(
+    workloads: tuple[str, ...], dtypes: tuple[str, ...], left_out: list[str]
+) -> None:
+    report = prove(workloads, dtypes)
+    assert states(report) == dict.fromkeys(left_out, "not run")
+    assert report["proven"] is False
+    assert "right so far, and not proven as a whole, in" in screen.page(report)
+
+
+@pytest.mark.usefixtures("bench")
+def test_what_the_image_never_runs_may_be_asked_for_and_gets_its_reason() -> None:
+    report = prove(dtypes=("int8",))
+    assert set(states(report).values()) == {"not run"}  # the framework loads, and its versions are right
+    assert (report["runs"], report["versions"]["torch"]) == ([], "2.10.0")
+    assert "this CPU has no 8-bit instructions" in screen.page(report)
+
+
+def test_a_dead_worker_fails_the_import_check_names_its_run_and_nothing_is_proven(bench: Bench) -> None:
+    bench.work("import signal; print('armwright-run:vgg bf16', flush=True); os.kill(os.getpid(), signal.SIGILL)")
+    report = prove()
+    assert states(report) == {"import": "fail"}
+    (one,) = [one for one in report["checks"] if one["name"] == "import"]
+    assert one["found"] == "signal 4 in vgg bf16: it said nothing"
+    assert report["proven"] is False
+    assert "import: expected PyTorch 2.10.0 loads and runs, found signal 4 in vgg bf16" in screen.page(report)
+
+
+CONVOLUTIONS = ["kernels onednn convolution bf16-fast-math", "kernels onednn convolution fp32"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ("'worst': 0.2", "'worst': 1.5 if name == 'vgg:bf16' else 0.2", ["answers vgg bf16"]),
+        ("'value': 0.98", "'value': 0.5 if name == 'vgg:fp32' else 0.98", ["accuracy vgg fp32"]),
+        ("indirect_gemm:acl", "gemm:ref", CONVOLUTIONS),
+        ('if dtype != "bf16"', "if dtype", ["kernels onednn * bf16"]),
+        ("attr-fpmath:bf16", "attr-fpmath:any", ["kernels onednn convolution bf16-fast-math"]),
+        ("src:f32", "src:s8", CONVOLUTIONS),
+        ("exec,cpu,convolution", "exec,cpu,softmax", [*CONVOLUTIONS, "kernels known"]),
+        ("aten::convolution", "Conv2D", ["kernels profiler convolution"]),
+        ("neoversen1", "armv8", ["kernels openblas core"]),
+        ('print("Core: neoversen1", file=sys.stderr)', "", ["kernels openblas core"]),
+        ('"oneDNN": "3.7.1"', '"oneDNN": "3.7.2"', ["version oneDNN"]),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_check(bench: Bench, old: str, new: str, wrong: list[str]) -> None:
+    assert old in GOOD_WORKER
+    bench.work(GOOD_WORKER.replace(old, new))
+    report = prove()
+    assert states(report) == dict.fromkeys(wrong, "fail")
+    assert report["proven"] is False
+
+
+def test_below_the_floor_on_purpose_what_the_cpu_lacks_is_not_run_and_wrong_answers_still_fail(bench: Bench) -> None:
+    smaller = seen("0x41:0xd08", features=frozenset({"fp", "asimd"}))
+    for script, wrong in ((GOOD_WORKER, set()), (GOOD_WORKER.replace("0.98", "0.5"), {"accuracy"})):
+        bench.work(script)
+        report = prove(machine=smaller, below_floor=True)
+        found = states(report)
+        assert (found["floor"], found["cpu"]) == ("not run", "not run")
+        assert {name.split()[0] for name, state in found.items() if state == "fail"} == wrong
+        assert report["proven"] is False
+    assert states(prove(machine=smaller))["floor"] == "fail"
+
+
+def test_root_is_never_proven(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    del bench
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    report = prove()
+    assert states(report) == {"user": "fail"}
+    assert "user: expected not root, found uid 0" in screen.page(report)
+    assert "NOT PROVEN in" in screen.page(report)
+
+
+def test_fast_math_that_is_on_for_everything_is_no_proof(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    del bench
+    monkeypatch.setenv(FAST_MATH["name"], "BF16")
+    found = states(prove())
+    assert found["precision"] == "fail"
+    assert found["kernels onednn convolution fp32"] == "fail"  # the products of fp32 models are those of bfloat16
+
+
+def test_kernels_are_judged_on_the_meant_cpu_only_but_what_must_not_run_is_judged_everywhere() -> None:
+    off = {**RULE, "operation": "*", "implementations": [], "types": "*"}
+    image = {"smoke": {"kernels": [RULE, off]}}
+    table = Table()
+    table.add(Row("lenet", "fp32", "onednn", "convolution", "gemm:ref", "f32"))
+    table.add(Row("lenet", "bf16", "onednn", "softmax", "acl", "f32"))
+    answers, asked = Answers({}, [], 0, table, ""), [Run("lenet", "fp32", ("convolution",))]
+    assert [one["state"] for one in smoke.judged(image, answers, asked, on_meant_cpu=True)] == ["fail"] * 3
+    here, everywhere, known = smoke.judged(image, answers, asked, on_meant_cpu=False)
+    assert (here["state"], everywhere["state"], known["state"]) == ("not run", "fail", "not run")
+    assert "what is right on this CPU is not known" in here["found"]
+
+
+def test_a_run_that_is_not_asked_for_needs_no_kernel() -> None:
+    image = {"smoke": {"kernels": [RULE]}}
+    answers = Answers({}, [], 0, Table(), "")
+    for reason, state in (("", "fail"), ("skipped", "pass")):
+        run = Run("lenet", "fp32", () if reason else ("convolution",), reason)
+        found = Counter(one["state"] for one in smoke.judged(image, answers, [run], on_meant_cpu=True))
+        assert (found[state] > 0, found["fail"] > 0) == (True, state == "fail")
+
+
+@pytest.fixture
+def home(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    (bench.folder / "image.json").write_text(json.dumps(IMAGE))
+    monkeypatch.setattr(smoke, "HOME", bench.folder)
+    monkeypatch.setattr("machine.read_machine", lambda _: N1)
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("words", "script", "code"),
+    [
+        ([], GOOD_WORKER, 0),
+        (["--workload", "lenet"], GOOD_WORKER, 0),
+        (["--dtype", "fp32", "--dtype", "int8"], GOOD_WORKER, 0),
+        ([], "sys.exit(1)", 1),
+        ([], GOOD_WORKER.replace("indirect_gemm:acl", "gemm:ref"), 1),
+        ([], GOOD_WORKER.replace("0.98", "0.5"), 1),
+    ],
+    ids=["proven", "a part is right", "two data types are right", "dead", "a reference kernel", "wrong answers"],
+)
+def test_the_exit_code_says_whether_a_check_failed(
+    home: Bench, capsys: pytest.CaptureFixture[str], words: list[str], script: str, code: int
+) -> None:
+    home.work(script)
+    assert smoke.main([*words, "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["combo"] == "pytorch-2.10.0-n1-acl"
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("words", [["--workload", "vgh"], ["--dtype", "fp64"], ["--nonsense"], ["lenet"]])
+def test_wrong_words_are_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        smoke.main(words)
+    assert left.value.code == 2
+    assert "usage: docker run IMAGE smoke" in capsys.readouterr().err
