@@ -1,4 +1,4 @@
-"""The commands: each parses its words, calls one function of the package, and turns its result into an exit code."""
+"""The commands: each parses its options, calls one function of the package, and returns an exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from invoke.context import Context
 
 from armwright.cli import parsing
 from armwright.cli.command import command
-from armwright.system import console
 
 if TYPE_CHECKING:
     from armwright.matrix.matrix import Matrix
@@ -17,103 +16,89 @@ if TYPE_CHECKING:
 
 # The package's modules are imported inside the commands: `invoke --list` and a second `build` stay quick.
 ROOT = Path(__file__).resolve().parent
-BASE = "archive (the default): unpack the distribution's signed archive; registry: a digest-pinned public image"
-WHEEL = "a file in place of the wheel that a recipe takes from an address; its sha256 must be the recipe's"
-JSON = "one JSON document on stdout and nothing else"
-REPO = "owner/name, where the issue is; left out: GITHUB_REPOSITORY, else git's remote `origin`"
-SCHEMA = "the JSON Schema of what --json prints"
+BASE = "archive (default): the distribution's signed archive; registry: a digest-pinned public image"
+WHEEL = "a local file to use instead of downloading the wheel that a recipe names; the sha256 must match the recipe"
+JSON = "print one JSON document on stdout and nothing else"
+REPO = "owner/name of the issue's repository (default: GITHUB_REPOSITORY, then the git remote `origin`)"
+SCHEMA = "print the JSON Schema of the --json output"
+IMAGE = "check this image, by name or digest, instead of the combos of this checkout"
 
 parsing.answer_wrong_words()
 
 
 def _matrix() -> Matrix:
-    from armwright.matrix import matrix
+    from armwright.matrix.matrix import load_matrix
 
-    return matrix.load(ROOT)
+    return load_matrix(ROOT)
 
 
-@command(dry_run="say the steps and do nothing")
+@command(dry_run="print the steps without running them")
 def setup(_: Context, dry_run: bool = False) -> None:
-    """Bring this machine to where it can build; nothing is done twice.
+    """Install and start what a build needs: Docker Engine, buildx and the emulator. Skips steps already done.
 
     Example: ./inv setup --dry-run
     """
-    from armwright.host import setup as steps
+    from armwright.cli.setup import run
 
-    steps.run(dry_run=dry_run)
+    run(dry_run=dry_run)
 
 
 @command(json=JSON)
 def doctor(_: Context, json: bool = False) -> int:
-    """Check every precondition; name for each failure the command that mends it.
+    """Check this machine for everything a build needs, and print the command that fixes each failure.
 
     Example: invoke doctor
     """
-    from armwright.cli import doctor as checks
+    from armwright.cli.doctor import run
 
-    return checks.run(
-        ROOT, {model for target in _matrix().recipes.targets.values() for model in target.emulator.models}, as_json=json
-    )
+    return run(_matrix(), as_json=json)
 
 
 @command(
-    name="list", all_="refused and unverified combos too, each with the reason", json=JSON, schema=SCHEMA,
-    grid="for each framework a grid of targets and backends, whatever their state",
+    name="list", all_="include refused and unverified combos, with the reason for each", json=JSON, schema=SCHEMA,
+    grid="print one grid of targets and backends per framework, with every state",
 )  # fmt: skip
 def list_(_: Context, chosen: Selector, grid: bool = False, json: bool = False, schema: bool = False) -> None:
-    """Show the combos of all versions and their state: proven, built, not built, unverified, refused.
+    """List combos and their state: proven, built, not built, unverified or refused.
 
     Examples: invoke list --target n1 --all; invoke list --grid
     """
-    from armwright.cli import listing
-    from armwright.pipeline import documents
+    from armwright.cli.list import run
 
-    if schema:
-        console.document(documents.schema(list[documents.Listed]))
-        return
-    listing.combos(_matrix(), chosen, as_grid=grid, as_json=json)
+    run(_matrix(), chosen, as_grid=grid, as_json=json, as_schema=schema)
 
 
 @command(base=BASE, json=JSON, schema=SCHEMA)
 def plan(_: Context, chosen: Selector, base: str = "archive", json: bool = False, schema: bool = False) -> None:
-    """Show what would be built, in order, and why.
+    """Show what `invoke build` would do for each combo, in order, and why.
 
     Example: invoke plan --target v1
     """
-    from armwright.cli import listing
-    from armwright.pipeline import documents
+    from armwright.cli.plan import run
 
-    if schema:
-        console.document(documents.schema(list[documents.Planned]))
-        return
-    listing.plans(_matrix(), chosen, base, as_json=json)
+    run(_matrix(), chosen, base, as_json=json, as_schema=schema)
 
 
-@command(base=BASE, fetch="put the downloads beside them, so that plain `docker buildx build` builds them", wheel=WHEEL)
+@command(base=BASE, fetch="also download what the build needs, so that `docker buildx build` works there", wheel=WHEEL)
 def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = False, wheel: str = "") -> None:
-    """Write the contexts to build/contexts/<id>/.
-
-    With --all the unverified ones too: a context is only read.
+    """Write the build contexts to build/contexts/<id>/ without building. With --all, unverified combos too.
 
     Examples: invoke render --combo pytorch-2.10.0-n1-acl --fetch; invoke render --all
     """
-    from armwright.cli import listing
+    from armwright.cli.render import run
 
-    matrix = _matrix()
-    if wheel:
-        listing.adopt(matrix, chosen, wheel)
-    listing.contexts(matrix, chosen, base, fetch=fetch)
+    run(_matrix(), chosen, base, fetch=fetch, wheel=wheel)
 
 
 @command(
     base=BASE,
-    smoke="prove what was built; --no-smoke leaves it unproven, under its immutable name only",
-    keep_going="a failed combo does not end the run",
-    builder="a buildx builder other than the engine's own",
-    dry_run="show the plan and stop",
-    locked="fail, rather than make a base's lock anew, where the archive moved on",
-    verbose="show BuildKit's words as they come, and every proof as a whole",
-    jobs="combos that are worked on at once; left out: one for each CPU, as far as the free memory goes (1.5 GB each)",
+    smoke="prove each image after building it; with --no-smoke it keeps its immutable name only",
+    keep_going="continue with the other combos after a failure",
+    builder="use this buildx builder instead of the engine's own",
+    dry_run="print the plan without building",
+    locked="fail instead of refreshing the base lock when the archive has newer packages",
+    verbose="stream BuildKit's output and print every proof in full",
+    jobs="combos to build in parallel (default: one per CPU, 1.5 GB of free memory each)",
     wheel=WHEEL,
 )
 def build(  # noqa: PLR0913, PLR0917 - a command's options
@@ -121,165 +106,133 @@ def build(  # noqa: PLR0913, PLR0917 - a command's options
     builder: str = "", dry_run: bool = False, locked: bool = False, verbose: bool = False, jobs: str = "",
     wheel: str = "",
 ) -> int:  # fmt: skip
-    """Plan, build and prove images.
+    """Build images and prove them.
 
     Examples: invoke build --target n1 --backend acl; invoke build --all --keep-going --jobs 4
     """
-    from armwright.cli import listing
-    from armwright.matrix import selection
-    from armwright.pipeline import build_all, summary
-    from armwright.pipeline import build_combo as builds
+    from armwright.cli.build import BuildArguments, run
 
-    matrix = _matrix()
-    if dry_run:
-        listing.plans(matrix, chosen, base, as_json=False)
-        return 0
-    if wheel:
-        listing.adopt(matrix, chosen, wheel)
-    options = builds.Options(
-        smoke, keep_going, builder, listing.source(base), locked, verbose, jobs=build_all.count(jobs)
-    )
-    results = build_all.build(matrix, listing.possible(matrix, chosen), options)
-    return summary.tell(results, selection.left_out(matrix, chosen), verbose=verbose)
+    given = BuildArguments(base, smoke, keep_going, builder, dry_run, locked, verbose, jobs, wheel)
+    return run(_matrix(), chosen, given)
 
 
 @command(
-    image="any image of ours, by name or digest; needs no build tree",
-    workload="only this one",
-    dtype="only this data type: fp32, bf16, fp16, int8 or bf16-fast-math",
+    image=IMAGE,
+    workload="run only this workload",
+    dtype="run only this data type: fp32, bf16, fp16, int8 or bf16-fast-math",
     base=BASE,
     json=JSON,
 )
 def smoke(  # noqa: PLR0913, PLR0917 - one option each
-    _: Context,
-    chosen: Selector,
-    image: str = "",
-    workload: str = "",
-    dtype: str = "",
-    base: str = "archive",
+    _: Context, chosen: Selector, image: str = "", workload: str = "", dtype: str = "", base: str = "archive",
     json: bool = False,
-) -> int:
-    """Prove images that exist.
+) -> int:  # fmt: skip
+    """Prove images that are already built.
 
     Examples: invoke smoke --target n1; invoke smoke --image 127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl;
     invoke smoke --target v1 --workload lenet --dtype bf16
     """
-    from armwright.cli import listing, smoke
+    from armwright.cli.smoke import run
 
-    matrix, part = _matrix(), smoke.Part(workload, dtype)
-    if image:
-        return smoke.of_image(matrix, image, chosen, part, as_json=json)
-    combos = listing.built(listing.possible(matrix, chosen))
-    return smoke.of_combos(matrix, combos, part, listing.source(base), as_json=json)
+    return run(_matrix(), chosen, image, base, workload=workload, dtype=dtype, as_json=json)
 
 
-@command(
-    image="any image of ours, by name or digest; needs no build tree",
-    floor="another target's: would the files be right there too?",
-    base=BASE,
-    json=JSON,
-)
+@command(image=IMAGE, floor="check against the floor of this target instead of the image's own", base=BASE, json=JSON)
 def audit(
     _: Context, chosen: Selector, image: str = "", floor: str = "", base: str = "archive", json: bool = False
 ) -> int:
-    """Look for instructions above a target's floor that nobody chooses at run time; no image is started.
+    """Find CPU instructions that the target may lack and no run-time check guards. Runs nothing.
 
     Examples: invoke audit --target n1; invoke audit --combo pytorch-2.10.0-n1-acl --floor generic
     """
-    from armwright.cli import audit, listing
+    from armwright.cli.audit import run
 
-    matrix = _matrix()
-    if image:
-        return audit.of_image(matrix, image, chosen, floor, as_json=json)
-    combos = listing.built(listing.possible(matrix, chosen))
-    return audit.of_combos(matrix, combos, listing.source(base), floor, as_json=json)
+    return run(_matrix(), chosen, image, base, floor=floor, as_json=json)
 
 
-@command(to="host and port of the registry; left out: 127.0.0.1:5000", base=BASE)
+@command(to="host and port of the registry (default: 127.0.0.1:5000)", base=BASE)
 def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive") -> None:
-    """Push proven images to staging: immutable names first, everybody's names last.
+    """Push proven images to the staging registry. Public names move only after every image has arrived.
 
     Example: invoke stage --target n1 --backend acl
     """
-    from armwright.cli import listing
-    from armwright.publish import stage as staging
+    from armwright.cli.stage import run
 
-    matrix = _matrix()
-    combos = listing.built(listing.possible(matrix, chosen))
-    for staged in staging.stage(matrix, combos, to or staging.LOCAL, listing.source(base)):
-        console.result(f"docker pull {staged.name}  # {staged.digest}")
+    run(_matrix(), chosen, to, base)
 
 
 @command(
     "action",
-    action="show, diff, verify, or schema (the JSON Schema of a file)",
-    of="combos, globs over them, or files, with commas between; left out: all that is under build/evidence",
-    times="diff: compare times and memory too",
+    action="show, diff, verify, or schema (print the JSON Schema of an evidence file)",
+    of="combos, globs or files, separated by commas (default: everything in build/evidence)",
+    times="diff: also compare durations and memory",
     json=JSON,
 )
 def evidence(_: Context, action: str, of: str = "", times: bool = False, json: bool = False) -> int:
-    """Show proofs, compare two, or verify them against themselves, their plans and their images.
+    """Show evidence, compare two files, or verify it: consistent in itself, fits its plan, fits its image.
 
     Examples: invoke evidence verify; invoke evidence diff --of pytorch-2.10.0-n1-acl,/tmp/before.json
     """
-    from armwright.cli import evidence
+    from armwright.cli.evidence import run
 
-    return evidence.run(_matrix(), action, of, times=times, as_json=json)
+    return run(_matrix(), action, of, times=times, as_json=json)
 
 
-@command("action", action="start, stop or show", port="left out: 5000", json=JSON)
+@command("action", action="start, stop or show", port="port on 127.0.0.1 (default: 5000)", json=JSON)
 def registry(_: Context, action: str, port: str = "", json: bool = False) -> None:
-    """Run the local registry that serves as staging, on 127.0.0.1.
+    """Start, stop or show the local staging registry on 127.0.0.1.
 
     Example: invoke registry start
     """
-    from armwright.publish import local_registry as daemon
+    from armwright.cli.registry import run
 
-    daemon.run(ROOT, action, port=port or daemon.PORT, as_json=json)
+    run(ROOT, action, port, as_json=json)
 
 
-@command(framework="this framework's wheels", version="only this version's", base="this base's packages")
+@command(
+    framework="only this framework's wheels", version="only this version's wheels", base="only this base's packages"
+)
 def lock(_: Context, framework: str = "", version: str = "", base: str = "") -> None:
-    """Write hashed locks anew: wheels of the frameworks, packages of the bases; without options all of them.
+    """Resolve and write the hashed locks: wheels of frameworks, packages of bases (default: all).
 
     Examples: invoke lock --base debian-13; invoke lock --framework pytorch --version 2.10.0
     """
-    from armwright.cli import lock
+    from armwright.cli.lock import run
 
-    lock.run(_matrix(), framework, version, base)
+    run(_matrix(), framework, version, base)
 
 
 @command(
     "framework",
-    framework="e.g. pytorch",
-    version="this one; left out: the newest that nothing speaks against",
-    write="apply the diff that is shown: recipe, matrix.yaml and lock",
+    framework="the framework to look up, for example pytorch",
+    version="version to propose (default: the newest acceptable one)",
+    write="apply the proposed diff to the recipe, matrix.yaml and the lock",
     json=JSON,
 )
 def bump(_: Context, framework: str, version: str = "", write: bool = False, json: bool = False) -> None:
-    """Judge the newer versions on the package index, and propose one as a diff.
+    """Check the package index for newer versions of a framework and propose one as a diff.
 
     Examples: invoke bump pytorch; invoke bump pytorch --version 2.12.0 --write
     """
-    from armwright.cli import bump as bumps
+    from armwright.cli.bump import run
 
-    bumps.run(_matrix(), framework, version, write=write, as_json=json)
+    run(_matrix(), framework, version, write=write, as_json=json)
 
 
 @command(
-    file="the request as a file: an issue's text, or the fields' keys as YAML or JSON (by its suffix)",
-    issue="the request as an issue: its number or address",
+    file="read the request from a file: the text of an issue, or its fields as YAML or JSON (by suffix)",
+    issue="read the request from this issue: its number or address",
     repo=REPO,
-    framework="the request as options: this framework",
-    version="this version; left out: the newest that will do",
-    target="for this CPU; left out: --cpu decides",
-    backend="over this one; left out: the first that will do",
-    cpu="a file with what `lscpu` or `cat /proc/cpuinfo` printed there",
-    registry="host and port of the registry that may have the image; left out: 127.0.0.1:5000",
-    write="make the change of data that it needs",
-    branch="commit that change on a new branch request/<number or id>; nothing else is touched",
-    build="build and prove it",
-    answer="write the answer into the issue, as one comment and a label; the token is GITHUB_TOKEN or GH_TOKEN",
+    framework="the framework you need",
+    version="the version you need (default: the newest that fits)",
+    target="the CPU you need (default: chosen from --cpu)",
+    backend="the backend you need (default: the first that fits)",
+    cpu="a file with the output of `lscpu` or `cat /proc/cpuinfo` from your machine",
+    registry="host and port of the registry to search for the image (default: 127.0.0.1:5000)",
+    write="change recipes and matrix.yaml as the answer proposes",
+    branch="commit that change on a new branch request/<issue or id>, without touching your checkout",
+    build="build and prove the combo",
+    answer="post the answer as a comment with a label; needs GITHUB_TOKEN or GH_TOKEN",
     json=JSON,
     schema=SCHEMA,
 )
@@ -288,54 +241,47 @@ def request(  # noqa: PLR0913, PLR0917 - a command's options
     target: str = "", backend: str = "", cpu: str = "", registry: str = "", write: bool = False,
     branch: bool = False, build: bool = False, answer: bool = False, json: bool = False, schema: bool = False,
 ) -> int:  # fmt: skip
-    """Answer a request: the combination exists, can be built, needs a change of data, or is refused, and why.
+    """Answer a request for an image: it exists, can be built, needs a change of data, or is refused with the reason.
 
     Examples: invoke request --framework pytorch --target graviton3; invoke request --issue 12 --write --build --answer;
     lscpu > cpu.txt && invoke request --framework pytorch --cpu cpu.txt
     """
-    from armwright.cli import request as ask
+    from armwright.cli.request import RequestArguments, run
     from armwright.matrix.selection import Selector
-    from armwright.pipeline import documents
-    from armwright.request.document import Answered
 
-    if schema:
-        console.document(documents.schema(Answered))
-        return 0
     chosen = Selector(framework, version, target, backend)
-    return ask.run(
-        _matrix(),
-        ask.Options(file, issue, repo, chosen, cpu, registry, write, build, answer, branch, as_json=json),
-    )
+    given = RequestArguments(file, issue, repo, chosen, cpu, registry, write, build, answer, branch, as_json=json)
+    return run(_matrix(), given, as_schema=schema)
 
 
-@command(file="what `invoke request --json` printed", issue="the issue's number or address", repo=REPO)
+@command(file="the output of `invoke request --json`", issue="the issue's number or address", repo=REPO)
 def post(_: Context, file: str, issue: str, repo: str = "") -> None:
-    """Post an answer that another process wrote into an issue, after a look at whether it is one of ours.
+    """Post an answer that another process wrote as an issue comment, after checking that it is safe to post.
 
     Example: invoke post --file reply.json --issue 12
     """
-    from armwright.cli import post
+    from armwright.cli.post import run
 
-    post.run(ROOT, file, issue, repo)
+    run(ROOT, file, issue, repo)
 
 
-@command(check="write nothing, and fail where one is outdated")
+@command(check="write nothing; exit with 1 if a form is out of date")
 def forms(_: Context, check: bool = False) -> None:
-    """Write the issue forms, which offer what the matrix publishes.
+    """Regenerate the GitHub issue forms from the matrix and recipes.
 
     Example: invoke forms --check
     """
-    from armwright.cli import forms as issue_forms
+    from armwright.cli.forms import run
 
-    issue_forms.run(_matrix(), check=check)
+    run(_matrix(), check=check)
 
 
-@command(tier="checks, unit, engine or image; left out: all of them, in this order")
+@command(tier="checks, unit, engine or image (default: all four, in this order)")
 def test(_: Context, tier: str = "") -> int:  # noqa: PT028 - a command, not a test
-    """Run the project's checks and tests.
+    """Run the project's linters and tests.
 
     Example: invoke test --tier unit
     """
-    from armwright.cli import test
+    from armwright.cli.test import run
 
-    return test.run(ROOT, tier)
+    return run(ROOT, tier)

@@ -33,15 +33,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from armwright.assembly import buildx  # noqa: E402 - the path is set first
+from armwright.assembly import (  # noqa: E402 - the path is set first
+    assemble,
+    buildx,
+)
 from armwright.engine.client import Engine  # noqa: E402 - the path is set first
 from armwright.engine.containers import PLATFORM  # noqa: E402 - the path is set first
 from armwright.fetch import debian_roots  # noqa: E402
 from armwright.matrix import matrix, selection  # noqa: E402 - the path is set first
-from armwright.pipeline import build_all, build_combo  # noqa: E402 - the path is set first
+from armwright.pipeline import build_all  # noqa: E402 - the path is set first
 from armwright.plan import locks  # noqa: E402 - the path is set first
-from armwright.plan.plan import COMPRESSION, Plan, plan  # noqa: E402 - as above
-from armwright.proof import prove  # noqa: E402
+from armwright.plan.plan import (  # noqa: E402 - the path is set first
+    COMPRESSION,
+    Plan,
+    make_plan,
+)
+from armwright.proof import (  # noqa: E402 - the path is set first
+    smoke,
+)
 from armwright.system import console, http, process  # noqa: E402
 from armwright.system.errors import FailedError, InputError, MachineError  # noqa: E402 - as above
 from benchmarks import outcome  # noqa: E402 - as above
@@ -98,12 +107,12 @@ def run(combo: str) -> None:
         MachineError: the engine or the emulator is missing, or the disk is too small; nothing was started.
         FailedError: one side failed.
     """
-    known = matrix.load(ROOT)
-    one = plan(known, selection.select(known, selection.Selector(combo=combo or "*"))[0])
+    known = matrix.load_matrix(ROOT)
+    one = make_plan(known, selection.select_combos(known, selection.Selector(combo=combo or "*"))[0])
     if one.combo.release.provider != "wheel":
         raise InputError(f"{one.combo.id} is not made of published wheels: there is nothing to compare", "invoke list")
     engine = Engine()
-    emulator = prove.require_runner(one.combo.target)
+    emulator = smoke.require_runner(one.combo.target)
     free = shutil.disk_usage(ROOT).free
     if free < LEAST_FREE:
         raise MachineError(
@@ -160,9 +169,9 @@ def our_way(engine: Engine, one: Plan, scratch: Path, log: Path) -> Side:
     dockerfile = one.files["Dockerfile"].replace(str(one.lock.epoch).encode(), str(epoch).encode())
     one = replace(one, files={**one.files, "Dockerfile": dockerfile})
     started = time.monotonic()
-    build_combo.fetch(scratch, one)
+    assemble.fetch_context(scratch, one)
     fetched = time.monotonic()
-    context = build_combo.context_of(scratch, one.combo)
+    context = assemble.context_path(scratch, one.combo)
     buildx.build(context, log, name=OURS, epoch=epoch, compression=COMPRESSION)
     ended = time.monotonic()
     return measured(engine, OURS, {"fetch": fetched - started, "build": ended - fetched}, one.combo.target.emulator.cpu)
@@ -209,7 +218,7 @@ def write_context(scratch: Path, one: Plan, settings: str) -> dict[str, Path]:
         secrets["ca"] = bundle
         mounts.append("--mount=type=secret,id=ca,target=/run/secrets/ca")
         variables.append("PIP_CERT=/run/secrets/ca")
-    pinned = locks.packages(one.files["requirements.txt"].decode())
+    pinned = locks.locked_packages(one.files["requirements.txt"].decode())
     packages = " ".join(f"{name}=={version}" for name, version in pinned.items())
     libraries = " ".join(one.base.archive.libraries)
     text = DOCKERFILE.format(mounts=" ".join([*mounts, *variables]), packages=packages, libraries=libraries)
@@ -265,7 +274,7 @@ def report(one: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) ->
     console.say(f"in our seconds: both roots and the wheels from the network ({parts}); in the usual way's: the wheels")
     document = {
         "combo": one.combo.id,
-        "packages": locks.packages(one.files["requirements.txt"].decode()),
+        "packages": locks.locked_packages(one.files["requirements.txt"].decode()),
         "machine": outcome.MACHINE,
         "emulator": emulator,
         "engine": engine.version,

@@ -28,12 +28,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from armwright.assembly import assemble  # noqa: E402 - the path is set first
 from armwright.engine.client import Engine  # noqa: E402 - as above
 from armwright.matrix import matrix, selection  # noqa: E402 - the path is set first
 from armwright.matrix.matrix import Combo  # noqa: E402 - as above
 from armwright.pipeline import build_all, build_combo  # noqa: E402 - the path is set first
 from armwright.plan import locks  # noqa: E402 - the path is set first
-from armwright.plan.plan import plan  # noqa: E402 - as above
+from armwright.plan.plan import make_plan  # noqa: E402 - as above
 from armwright.system import console, process  # noqa: E402 - the path is set first
 from armwright.system.errors import FailedError, InputError  # noqa: E402 - as above
 from benchmarks import outcome  # noqa: E402 - as above
@@ -76,14 +77,14 @@ def run(combo: str, count: int) -> None:
         MachineError: the engine is missing, or the disk is too small; nothing was started.
         FailedError: one side failed.
     """
-    known = matrix.load(ROOT)
-    first = selection.select(known, selection.Selector(combo=combo or "*"))[0]
+    known = matrix.load_matrix(ROOT)
+    first = selection.select_combos(known, selection.Selector(combo=combo or "*"))[0]
     family = [one for one in known.combos if (one.framework, one.version) == (first.framework, first.version)]
     family = [first, *(one for one in family if one.sound and one.id != first.id)][:count]
     if len(family) == 1:
         raise InputError(f"{first.framework.name} {first.version} has one combo: there is nothing to share", "")
     engine = Engine()
-    build_combo.fetch(ROOT, plan(known, first))
+    assemble.fetch_context(ROOT, make_plan(known, first))
     log = outcome.log("sharing")
     console.say(outcome.CACHE, "yellow")
     with tempfile.TemporaryDirectory(dir=outcome.OUTPUT, prefix="scratch-") as folder:
@@ -98,8 +99,8 @@ def side(engine: Engine, root: Path, combos: Sequence[Combo], earlier: int, log:
     Raises:
         FailedError: one of them could not be built.
     """
-    own = matrix.load(project(root, earlier))
-    plans = [plan(own, own.by_id[combo.id]) for combo in combos]
+    own = matrix.load_matrix(project(root, earlier))
+    plans = [make_plan(own, own.by_id[combo.id]) for combo in combos]
     outcome.empty_cache(log)
     started = time.monotonic()
     results = build_all.build(own, [one.combo for one in plans], build_combo.Options(smoke=False))
@@ -126,9 +127,9 @@ def project(root: Path, earlier: int) -> Path:
     (root / "build").mkdir()
     (root / "build" / "cache").symlink_to(ROOT / "build" / "cache")
     for path in (root / "recipes" / "bases").glob("*.yaml"):
-        held = locks.read_base(root, path.stem)
+        held = locks.read_base_lock(root, path.stem)
         created = datetime.fromtimestamp(held.epoch - earlier, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        locks.write_base(root, path.stem, held.model_copy(update={"created": created}))
+        locks.write_base_lock(root, path.stem, held.model_copy(update={"created": created}))
     return root
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from armwright.cli.listing import Here
 from armwright.matrix.matrix import Matrix
+from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import Plan
 from armwright.request import decide as _decide
 from armwright.request import fields, parse, reply, submission
@@ -43,7 +43,7 @@ def asked(matrix: Matrix, **values: str) -> Request:
 
 def decide(matrix: Matrix, wanted: Request, staged: Callable[[Plan], str] = nothing_staged) -> Answer:
     """Decide on a machine whose engine has nothing."""
-    return _decide.decide(matrix, wanted, Here(matrix, {}), staged)
+    return _decide.decide(matrix, wanted, Inventory(matrix, {}), staged)
 
 
 def foreign(markdown: str) -> list[str]:

@@ -35,7 +35,7 @@ def tree(tmp_path: Path) -> Tree:
 @pytest.fixture(scope="session")
 def matrix() -> Matrix:
     """The project's own matrix."""
-    return matrices.load(ROOT)
+    return matrices.load_matrix(ROOT)
 
 
 @pytest.fixture(scope="session")

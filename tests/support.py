@@ -11,7 +11,7 @@ import pytest
 
 from armwright.matrix import matrix as matrices
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Plan, Source, plan
+from armwright.plan.plan import Plan, Source, make_plan
 from armwright.system.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +52,7 @@ class Tree:
         (self.root / "matrix.yaml").write_text(text, encoding="utf-8")
 
     def load(self) -> Matrix:
-        return matrices.load(self.root)
+        return matrices.load_matrix(self.root)
 
     def mistakes(self) -> list[str]:
         """Load, and return the lines that say what is wrong."""
@@ -62,7 +62,7 @@ class Tree:
 
     def plan(self, combo: str, source: Source = "archive") -> Plan:
         matrix = self.load()
-        return plan(matrix, matrix.by_id[combo], source)
+        return make_plan(matrix, matrix.by_id[combo], source)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from armwright.bump import yaml_insert
+from armwright.fetch import resolve
 from armwright.matrix import matrix as matrices
 from armwright.matrix import matrix_file
 from armwright.matrix.matrix import Matrix
@@ -82,7 +83,7 @@ class Proposal:
             for change in self.changes:
                 written.append(change)
                 write_whole(root / change.path, change.new)
-            matrices.load(root)
+            matrices.load_matrix(root)
         except BaseException:
             for change in reversed(written):
                 if change.old is None:
@@ -132,9 +133,9 @@ def propose(matrix: Matrix, framework: Framework, model: str, version: str, base
         shutil.copytree(matrix.root / "recipes", copy / "recipes")
         for name, text in new.items():
             write_whole(copy / name, text)
-        loaded = matrices.load(copy)
+        loaded = matrices.load_matrix(copy)
         _make_lock(copy, loaded.recipes.frameworks[framework.name], version, base)
-        path = locks.wheels_path(copy, framework.name, version)
+        path = locks.wheel_lock_path(copy, framework.name, version)
         locked = Change(str(path.relative_to(copy)), _text(matrix.root / path.relative_to(copy)), path.read_text())
     # The lock first and the matrix last: whatever interrupts the writing, what is there can be loaded.
     return Proposal(version, (locked, *(Change(name, old[name], new[name]) for name in new)))
@@ -152,7 +153,7 @@ def _fields(text: str, framework: Framework, model: str, base: Base, version: st
 
 def _make_lock(root: Path, framework: Framework, version: str, base: Base) -> None:
     try:
-        locks.make_wheels(root, framework, version, base)
+        resolve.resolve_wheels(root, framework, version, base)
     except (InputError, FailedError) as problem:
         if _UNREACHABLE.search(problem.what):
             raise MachineError("the resolver cannot reach the package index", http.CHECK_INDEX) from problem

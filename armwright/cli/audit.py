@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from armwright.assembly import images
 from armwright.audit import image_audit
 from armwright.audit.image_audit import Audit, Row, State
 from armwright.engine.client import Engine
 from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
-from armwright.plan.plan import Source, plan
-from armwright.proof import prove, wording
+from armwright.pipeline.selected import buildable_combos, built_combos, parse_source
+from armwright.plan.plan import Source, make_plan
+from armwright.proof import wording
 from armwright.recipes.targets import Target
 from armwright.system import console
 from armwright.system.errors import InputError, nearest
@@ -24,6 +26,28 @@ _RANK: dict[State, int] = {"above": 0, "fault": 1}
 _STATES = {
     "above": "fail above", "fault": "warn fault", "guarded": "ok guarded", "chosen": "ok chosen", "data": "ok data",
 }  # fmt: skip
+
+
+def run(  # noqa: PLR0913 - the options of the command
+    matrix: Matrix, chosen: Selector, image: str, base: str, *, floor: str, as_json: bool
+) -> int:
+    """Audit one image, or the built images of the selected combos.
+
+    Args:
+        matrix: the loaded matrix.
+        chosen: the selected combos; must be empty when `image` is given.
+        image: an image, by name or digest; empty for the selected combos.
+        base: where the images' base came from: "archive" or "registry".
+        floor: the target whose floor counts; empty for the image's own.
+        as_json: print one JSON document on stdout.
+
+    Returns:
+        the exit code: 1 when an instruction above the floor is not guarded.
+    """
+    if image:
+        return of_image(matrix, image, chosen, floor, as_json=as_json)
+    combos = built_combos(buildable_combos(matrix, chosen))
+    return of_combos(matrix, combos, parse_source(base), floor, as_json=as_json)
 
 
 def of_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as_json: bool) -> int:
@@ -42,10 +66,10 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as
     Raises:
         InputError: a selector was given too, or the image is not there or not ours.
     """
-    selection.alone(chosen, "audit")
+    selection.require_no_selector(chosen, "audit")
     engine = Engine()
-    image = prove.find(engine, reference)
-    target = _target(matrix, floor) or prove.target_of(matrix, image)
+    image = images.find_image(engine, reference)
+    target = _target(matrix, floor) or images.image_target(matrix, image)
     audit = image_audit.of_image(matrix.root, engine, reference, image, target)
     if as_json:
         console.document(audit.model_dump())
@@ -65,11 +89,11 @@ def of_combos(matrix: Matrix, combos: Sequence[Combo], source: Source, floor: st
     """
     other = _target(matrix, floor)
     engine = Engine()
-    plans = [plan(matrix, combo, source) for combo in combos]
-    prove.built(engine, plans)
+    plans = [make_plan(matrix, combo, source) for combo in combos]
+    images.require_built(engine, plans)
     audits = []
     for one in plans:
-        image = prove.find(engine, one.reference)
+        image = images.find_image(engine, one.reference)
         audits.append(image_audit.of_image(matrix.root, engine, one.reference, image, other or one.combo.target))
         if not as_json and len(plans) <= wording.FEW:
             _show(audits[-1])

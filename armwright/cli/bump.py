@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
 from armwright.bump import candidates, proposal
 from armwright.bump.candidates import Candidate
+from armwright.bump.models import bases_of, published_versions
 from armwright.bump.proposal import Proposal
 from armwright.fetch import package_index
 from armwright.matrix.matrix import Matrix
@@ -18,14 +17,6 @@ from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework
 from armwright.system import console
 from armwright.system.errors import FailedError, InputError, nearest
-
-
-class Model(NamedTuple):
-    """A published version that a new one can be modelled on, its Python distribution, and the distribution below it."""
-
-    version: str
-    distribution: str
-    base: Base
 
 
 @dataclass(frozen=True)
@@ -87,33 +78,8 @@ def _search(matrix: Matrix, word: str) -> Search:
     if name is None:
         raise InputError(f"the framework {word!r} is not known: {nearest(word, names)}", "invoke bump --help")
     framework = matrix.recipes.frameworks[name]
-    known = models(matrix, framework)
-    return Search(framework, known[0].version, known[0].distribution, bases(known)[0])
-
-
-def models(matrix: Matrix, framework: Framework) -> list[Model]:
-    """Return the published versions that are wheels from the index, newest first.
-
-    Raises:
-        InputError: there is none.
-    """
-    known = []
-    for version in matrix.versions(framework.name):
-        release = framework.versions[version]
-        distribution = release.distribution or framework.distribution
-        if proposal.pin(release, distribution, version):
-            known.append(Model(version, distribution, matrix.recipes.bases[release.base]))
-    if not known:
-        raise InputError(
-            f"no version of {framework.title} is a wheel from the index", "add a version by hand: CONTRIBUTING.md"
-        )
-    return known
-
-
-def bases(known: Iterable[Model]) -> list[Base]:
-    """Return the distributions below versions, that with the newest Python first."""
-    found = {one.base.name: one.base for one in known}
-    return sorted(found.values(), key=lambda base: (order(base.python), order(base.glibc)), reverse=True)
+    known = published_versions(matrix, framework)
+    return Search(framework, known[0].version, known[0].distribution, bases_of(known)[0])
 
 
 def _wanted(search: Search, text: str) -> Version:

@@ -13,6 +13,7 @@ from pathlib import Path
 from armwright.host import binfmt, inspect, needs
 from armwright.host.inspect import Host
 from armwright.host.needs import Needs
+from armwright.matrix.matrix import Matrix
 from armwright.publish import local_registry
 from armwright.system import console, http, process
 from armwright.system.errors import FailedError, MachineError
@@ -65,18 +66,18 @@ class Readings:
     index: str
 
 
-def run(root: Path, cpus: Collection[str], *, as_json: bool = False) -> int:
+def run(matrix: Matrix, *, as_json: bool = False) -> int:
     """Check the machine and print the result on stdout.
 
     Args:
-        root: the project's root: its build/ needs room, its registry is looked for.
-        cpus: the CPUs that the targets want emulated.
-        as_json: one JSON document instead of a table.
+        matrix: the loaded matrix: its targets name the CPUs to emulate, and build/ below its root needs room.
+        as_json: print one JSON document instead of a table.
 
     Returns:
         the exit code: 0 if nothing fails, 3 otherwise.
     """
-    found = rows(cpus, needs.load(), read(root))
+    cpus = {model for target in matrix.recipes.targets.values() for model in target.emulator.models}
+    found = rows(cpus, needs.load(), read(matrix.root))
     failed = [row for row in found if row.state is State.FAIL]
     if as_json:
         console.document({"ok": not failed, "checks": [asdict(row) for row in found]})

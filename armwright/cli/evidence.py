@@ -73,7 +73,7 @@ def _meant(matrix: Matrix, word: str) -> list[Found]:
         if not file.is_file():
             raise InputError(f"there is no file {word!r}", HELP)
         return [Found(word, file)]
-    combos = selection.match(matrix, selection.Selector(combo=word))
+    combos = selection.match_combos(matrix, selection.Selector(combo=word))
     found = [Found(one.id, evidence.path(matrix.root, one.id)) for one in combos]
     there = [one for one in found if one.file.is_file()]
     if not there:

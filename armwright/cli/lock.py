@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from armwright.fetch import debian_roots
+from armwright.fetch import debian_roots, resolve
 from armwright.matrix.matrix import Matrix
-from armwright.plan import locks
 from armwright.system import console
 from armwright.system.errors import InputError, nearest
 
@@ -34,7 +33,7 @@ def run(matrix: Matrix, framework: str = "", version: str = "", base: str = "") 
     for recipe in known.frameworks.values():
         for one, release in recipe.versions.items():
             if everything or (not base and framework in ("", recipe.name) and version in ("", one)):
-                locks.make_wheels(matrix.root, recipe, one, known.bases[release.base])
+                resolve.resolve_wheels(matrix.root, recipe, one, known.bases[release.base])
 
 
 def _check(option: str, name: str, allowed: Iterable[str]) -> None:

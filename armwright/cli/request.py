@@ -9,16 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from armwright.cli import listing
 from armwright.matrix import matrix as matrices
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import AXES, Selector
-from armwright.pipeline import build_all
+from armwright.pipeline import build_all, documents, inventory
 from armwright.pipeline.build_combo import Options as How
 from armwright.pipeline.build_combo import Result
-from armwright.plan.plan import Plan
 from armwright.proof import evidence
 from armwright.publish import stage
+from armwright.publish.lookup import find_staged
 from armwright.request import branch, document, fields, github_issues, parse, reply, submission
 from armwright.request import decide as answers
 from armwright.request.decide import Answer
@@ -27,17 +26,14 @@ from armwright.request.fields import Field
 from armwright.request.github_issues import Hub, Issue
 from armwright.request.reply import Reply
 from armwright.request.submission import MalformedError, Value, Values
-from armwright.system import console, http
-from armwright.system.errors import FailedError, InputError, MachineError
+from armwright.system import console
+from armwright.system.errors import InputError, MachineError
 
 _HELP = "invoke request --help"
-_MANIFESTS = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
-_ABSENT = (401, 403, 404)
-_QUICK = (1.0, 5.0)  # seconds to connect, seconds for an answer
 
 
 @dataclass(frozen=True)
-class Options:
+class RequestArguments:
     """What the command was told.
 
     Attributes:
@@ -67,12 +63,13 @@ class Options:
     as_json: bool = False
 
 
-def run(matrix: Matrix, options: Options) -> int:
+def run(matrix: Matrix, options: RequestArguments, *, as_schema: bool = False) -> int:
     """Read a request, decide, do what the options say, and answer.
 
     Args:
         matrix: the loaded matrix.
         options: see there.
+        as_schema: print the JSON Schema of the answer and nothing else.
 
     Returns:
         the exit code: 0; 1 when a build or a proof failed; 2 when the request is refused or cannot be understood.
@@ -82,6 +79,9 @@ def run(matrix: Matrix, options: Options) -> int:
         MachineError: the network, the engine or the machine fails.
         FailedError: what GitHub or the package index says makes no sense.
     """
+    if as_schema:
+        console.document(documents.schema(Answered))
+        return 0
     asked = _Asked.of(matrix, options)
     try:
         wanted = parse.read(matrix, asked.form, asked.values())
@@ -91,7 +91,7 @@ def run(matrix: Matrix, options: Options) -> int:
         asked.tell(reply.malformed(wrong.mistakes), mistakes=list(wrong.mistakes))
         return wrong.code
     found = answers.decide(
-        matrix, wanted, listing.look(matrix), lambda one: _staged(options.registry or stage.LOCAL, one)
+        matrix, wanted, inventory.take_inventory(matrix), lambda one: find_staged(options.registry or stage.LOCAL, one)
     )
     done = _changed(asked, found)
     result = _built(matrix.root, found) if options.build and found.kind != "refused" else None
@@ -105,14 +105,14 @@ def run(matrix: Matrix, options: Options) -> int:
 class _Asked:
     """Where a request comes from, and where its answer goes."""
 
-    options: Options
+    options: RequestArguments
     form: Sequence[Field]
     root: Path
     hub: Hub | None = None
     issue: Issue | None = None
 
     @classmethod
-    def of(cls, matrix: Matrix, options: Options) -> _Asked:
+    def of(cls, matrix: Matrix, options: RequestArguments) -> _Asked:
         """Check the options, and read the issue where it is one."""
         ways = {"--file": options.file, "--issue": options.issue, "--framework": options.chosen.framework}
         given = [way for way, word in ways.items() if word]
@@ -203,22 +203,10 @@ def _built(root: Path, found: Answer) -> Result:
     Raises:
         MachineError: the machine cannot do it, which says nothing about the combo.
     """
-    loaded = matrices.load(root)
+    loaded = matrices.load_matrix(root)
     with contextlib.redirect_stdout(sys.stderr):
         (result,) = build_all.build(loaded, [loaded.by_id[found.id]], How())
     if isinstance(result.problem, MachineError):
         raise result.problem
     result.proof = result.proof or evidence.read(root, found.id)
     return result
-
-
-def _staged(registry: str, one: Plan) -> str:
-    """Return the name under which a registry has a plan's image; what is staged is proven. Empty where it has none."""
-    name, _, tag = one.reference.partition(":")
-    scheme = "http" if http.loopback(f"http://{registry}") else "https"
-    url = f"{scheme}://{registry}/v2/{stage.STAGING}/{name}/manifests/{tag}"
-    try:
-        there = http.request("HEAD", url, headers={"Accept": _MANIFESTS}, accept=_ABSENT, retries=0, timeout=_QUICK).ok
-    except (MachineError, FailedError):  # nobody is there to be asked
-        return ""
-    return f"{registry}/{stage.STAGING}/{one.tag}" if there else ""

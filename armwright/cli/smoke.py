@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from armwright.assembly import images
 from armwright.engine.client import Engine
 from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
-from armwright.plan.plan import Source, plan
-from armwright.proof import prove, wording
+from armwright.pipeline.selected import buildable_combos, built_combos, parse_source
+from armwright.plan.plan import Source, make_plan
+from armwright.proof import prove, smoke, wording
 from armwright.proof.evidence import Evidence
 from armwright.recipes.patterns import DTYPES
 from armwright.system import console
@@ -46,6 +48,30 @@ class Part:
                 raise InputError(what, "invoke smoke --help")
 
 
+def run(  # noqa: PLR0913 - the command's options
+    matrix: Matrix, chosen: Selector, image: str, base: str, *, workload: str, dtype: str, as_json: bool
+) -> int:
+    """Prove one image, or the built images of the selected combos.
+
+    Args:
+        matrix: the loaded matrix.
+        chosen: the selected combos; must be empty when `image` is given.
+        image: an image, by name or digest; empty for the selected combos.
+        base: where the images' base came from: "archive" or "registry".
+        workload: run only this workload; empty for all.
+        dtype: run only this data type; empty for all.
+        as_json: print one JSON document on stdout.
+
+    Returns:
+        the exit code: 0 proven, 1 not.
+    """
+    part = Part(workload, dtype)
+    if image:
+        return of_image(matrix, image, chosen, part, as_json=as_json)
+    combos = built_combos(buildable_combos(matrix, chosen))
+    return of_combos(matrix, combos, part, parse_source(base), as_json=as_json)
+
+
 def of_image(matrix: Matrix, reference: str, chosen: Selector, part: Part, *, as_json: bool) -> int:
     """Prove any image of ours, without its build tree; nothing is written.
 
@@ -55,12 +81,12 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, part: Part, *, as
     Raises:
         InputError: a selector was given too, or the image is not there or not ours.
     """
-    selection.alone(chosen, "smoke")
+    selection.require_no_selector(chosen, "smoke")
     part.check()
     engine = Engine()
-    image = prove.find(engine, reference)
+    image = images.find_image(engine, reference)
     with console.progress(f"prove {reference}"):
-        proof = prove.prove(engine, reference, image, prove.target_of(matrix, image), part.words)
+        proof = smoke.run_smoke(engine, reference, image, images.image_target(matrix, image), part.words)
     if as_json:
         console.document(wording.document(proof))
     else:
@@ -77,12 +103,12 @@ def of_combos(matrix: Matrix, combos: Sequence[Combo], part: Part, source: Sourc
     """
     part.check(combos)
     engine = Engine()
-    plans = [plan(matrix, combo, source) for combo in combos]
-    prove.built(engine, plans)
+    plans = [make_plan(matrix, combo, source) for combo in combos]
+    images.require_built(engine, plans)
     proofs: list[Evidence] = []
     for one in plans:
         try:
-            proof = prove.settle(matrix.root, engine, one, part.words)
+            proof = prove.prove_plan(matrix.root, engine, one, part.words)
         except FailedError as problem:
             console.error(problem)
             continue

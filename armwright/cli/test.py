@@ -11,7 +11,7 @@ from pathlib import Path
 
 from armwright.matrix import matrix
 from armwright.plan import render
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from armwright.system import console, process
 from armwright.system.errors import FailedError, InputError, nearest
 
@@ -98,12 +98,12 @@ def _checks(root: Path) -> int:
 
 def _hadolint(root: Path) -> int:
     """Lint one Dockerfile of each kind: they differ in their labels and comments, and little else."""
-    loaded = matrix.load(root)
+    loaded = matrix.load_matrix(root)
     possible = [combo for combo in loaded.combos if combo.refusal is None]
     kinds: dict[bytes, Path] = {}
     everything = [(combo, source) for combo in possible for source in loaded.base(combo).sources]
     for combo, source in everything:
-        dockerfile = plan(loaded, combo, source).files["Dockerfile"]
+        dockerfile = make_plan(loaded, combo, source).files["Dockerfile"]
         context = root / "build" / "lint" / f"{combo.id}-{source}"
         if kinds.setdefault(kind(dockerfile), context) == context:
             render.write(context, {"Dockerfile": dockerfile})

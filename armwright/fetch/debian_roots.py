@@ -119,11 +119,11 @@ def refresh_lock(root: Path, cache: Path, base: Base, log: Path) -> list[str]:
         one line for each of the image's packages that changed, "openssl 3.5.6-1 -> 3.5.7-1". When nothing changed the
         file stays as it is, its time included, so that digests do not move for nothing.
     """
-    old = locks.read_base(root, base.name) if locks.base_path(root, base.name).exists() else None
+    old = locks.read_base_lock(root, base.name) if locks.base_lock_path(root, base.name).exists() else None
     new = make_lock(cache, base, log)
     if old is not None and (old.root, old.tools, old.builder) == (new.root, new.tools, new.builder):
         return []
-    locks.write_base(root, base.name, new)
+    locks.write_base_lock(root, base.name, new)
     before, after = (old.root if old else {}), new.root
     versions = {name: (before.get(name), after.get(name)) for name in sorted({*before, *after})}
     return [

@@ -21,9 +21,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from armwright.fetch import index_pages, partial_download
+from armwright.fetch import index_pages, partial_download, resolve
 from armwright.fetch.index_pages import File
-from armwright.plan import locks
 from armwright.system import http, process
 from armwright.system.errors import FailedError, InputError, MachineError
 from armwright.system.http import Head
@@ -126,7 +125,7 @@ def of_this_host() -> Index:
         InputError: it is a folder and no address.
         MachineError: pip does not say where its own index is.
     """
-    configured = locks.index_environment()
+    configured = resolve.index_environment()
     settings = {**os.environ, **configured}
     first = [re.sub(r"^[\w-]+=(?=https?:)", "", one) for one in settings.get("UV_INDEX", "").split()]  # name=address
     addresses = (*first, settings.get("UV_DEFAULT_INDEX") or _default())

@@ -60,7 +60,7 @@ def ensure(cache: Path, base: Base, text: str, log: Path) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    pinned = locks.packages(text)
+    pinned = locks.locked_packages(text)
     with (
         console.progress(f"download {len(pinned)} wheels for AArch64") as shown,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as scratch,

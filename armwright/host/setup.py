@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from armwright.host import apt, binfmt, inspect, needs
+from armwright.host import apt, binfmt, inspect
 from armwright.host.actions import (
     ENGINE_LOG,
     Action,
@@ -20,11 +20,9 @@ from armwright.host.actions import (
     Silence,
     Start,
     Write,
-    perform,
 )
 from armwright.host.inspect import Host
 from armwright.host.needs import NeedName, Needs, Package, Recipe
-from armwright.system import console
 from armwright.system.errors import MachineError
 
 
@@ -37,42 +35,7 @@ class Step:
     action: Action
 
 
-def run(*, dry_run: bool = False) -> None:
-    """Bring what is missing, saying each step first.
-
-    Args:
-        dry_run: only print the steps.
-
-    Raises:
-        MachineError: the machine cannot be brought there by us; says what to do instead.
-        InputError: a recipe under recipes/hosts/ is wrong.
-    """
-    facts = needs.load()
-    machine = inspect.look()
-    steps = plan(machine, facts, needs.recipe(machine.id, machine.version))
-    if not steps:
-        console.say("setup: everything is here, nothing to do", "green")
-        return
-    if not machine.root and not dry_run:
-        listed = "\n".join(f"  - {step.says}" for step in steps)
-        raise MachineError(f"these steps need root:\n{listed}", "sudo ./inv setup")
-    for step in steps:
-        console.step(step.says)
-        console.detail(step.why)
-        if not dry_run:
-            perform(step.action)
-    if dry_run:
-        console.say("setup: dry run, nothing was done")
-        return
-    machine = inspect.look()
-    left = plan(machine, facts, needs.recipe(machine.id, machine.version))
-    if left:
-        listed = "\n".join(f"  - {step.says}" for step in left)
-        raise MachineError(f"setup did every step, yet the machine still asks for:\n{listed}", "invoke doctor")
-    console.say("setup: done", "green")
-
-
-def plan(machine: Host, facts: Needs, recipe: Recipe | None) -> tuple[Step, ...]:
+def plan_setup(machine: Host, facts: Needs, recipe: Recipe | None) -> tuple[Step, ...]:
     """Decide what to do, from what was read; touches nothing.
 
     Args:

@@ -198,7 +198,7 @@ class Matrix:
                 yield Combo(recipe, version, target, backend, refusal, said.unverified)
 
 
-def load(root: Path) -> Matrix:
+def load_matrix(root: Path) -> Matrix:
     """Load and check matrix.yaml with all recipes.
 
     Args:
@@ -208,7 +208,7 @@ def load(root: Path) -> Matrix:
         InputError: lists every mistake of every file with file:line:column and the nearest allowed value.
     """
     mistakes = Mistakes()
-    known = loader.load(root, mistakes)
+    known = loader.load_recipes(root, mistakes)
     parsed = matrix_file.read(root, known, mistakes)
     mistakes.raise_if_any()
     assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a file

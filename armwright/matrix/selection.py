@@ -38,7 +38,7 @@ class Selector:
         return combo.id in _split(self.combo) or combo.version in _split(self.version)
 
 
-def select(matrix: Matrix, selector: Selector) -> list[Combo]:
+def select_combos(matrix: Matrix, selector: Selector) -> list[Combo]:
     """Return the combos that were asked for and are built, in the order of the matrix.
 
     Those are the ones that can exist; of the unverified ones only what was asked for by name.
@@ -47,7 +47,7 @@ def select(matrix: Matrix, selector: Selector) -> list[Combo]:
         InputError: a name is unknown (all of them are named, each with the nearest right one), nothing matches, or
             everything that matches is refused or unverified (with each reason and the way to go on).
     """
-    matched = match(matrix, selector)
+    matched = match_combos(matrix, selector)
     possible = [combo for combo in matched if allowed(selector, combo)]
     if not possible:
         raise InputError("\n       ".join(reasons(matched)), _way_on(matrix, matched))
@@ -59,9 +59,9 @@ def allowed(selector: Selector, combo: Combo) -> bool:
     return combo.refusal is None and (combo.unverified is None or selector.names(combo))
 
 
-def left_out(matrix: Matrix, selector: Selector) -> list[Combo]:
+def omitted_combos(matrix: Matrix, selector: Selector) -> list[Combo]:
     """Return the combos that match and are not built."""
-    return [combo for combo in match(matrix, selector) if not allowed(selector, combo)]
+    return [combo for combo in match_combos(matrix, selector) if not allowed(selector, combo)]
 
 
 def reasons(combos: Iterable[Combo]) -> list[str]:
@@ -87,7 +87,7 @@ def _way_on(matrix: Matrix, matched: Sequence[Combo]) -> str:
     return f"invoke build --combo {unverified}" if unverified else "invoke list --all shows every reason"
 
 
-def match(matrix: Matrix, selector: Selector) -> list[Combo]:
+def match_combos(matrix: Matrix, selector: Selector) -> list[Combo]:
     """Return all combos that match, in the order of the matrix; refused and unverified ones too.
 
     A version that is left out means the newest that is known to work, and all where none is.
@@ -182,7 +182,7 @@ def _matching(word: str, names: Collection[str]) -> list[str]:
     return [name for name in names if matches(name)]
 
 
-def alone(chosen: Selector, command: str) -> None:
+def require_no_selector(chosen: Selector, command: str) -> None:
     """Refuse selectors beside the name of one image.
 
     Raises:

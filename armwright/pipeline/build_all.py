@@ -15,8 +15,8 @@ from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline import build_combo as builds
 from armwright.pipeline import summary
 from armwright.pipeline.build_combo import Options, Result
-from armwright.plan.plan import plan
-from armwright.proof import evidence, prove, wording
+from armwright.plan.plan import make_plan
+from armwright.proof import evidence, smoke, state, wording
 from armwright.system import console, interrupt, process
 from armwright.system.errors import ArmwrightError, InputError, MachineError
 
@@ -43,12 +43,12 @@ def build(matrix: Matrix, combos: Sequence[Combo], options: Options) -> list[Res
         KeyboardInterrupt: passed on when everything that ran has ended.
     """
     with process.alone(matrix.root / "build" / ".turn", lambda: console.say("another run works here: waiting for it")):
-        plans = [plan(matrix, combo, options.source) for combo in combos]
+        plans = [make_plan(matrix, combo, options.source) for combo in combos]
         engine = Engine()
         results = [Result(combo) for combo in combos]
         jobs = options.jobs or room(_cores(engine), _memory(engine))
         names = engine.names()
-        states: list[str] = [builds.state(matrix.root, one, names) for one in plans]
+        states: list[str] = [state.plan_state(matrix.root, one, names) for one in plans]
         _announce(combos, states, options, jobs)
         _check(matrix.root, engine, options, results, states)
         ended = threading.Event()
@@ -206,7 +206,7 @@ def _require_runners(results: Sequence[Result], *, keep_going: bool) -> None:
     problems: dict[str, MachineError] = {}
     for target in {result.combo.target.name: result.combo.target for result in results}.values():
         try:
-            prove.require_runner(target)
+            smoke.require_runner(target)
         except MachineError as problem:
             problems[target.name] = problem
     left_out = [result for result in results if result.combo.target.name in problems]

@@ -32,7 +32,7 @@ def installed(combo: Combo, wheels: str) -> dict[str, str]:
         wheels: its lock.
     """
     compiled = {combo.distribution: combo.upstream} if combo.release.build else {}
-    return {**locks.packages(wheels), **dict(file.pinned for file in combo.release.files), **compiled}
+    return {**locks.locked_packages(wheels), **dict(file.pinned for file in combo.release.files), **compiled}
 
 
 def files(root: Path, combo: Combo) -> dict[str, bytes]:

@@ -6,11 +6,9 @@ distribution's packages. Making a lock needs the network, reading one needs noth
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,11 +17,9 @@ from typing import Annotated
 import yaml
 from pydantic import AfterValidator, Field, StringConstraints
 
-from armwright.recipes.bases import Base
-from armwright.recipes.frameworks import Framework
 from armwright.recipes.model import Recipe
 from armwright.recipes.patterns import Sha256
-from armwright.system import console, process, yaml_file
+from armwright.system import yaml_file
 from armwright.system.errors import InputError
 from armwright.system.files import write_whole
 from armwright.system.yaml_file import Mistakes
@@ -76,23 +72,23 @@ class BaseLock(Recipe):
         return hashlib.sha256(json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True).encode()).hexdigest()
 
 
-def base_path(root: Path, base: str) -> Path:
+def base_lock_path(root: Path, base: str) -> Path:
     """Return the file that holds a base's lock."""
     return root / "recipes" / "locks" / f"{base}.yaml"
 
 
-def wheels_path(root: Path, framework: str, version: str) -> Path:
+def wheel_lock_path(root: Path, framework: str, version: str) -> Path:
     """Return the file that holds a framework version's lock."""
     return root / "recipes" / "locks" / f"{framework}-{version}.txt"
 
 
-def read_base(root: Path, base: str) -> BaseLock:
+def read_base_lock(root: Path, base: str) -> BaseLock:
     """Read a base's lock.
 
     Raises:
         InputError: it is missing or wrong, with the places.
     """
-    path = base_path(root, base)
+    path = base_lock_path(root, base)
     if not path.exists():
         raise InputError(f"there is no lock for {base}", f"invoke lock --base {base}")
     return _parsed(path, str(path.relative_to(root)), path.read_bytes())
@@ -109,31 +105,31 @@ def _parsed(path: Path, name: str, _: bytes) -> BaseLock:
     return parsed
 
 
-def write_base(root: Path, base: str, lock: BaseLock) -> None:
+def write_base_lock(root: Path, base: str, lock: BaseLock) -> None:
     """Write a base's lock."""
     head = f"# The packages of {base}, by `invoke lock --base {base}`: exact versions and hashes.\n"
     body = yaml.safe_dump(lock.model_dump(exclude_defaults=True), sort_keys=True, default_flow_style=None, width=160)
-    write_whole(base_path(root, base), head + body)
+    write_whole(base_lock_path(root, base), head + body)
 
 
-def read_wheels(root: Path, framework: str, version: str) -> str:
+def read_wheel_lock(root: Path, framework: str, version: str) -> str:
     """Read a framework version's lock, checked.
 
     Raises:
         InputError: it is missing, or `check_wheels` refuses it.
     """
-    path = wheels_path(root, framework, version)
+    path = wheel_lock_path(root, framework, version)
     if not path.exists():
         raise InputError(
             f"there is no lock for {framework} {version}", f"invoke lock --framework {framework} --version {version}"
         )
     text = path.read_text(encoding="utf-8", errors="replace")  # what is not text is refused like any bad line
-    check_wheels(text, str(path.relative_to(root)))
+    check_wheel_lock(text, str(path.relative_to(root)))
     return text
 
 
 @lru_cache
-def check_wheels(text: str, name: str) -> None:
+def check_wheel_lock(text: str, name: str) -> None:
     """Refuse a lock that holds a CUDA distribution, an address, or a line without a hash.
 
     Args:
@@ -161,52 +157,6 @@ def check_wheels(text: str, name: str) -> None:
         raise InputError("the lock is wrong:\n  " + "\n  ".join(wrong), "make it anew with `invoke lock`")
 
 
-def packages(text: str) -> dict[str, str]:
+def locked_packages(text: str) -> dict[str, str]:
     """Return the distributions of a wheel lock: name to version."""
     return {found["name"]: found["version"] for found in _PINNED.finditer(text)}
-
-
-def make_wheels(root: Path, framework: Framework, version: str, base: Base) -> None:
-    """Resolve a framework version for AArch64 on the host's own package index and write its lock.
-
-    The resolver evaluates dependency markers for AArch64, not for this machine (pip does not).
-
-    Raises:
-        InputError: what was resolved is refused by `check_wheels`.
-        FailedError: the resolver failed; its words are in the message.
-    """
-    console.step(f"lock {framework.name} {version}")
-    requirements = root / "build" / "lock" / f"{framework.name}-{version}.in"
-    requirements.parent.mkdir(parents=True, exist_ok=True)
-    requirements.write_text("".join(f"{one}\n" for one in framework.versions[version].requires), encoding="utf-8")
-    words = ["uv", "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate", "--generate-hashes"]
-    words += ["--no-emit-index-url", "--no-emit-find-links", "--no-python-downloads", "--only-binary", ":all:"]
-    words += ["--python-platform", f"aarch64-{base.manylinux}", "--python-version", base.python, str(requirements)]
-    text = process.capture(words, env=index_environment())
-    path = wheels_path(root, framework.name, version)
-    title = f"{framework.title} {framework.versions[version].upstream or version}"  # the same wheels: the same file
-    head = f"# The wheels of {title} on {base.title}, by `invoke lock`: exact versions and hashes.\n"
-    kept = "".join(line + "\n" for line in text.splitlines() if not line.startswith("--"))
-    check_wheels(head + kept, str(path.relative_to(root)))
-    write_whole(path, head + kept)
-    console.detail(f"{path.relative_to(root)}: {len(packages(kept))} wheels")
-
-
-def index_environment() -> Mapping[str, str]:
-    """Translate the host's pip configuration (index, extra indexes, CA bundle) into uv's variables."""
-    settings = dict(_settings(process.capture(["pip", "config", "list"]).splitlines()))
-    found: dict[str, str] = {}
-    if "index-url" in settings:
-        found["UV_DEFAULT_INDEX"] = settings["index-url"]
-    extra = [url for url in settings.get("extra-index-url", "").split() if not url.startswith("file:")]
-    if extra:
-        found["UV_INDEX"] = " ".join(extra)
-    if "cert" in settings:
-        found["SSL_CERT_FILE"] = settings["cert"]
-    return found
-
-
-def _settings(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for line in lines:
-        key, _, value = line.partition("=")
-        yield key.rpartition(".")[2], str(ast.literal_eval(value))  # pip prints a Python text, with its escapes

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from armwright.assembly.record import read_record
 from armwright.engine.client import Engine, Image
-from armwright.plan.plan import HOME, Plan
+from armwright.plan.image_facts import HOME
+from armwright.plan.plan import Plan
 from armwright.proof.evidence import Check
 from armwright.system.errors import FailedError, some
-from armwright.system.files import write_whole
 
 NAMED = 5  # files that a sentence names before it counts
 CONTEXT = "image/"  # in a context, what lands in the image as it is
@@ -71,34 +72,13 @@ def require(root: Path, engine: Engine, one: Plan, image: Image) -> None:
     Raises:
         FailedError: each difference is named, with what was expected and found.
     """
-    wrong = [check for check in checks(engine, one, image, recorded(root, one)) if check.state == "fail"]
+    wrong = [check for check in checks(engine, one, image, read_record(root, one)) if check.state == "fail"]
     if wrong:
         lines = "".join(f"\n  {check.name}: expected {check.expected}, found {check.found}" for check in wrong)
         raise FailedError(
             f"{one.reference} is not what its plan makes; it was not started:{lines}",
             f"docker rmi {one.reference}, then invoke build --combo {one.combo.id}",
         )
-
-
-def record(root: Path, one: Plan, digest: str) -> None:
-    """Keep the digest that a build of a plan has just made."""
-    document = {"digest": digest, "inputs": one.inputs}
-    write_whole(_path(root, one), json.dumps(document, indent=1, sort_keys=True) + "\n")
-
-
-def recorded(root: Path, one: Plan) -> str | None:
-    """Return the digest that the last build of this very plan made; None if none was made here."""
-    try:
-        document = json.loads(_path(root, one).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    fits = isinstance(document, dict) and document.get("inputs") == one.inputs
-    digest = document.get("digest") if fits else None
-    return digest if isinstance(digest, str) else None
-
-
-def _path(root: Path, one: Plan) -> Path:
-    return root / "build" / "made" / f"{one.combo.id}.json"
 
 
 def planned(dockerfile: str) -> Planned:

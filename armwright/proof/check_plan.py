@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from armwright.plan.plan import HOME, Plan
+from armwright.plan.image_facts import HOME
+from armwright.plan.plan import Plan
 from armwright.proof.check_evidence import Problem, reports
 from armwright.proof.evidence import Evidence, Kernel, NotRun, Report, Run
 from armwright.recipes.targets import Smaller, Target

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from armwright.assembly import record
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Plan, Source, plan
+from armwright.plan.plan import Plan, Source, make_plan
 from armwright.proof import check_evidence, check_image, check_plan, evidence
 from armwright.proof.check_evidence import NoEvidenceError, Problem
 from armwright.proof.evidence import Evidence
@@ -94,7 +95,7 @@ def _shortfall(proof: Evidence, one: Plan) -> str | None:
 def _plan(matrix: Matrix, proof: Evidence, base: Base) -> Plan:
     """Plan the combo from the source of the base that the evidence is of; the usual one where it fits neither."""
     sources: list[Source] = ["archive", *(["registry"] if base.registry else [])]  # type: ignore[list-item]
-    plans = [plan(matrix, matrix.by_id[proof.combo], source) for source in sources]
+    plans = [make_plan(matrix, matrix.by_id[proof.combo], source) for source in sources]
     return next((one for one in plans if one.inputs == proof.inputs), plans[0])
 
 
@@ -111,7 +112,7 @@ def _compare(root: Path, proof: Evidence, planned: Plan, engine: Engine | None, 
     if (image.compressed, image.platform) != (proof.compressed_bytes, proof.platform):
         words = f"the image has {image.compressed} bytes for {image.platform}, not {proof.compressed_bytes}"
         result.problems.append(Problem("image", f"{words} for {proof.platform}"))
-    for check in check_image.checks(engine, planned, image, check_image.recorded(root, planned)):
+    for check in check_image.checks(engine, planned, image, record.read_record(root, planned)):
         if check.state == "fail":
             words = f"{check.name}: expected {check.expected}, found {check.found}"
             result.problems.append(Problem("image", words))

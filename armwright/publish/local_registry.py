@@ -11,12 +11,11 @@ from typing import Any
 
 import yaml
 
-from armwright.system import console, daemon, http, process
-from armwright.system.errors import InputError, MachineError, nearest
+from armwright.system import daemon, http, process
+from armwright.system.errors import MachineError
 from armwright.system.files import write_whole
 
 HOME = Path("build", "registry")  # below the project's root
-ACTIONS = ("start", "stop", "show")
 HOST = "127.0.0.1"
 PORT = 5000
 
@@ -42,38 +41,6 @@ class Status:
     def document(self) -> dict[str, Any]:
         """Return it as a JSON document."""
         return {**vars(self), "folder": str(self.folder), "repositories": list(self.repositories)}
-
-
-def run(root: Path, action: str, *, port: int | str = PORT, as_json: bool = False) -> None:
-    """Do what `invoke registry` was asked for, and say how it ended.
-
-    Args:
-        root: the project's root.
-        action: start, stop or show.
-        port: where to start it.
-        as_json: one JSON document instead of words.
-
-    Raises:
-        InputError: there is no such action, or no such port.
-        MachineError: see `start`, `stop` and `show`.
-    """
-    home = root.resolve() / HOME
-    if action not in ACTIONS:
-        raise InputError(f"registry has no action '{action}': {nearest(action, ACTIONS)}", "invoke registry show")
-    number = int(port) if str(port).isascii() and str(port).isdecimal() else 0
-    if not 0 < number < 2**16:
-        raise InputError(f"{str(port)!r} is no port", f"invoke registry start --port {PORT}")
-    stopped = action == "stop" and stop(home)
-    status, fresh = start(home, number) if action == "start" else (show(home), False)
-    if as_json:
-        console.document(status.document())
-        return
-    if action == "stop":
-        console.result(f"registry: {'stopped' if stopped else 'did not run'}; its data stays in {home}")
-        return
-    runs = f"{'started' if fresh else 'runs'} on {status.address} (process {status.pid})"
-    held = f"; holds {', '.join(status.repositories) or 'nothing yet'}" if status.running else ""
-    console.result(f"registry: {runs if status.running else 'does not run: invoke registry start'}{held}")
 
 
 def show(home: Path) -> Status:

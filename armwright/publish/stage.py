@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Combo, Matrix
-from armwright.plan.plan import Plan, Source, plan
+from armwright.plan.plan import Plan, Source, make_plan
 from armwright.proof import verify
 from armwright.system import console
 from armwright.system.errors import FailedError, InputError
@@ -46,7 +46,7 @@ def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source
     """
     check(registry, "--to")
     engine = Engine()
-    plans = [plan(matrix, combo, source) for combo in combos]
+    plans = [make_plan(matrix, combo, source) for combo in combos]
     digests = _proven(matrix, plans, engine)
     staged = []
     with console.progress(f"stage {len(plans)} image(s) to {registry}/{STAGING}") as shown:

@@ -47,7 +47,7 @@ class Recipes(BaseModel):
         return {alias: name for name, recipe in recipes.items() for alias in (name, *recipe.aliases)}
 
 
-def load(root: Path, mistakes: Mistakes) -> Recipes:
+def load_recipes(root: Path, mistakes: Mistakes) -> Recipes:
     """Load all recipes of a project.
 
     Args:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from armwright.bump.proposal import Proposal
-from armwright.cli.listing import Here
 from armwright.matrix import matrix_file
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.rules import Pattern
 from armwright.pipeline.documents import State
-from armwright.plan.plan import Plan, plan
+from armwright.pipeline.inventory import Inventory
+from armwright.plan.plan import Plan, make_plan
 from armwright.recipes.frameworks import Framework
 from armwright.recipes.targets import Target
 from armwright.request import unpublished
@@ -73,7 +73,7 @@ class Answer:
         return [one for one in told if one["name"] in self.request.dtypes or not self.request.dtypes]
 
 
-def decide(matrix: Matrix, request: Request, here: Here, staged: Staged) -> Answer:
+def decide(matrix: Matrix, request: Request, here: Inventory, staged: Staged) -> Answer:
     """Decide what becomes of a request.
 
     Args:
@@ -101,7 +101,7 @@ def decide(matrix: Matrix, request: Request, here: Here, staged: Staged) -> Answ
         return _change(asked, combo)
     if combo.refusal is not None:
         return asked.refused(version, backend, asked.said(version, backend, "refuse"), combo)
-    one = plan(matrix, combo)
+    one = make_plan(matrix, combo)
     image, state = staged(one), here.state(one)
     newest = matrix.by_id[f"{request.framework}-{versions[0]}-{asked.target.name}-{backend}"]
     passed = [f"{newest.id} is refused: {newest.refusal}"] if not request.version and newest.refusal else []

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from packaging.version import Version
 
-from armwright.bump import candidates, proposal
+from armwright.bump import candidates, models, proposal
 from armwright.bump.candidates import Candidate
+from armwright.bump.models import PublishedVersion
 from armwright.bump.proposal import Proposal
-from armwright.cli import bump
-from armwright.cli.bump import Model
 from armwright.fetch import package_index
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.rules import NAMED, order
@@ -43,7 +42,7 @@ def propose(matrix: Matrix, framework: Framework, version: str) -> Proposal:
     """
     if version in framework.versions:
         raise UnfitError("its recipe is there, and matrix.yaml does not name it")
-    known = bump.models(matrix, framework)
+    known = models.published_versions(matrix, framework)
     against: dict[str, None] = {}
     for model, judged in _judged(known, framework.name, version):
         refusal = judged.refusal
@@ -56,7 +55,7 @@ def propose(matrix: Matrix, framework: Framework, version: str) -> Proposal:
     raise UnfitError("; ".join(against))
 
 
-def _judged(known: Sequence[Model], name: str, version: str) -> Iterator[tuple[Model, Candidate]]:
+def _judged(known: Sequence[PublishedVersion], name: str, version: str) -> Iterator[tuple[PublishedVersion, Candidate]]:
     """Yield what the version may be modelled on and put on, and what speaks against it there."""
     wanted = Version(version)
     with console.progress(f"judge {name} {version} by what the package index has of it") as shown:
@@ -69,11 +68,11 @@ def _judged(known: Sequence[Model], name: str, version: str) -> Iterator[tuple[M
                 has = f"; it has {', '.join(near)}" if near else ""
                 yield model, Candidate(version, f"the package index has no {model.distribution} {version}{has}")
                 continue
-            for base in bump.bases(known):
+            for base in models.bases_of(known):
                 yield model._replace(base=base), candidates.judge(wanted, there[wanted], base, asked)
 
 
-def _models(known: Sequence[Model], version: str) -> Iterator[Model]:
+def _models(known: Sequence[PublishedVersion], version: str) -> Iterator[PublishedVersion]:
     """Yield the next older version, else the next newer; that one too where its wheels are called otherwise."""
     older = [one for one in known if order(one.version) < order(version)]
     newer = [one for one in reversed(known) if order(one.version) > order(version)]

@@ -18,7 +18,7 @@ from armwright.engine.containers import PLATFORM
 from armwright.fetch import debian_roots
 from armwright.matrix.matrix import Matrix
 from armwright.plan import plan as plans
-from armwright.plan.locks import read_base
+from armwright.plan.locks import read_base_lock
 from armwright.system import process
 
 EPOCH = 1_700_000_000
@@ -93,10 +93,10 @@ def _root(matrix: Matrix, role: debian_roots.Role, factory: pytest.TempPathFacto
     base, cache = matrix.recipes.bases["debian-13"], matrix.root / "build" / "cache"
     log = factory.mktemp("roots") / "log"
     try:
-        return debian_roots.ensure(cache, base, read_base(matrix.root, base.name), role, log).tar
+        return debian_roots.ensure(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
     except debian_roots.StaleLockError:  # the archive moved on since the lock was made, as `build` does
         debian_roots.refresh_lock(matrix.root, cache, base, log)
-        return debian_roots.ensure(cache, base, read_base(matrix.root, base.name), role, log).tar
+        return debian_roots.ensure(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
 
 
 @pytest.fixture(scope="session")

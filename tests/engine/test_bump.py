@@ -201,8 +201,8 @@ def test_versions_are_refused_for_what_the_index_and_the_resolver_say_and_the_ne
     assert wrote.out == said.out
     after = indexed.texts()
     text = after["recipes/locks/lamp-1.1.0.txt"].decode()
-    locks.check_wheels(text, "the new lock")
-    assert locks.packages(text) == {"lamp": "1.1.0", "wick": "1.0"}
+    locks.check_wheel_lock(text, "the new lock")
+    assert locks.locked_packages(text) == {"lamp": "1.1.0", "wick": "1.0"}
     hashes = set(re.findall(r"sha256:([0-9a-f]{64})", text))
     assert hashes == {one.sha256 for one in WHEELS if (one.name, one.version) in {("lamp", "1.1.0"), ("wick", "1.0")}}
     assert indexed.tree.load().versions("lamp") == ["1.1.0", "1.0.0"]

@@ -32,7 +32,7 @@ def base(matrix: Matrix) -> Base:
 @pytest.fixture(scope="module")
 def right(matrix: Matrix, base: Base) -> Deb:
     """What the project's own lock says of the small package."""
-    return locks.read_base(matrix.root, base.name).root[SMALL]
+    return locks.read_base_lock(matrix.root, base.name).root[SMALL]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_an_unpacking_that_is_killed_leaves_no_mount_of_the_host_and_no_folder(
                         os.kill(int(process.name), signal.SIGKILL)
                         killed.set()
 
-    debs = locks.read_base(matrix.root, base.name).root
+    debs = locks.read_base_lock(matrix.root, base.name).root
     tree = {"base-files": debs["base-files"], SMALL: right}  # with /proc and /sys, where the host's are mounted
     whole = BaseLock(created="2026-11-19T00:00:00Z", root=tree, tools={})
     watcher = threading.Thread(target=kill_once_the_host_is_mounted, daemon=True)
@@ -114,7 +114,7 @@ def test_a_wheel_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept
     matrix: Matrix, base: Base, tmp_path: Path, log: Path
 ) -> None:
     text = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", _wheel(matrix))
-    locks.check_wheels(text, "the altered lock")
+    locks.check_wheel_lock(text, "the altered lock")
     with pytest.raises(InputError, match="a wheel on the index is not the one of the lock") as refused:
         wheels.ensure(tmp_path, base, text, log)
     assert refused.value.code == 2
@@ -155,7 +155,7 @@ def _lock(deb: Deb) -> BaseLock:
 
 def _wheel(matrix: Matrix) -> str:
     """Cut one small pure-python wheel out of the project's own lock."""
-    text = locks.read_wheels(matrix.root, "pytorch", "2.10.0")
+    text = locks.read_wheel_lock(matrix.root, "pytorch", "2.10.0")
     found = re.search(rf"^{WHEEL}==.*\n(?:    .*\n)+", text, re.MULTILINE)
     assert found, f"{WHEEL} is no longer in the lock"
     return found[0]

@@ -12,7 +12,7 @@ HEAD = """
 import re, shutil, sys, uuid
 from pathlib import Path
 from armwright.fetch import wheels
-from armwright.matrix import matrix
+from armwright.matrix.matrix import load_matrix
 from armwright.pipeline import build_all, build_combo
 from armwright.plan import locks
 from armwright.system.errors import MachineError
@@ -30,12 +30,12 @@ BUILD = """
     shutil.copy("matrix.yaml", disk)
     with (disk / "scripts" / "machine.py").open("a") as script:
         script.write("# " + str(uuid.uuid4()))  # inputs that nobody has built
-    project = matrix.load(disk)
+    project = load_matrix(disk)
     build_all.build(project, [project.by_id["pytorch-2.10.0-n1-acl"]], build_combo.Options())
 """
 DOWNLOAD = """
-    project = matrix.load(Path.cwd())
-    whole = locks.read_wheels(project.root, "pytorch", "2.10.0")
+    project = load_matrix(Path.cwd())
+    whole = locks.read_wheel_lock(project.root, "pytorch", "2.10.0")
     numpy = re.search(r"^numpy==.*\\n(?:    .*\\n)+", whole, re.MULTILINE)[0]
     wheels.ensure(disk, project.recipes.bases["debian-13"], numpy, Path("/dev/null"))
 """

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from armwright.assembly import assemble
 from armwright.fetch import debian_roots
 from armwright.pipeline import build_combo
 from armwright.plan import locks
 from armwright.plan.locks import Deb
-from armwright.plan.plan import Plan, plan
+from armwright.plan.plan import Plan, make_plan
 from tests.support import ROOT, Tree
 
 COMBO = "pytorch-2.10.0-n1-acl"
@@ -23,19 +24,19 @@ def stale(tree: Tree) -> Plan:
     (ROOT / "build" / "cache").mkdir(parents=True, exist_ok=True)
     (tree.root / "build").mkdir()
     (tree.root / "build" / "cache").symlink_to(ROOT / "build" / "cache")  # nothing is downloaded twice
-    held = locks.read_base(tree.root, "debian-13")
-    locks.write_base(tree.root, "debian-13", held.model_copy(update={"root": {**held.root, "netbase": GONE}}))
+    held = locks.read_base_lock(tree.root, "debian-13")
+    locks.write_base_lock(tree.root, "debian-13", held.model_copy(update={"root": {**held.root, "netbase": GONE}}))
     return tree.plan(COMBO)
 
 
 def test_a_build_makes_the_lock_anew_and_goes_on_with_it(stale: Plan, tree: Tree) -> None:
-    fresh = build_combo._fetch(tree.load(), stale, build_combo.Options())
-    held = locks.read_base(tree.root, "debian-13")
+    fresh = assemble.fetch_or_refresh(tree.load(), stale, build_combo.Options())
+    held = locks.read_base_lock(tree.root, "debian-13")
     assert "netbase" in held.root
     assert held.root["netbase"] != GONE
-    assert (fresh.lock, fresh.inputs) == (held, plan(tree.load(), fresh.combo).inputs)
+    assert (fresh.lock, fresh.inputs) == (held, make_plan(tree.load(), fresh.combo).inputs)
     assert fresh.inputs != stale.inputs
-    assert {path.name for path in build_combo.context_of(tree.root, fresh.combo).iterdir()} >= {
+    assert {path.name for path in assemble.context_path(tree.root, fresh.combo).iterdir()} >= {
         "root.tar",
         "tools.tar",
         "wheels",
@@ -43,8 +44,8 @@ def test_a_build_makes_the_lock_anew_and_goes_on_with_it(stale: Plan, tree: Tree
 
 
 def test_a_build_that_must_keep_to_its_locks_fails_and_leaves_them(stale: Plan, tree: Tree) -> None:
-    before = locks.base_path(tree.root, "debian-13").read_bytes()
+    before = locks.base_lock_path(tree.root, "debian-13").read_bytes()
     with pytest.raises(debian_roots.StaleLockError, match=r"no longer has netbase 1\.0-gone"):
-        build_combo._fetch(tree.load(), stale, build_combo.Options(locked=True))
-    assert locks.base_path(tree.root, "debian-13").read_bytes() == before
-    assert not Path(build_combo.context_of(tree.root, stale.combo)).exists()
+        assemble.fetch_or_refresh(tree.load(), stale, build_combo.Options(locked=True))
+    assert locks.base_lock_path(tree.root, "debian-13").read_bytes() == before
+    assert not Path(assemble.context_path(tree.root, stale.combo)).exists()

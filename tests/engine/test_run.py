@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from armwright.assembly import assemble
 from armwright.engine.client import Engine
-from armwright.pipeline import build_combo
 from armwright.plan.plan import Plan
 from armwright.proof import evidence
 from tests.support import ROOT, Tree
@@ -126,7 +126,7 @@ def programs(text: str) -> list[str]:
 def test_an_interrupted_run_leaves_nothing_half_done_and_the_same_command_goes_on(
     project: Tree, plans: list[Plan], engine: Engine
 ) -> None:
-    logs = [build_combo.log_of(project.root, one.combo) for one in plans]
+    logs = [assemble.log_path(project.root, one.combo) for one in plans]
 
     run = invoke(project, "--no-smoke")
     wait(lambda: all(log.exists() and "sleep 8" in log.read_text() for log in logs), run)

@@ -13,7 +13,7 @@ import pytest
 
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Plan, plan
+from armwright.plan.plan import Plan, make_plan
 from armwright.proof import evidence, prove
 from armwright.proof.evidence import Evidence
 from armwright.publish import local_registry, stage
@@ -172,7 +172,7 @@ def test_a_proof_that_fails_takes_back_the_evidence_and_the_name_of_an_earlier_o
     engine.tag(one.reference, one.tag)
     try:
         with pytest.raises(FailedError):  # nothing in it can be started
-            prove.settle(project.root, engine, one)
+            prove.prove_plan(project.root, engine, one)
         assert evidence.read(project.root, one.combo.id) is None
         assert one.tag not in engine.names()
     finally:
@@ -181,7 +181,7 @@ def test_a_proof_that_fails_takes_back_the_evidence_and_the_name_of_an_earlier_o
 
 
 def _plans(project: Matrix) -> list[Plan]:
-    return [plan(project, project.by_id[combo]) for combo in COMBOS]
+    return [make_plan(project, project.by_id[combo]) for combo in COMBOS]
 
 
 def _names(plans: list[Plan]) -> tuple[list[str], list[str]]:

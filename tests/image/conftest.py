@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from armwright.assembly import buildx
+from armwright.assembly import assemble, buildx
 from armwright.engine.client import Engine, Image
 from armwright.engine.containers import PLATFORM
 from armwright.matrix.matrix import Matrix
 from armwright.pipeline import build_all, build_combo
-from armwright.plan.plan import COMPRESSION, Plan, plan
+from armwright.plan.plan import COMPRESSION, Plan, make_plan
 from armwright.proof import evidence
 from armwright.proof.evidence import Evidence
 from armwright.publish import local_registry
@@ -54,12 +54,14 @@ def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
     found = {}
     for one in results:
         assert one.outcome in {"proven", "proven before"}, f"{one.combo.id} {one.outcome}: {one.problem}"
-        planned = plan(matrix, one.combo)
-        build_combo.fetch(matrix.root, planned)  # an engine that had the image already made the build skip its context
+        planned = make_plan(matrix, one.combo)
+        assemble.fetch_context(
+            matrix.root, planned
+        )  # an engine that had the image already made the build skip its context
         image, proof = engine.find(planned.reference), evidence.read(matrix.root, one.combo.id)
         assert image is not None
         assert proof is not None
-        found[one.combo.id] = Proven(planned, image, proof, build_combo.context_of(matrix.root, one.combo))
+        found[one.combo.id] = Proven(planned, image, proof, assemble.context_path(matrix.root, one.combo))
     return found
 
 

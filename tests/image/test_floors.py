@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from armwright.engine.containers import PLATFORM
-from armwright.matrix.matrix import Matrix, load
+from armwright.matrix.matrix import Matrix, load_matrix
 from armwright.pipeline import build_all, build_combo
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from armwright.recipes.targets import Target
 from armwright.system import process
 from tests import floors
 from tests.support import ROOT
 
 COMBO = "pytorch-2.9.1-{}-acl"  # of the newest version that all targets have; only the scripts' layer differs
-TARGETS = load(ROOT).recipes.targets
+TARGETS = load_matrix(ROOT).recipes.targets
 PATIENCE = 120  # seconds; a page takes two
 pytestmark = pytest.mark.usefixtures("another_cpu")
 Answer = tuple[int | None, str, str]
@@ -34,7 +34,7 @@ def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
     results = build_all.build(matrix, combos, build_combo.Options(smoke=False))
     failed = [f"{one.combo.id}: {one.problem.what if one.problem else ''}" for one in results if one.image is None]
     assert not failed, "\n".join(failed)
-    references = {one.combo.target.name: plan(matrix, one.combo).reference for one in results}
+    references = {one.combo.target.name: make_plan(matrix, one.combo).reference for one in results}
     pairs = list(itertools.product(TARGETS, TARGETS))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(pairs, pool.map(lambda pair: _run(references[pair[0]], TARGETS[pair[1]]), pairs), strict=True))

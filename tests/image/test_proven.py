@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from armwright.engine.client import Engine
-from armwright.proof import evidence, prove
+from armwright.proof import evidence, smoke
 
 N1, V1, A64FX = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-a64fx-acl"
 OPENBLAS, GENERIC = "pytorch-2.10.0-n1-openblas", "pytorch-2.9.1-generic-acl"
@@ -23,7 +23,7 @@ def test_evidence_is_valid_for_the_very_image_and_says_where_it_was_made(proven:
     target = one.plan.combo.target
     assert evidence.doubt(one.evidence, combo=combo, inputs=one.plan.inputs, digest=one.image.digest) is None
     assert one.image.labels["org.armwright.inputs"] == one.plan.inputs
-    emulator = prove.require_runner(target)
+    emulator = smoke.require_runner(target)
     if emulator:
         assert one.evidence.emulator.startswith(f"{emulator}, {target.emulator.cpu}: ")
         assert one.evidence.report.cpu.emulator == f"QEMU {target.emulator.cpu}"

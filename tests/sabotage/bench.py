@@ -11,13 +11,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from armwright.assembly import buildx
+from armwright.assembly import buildx, images
 from armwright.engine.client import Engine
 from armwright.engine.containers import PLATFORM
 from armwright.matrix import matrix
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import COMPRESSION, Plan, plan
-from armwright.proof import check_image, evidence, prove, verify
+from armwright.plan.plan import COMPRESSION, Plan, make_plan
+from armwright.proof import check_image, evidence, prove, smoke, verify
 from armwright.proof.evidence import Check, Evidence
 from armwright.proof.verify import Found
 from armwright.publish import stage
@@ -69,11 +69,11 @@ class Bench:
         for name in DATA:
             shutil.copytree(root / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(root / "matrix.yaml", self.project)
-        self.matrix: Matrix = matrix.load(self.project)
+        self.matrix: Matrix = matrix.load_matrix(self.project)
         if combo not in self.matrix.by_id:
             raise InputError(f"there is no combo {combo!r}", "invoke list --all")
         self.engine = Engine()
-        self.plan = plan(self.matrix, self.matrix.by_id[combo])
+        self.plan = make_plan(self.matrix, self.matrix.by_id[combo])
         image = self.engine.find(self.plan.reference)
         if image is None:
             raise InputError(f"{self.plan.reference} is not built", f"invoke build --combo {combo}")
@@ -102,7 +102,7 @@ class Bench:
         Raises:
             FailedError: it is not good.
         """
-        proof = prove.prove(self.engine, self.plan.reference, self.good.image, self.target, words)
+        proof = smoke.run_smoke(self.engine, self.plan.reference, self.good.image, self.target, words)
         if proof.failed or (not words and not proof.proves):
             prove.require_proven(proof)
         return proof
@@ -133,7 +133,7 @@ class Bench:
         with self.derived(sabotage) as name:
             checks = self._compared(name)
             try:
-                proof = prove.prove(self.engine, name, prove.find(self.engine, name), target, LEAST)
+                proof = smoke.run_smoke(self.engine, name, images.find_image(self.engine, name), target, LEAST)
             except (FailedError, InputError) as refused:
                 return _outcome([*checks, _failure("report", refused)])
         return _outcome([*checks, *proof.report.checks])
@@ -144,7 +144,7 @@ class Bench:
             parts = {part.name: getattr(self.plan, part.name) for part in fields(self.plan)}
             one = Renamed(**parts, name=name)
             try:
-                prove.settle(self.project, self.engine, one, LEAST)
+                prove.prove_plan(self.project, self.engine, one, LEAST)
             except FailedError as refused:
                 left = evidence.path(self.project, one.combo.id).exists() or one.tag in self.engine.names()
                 return _outcome([] if left else [_failure("settle", refused)])
@@ -180,7 +180,7 @@ class Bench:
         return sabotage.edit(self.proof())
 
     def _compared(self, name: str) -> list[Check]:
-        image = prove.find(self.engine, name)
+        image = images.find_image(self.engine, name)
         return check_image.checks(self.engine, self.plan, image, self.good.image.digest, name)
 
     @contextmanager

@@ -20,7 +20,8 @@ from elftools.elf.elffile import ELFFile
 
 from armwright.engine.client import Image
 from armwright.engine.containers import PLATFORM
-from armwright.plan.plan import HOME, Plan
+from armwright.plan.image_facts import HOME
+from armwright.plan.plan import Plan
 from armwright.system import process
 
 Files = dict[str, bytes]

@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 
 import pytest
 
+from armwright.assembly import images
 from armwright.audit import decoder, image_audit
 from armwright.audit.encodings import Declaration, dispatch
 from armwright.audit.encodings import instructions as load
@@ -20,7 +21,6 @@ from armwright.cli import audit as cli_audit
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
-from armwright.proof import prove
 from armwright.system.errors import FailedError, InputError
 from tests.elf import NOP, RET, elf
 from tests.support import ROOT, Tree
@@ -310,7 +310,7 @@ def test_several_combos_are_one_document_and_the_engine_s_words_are_checked_firs
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
     assert cli_audit.of_combos(matrix, combos, "archive", "", as_json=True) == 1
     assert [one["target"] for one in json.loads(capsys.readouterr().out)] == ["n1", "v1"]
-    assert prove.target_of(matrix, image()).name == "n1"
+    assert images.image_target(matrix, image()).name == "n1"
 
 
 def test_the_project_s_declarations_say_who_chooses_and_where_that_is_known() -> None:

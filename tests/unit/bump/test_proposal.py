@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from armwright.bump import proposal, yaml_insert
 from armwright.cli import bump
-from armwright.fetch import index_pages
+from armwright.fetch import index_pages, resolve
 from armwright.fetch import package_index as indexes
 from armwright.fetch.index_pages import File
 from armwright.fetch.package_index import Index, Metadata
@@ -76,9 +76,11 @@ def run(lamp: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
             if refused and version in refused:
                 raise refused[version]
             names = [one.replace("wick", "wick==0.5") for one in framework.versions[version].requires]
-            locks.wheels_path(root, framework.name, version).write_text("".join(f"{one} \\\n{HASH}\n" for one in names))
+            locks.wheel_lock_path(root, framework.name, version).write_text(
+                "".join(f"{one} \\\n{HASH}\n" for one in names)
+            )
 
-        monkeypatch.setattr(locks, "make_wheels", make)
+        monkeypatch.setattr(resolve, "resolve_wheels", make)
         bump.run(lamp.load(), word, as_json=True, **options)
         return json.loads(capsys.readouterr().out)
 
@@ -120,7 +122,7 @@ def test_the_diff_holds_the_lock_the_recipe_s_entry_and_the_axis_value(run: Bump
     listed = '    lamp: ["1.2.0", "1.0.0"] # as bright as it gets'
     assert added == ["lamp==1.2.0 \\", HASH, "wick==0.5 \\", HASH, *ENTRY.splitlines(), listed]
     assert removed == [LISTED.removesuffix("\n")]
-    assert not locks.wheels_path(lamp.root, "lamp", "1.2.0").exists()
+    assert not locks.wheel_lock_path(lamp.root, "lamp", "1.2.0").exists()
 
 
 def test_writing_makes_exactly_the_changes_of_the_diff_and_keeps_every_comment(run: Bump, lamp: Tree) -> None:

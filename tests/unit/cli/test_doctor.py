@@ -12,6 +12,7 @@ from armwright.cli import doctor
 from armwright.cli.doctor import Readings, Row, State
 from armwright.host import binfmt, needs
 from armwright.host.inspect import Engine, Host
+from armwright.matrix.matrix import Matrix
 
 FACTS = needs.load()
 ENTRY = binfmt.Entry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")
@@ -103,12 +104,15 @@ def test_who_may_not_talk_to_the_engine_is_not_sent_to_setup() -> None:
 
 
 def test_a_failure_is_exit_code_3_and_json_is_the_only_thing_on_stdout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    matrix: Matrix, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "read", lambda _: GOOD)
-    assert doctor.run(tmp_path, ["neoverse-n1"], as_json=True) == 0
+    every_cpu = {model for target in matrix.recipes.targets.values() for model in target.emulator.models}
+    good = replace(GOOD, cpus=frozenset(every_cpu))
+    monkeypatch.setattr(doctor, "read", lambda _: good)
+    assert doctor.run(matrix, as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
-    assert doctor.run(tmp_path, ["neoverse-v9"], as_json=True) == 3
+    monkeypatch.setattr(doctor, "read", lambda _: replace(good, cpus=frozenset()))
+    assert doctor.run(matrix, as_json=True) == 3
     document = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in document["checks"] if row["state"] == "fail"] == ["emulator's CPUs"]
 

@@ -13,7 +13,7 @@ import pytest
 from armwright.cli import evidence as command
 from armwright.matrix import matrix as matrices
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Plan, plan
+from armwright.plan.plan import Plan, make_plan
 from armwright.proof import compare, evidence, verify
 from armwright.proof.evidence import Evidence
 from armwright.system.errors import InputError, MachineError
@@ -41,8 +41,8 @@ def project(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @cache
 def planned(combo: str) -> Plan:
-    matrix = matrices.load(ROOT)
-    return plan(matrix, matrix.by_id[combo])
+    matrix = matrices.load_matrix(ROOT)
+    return make_plan(matrix, matrix.by_id[combo])
 
 
 def document(combo: str = N1) -> dict[str, Any]:

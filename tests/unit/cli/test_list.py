@@ -8,13 +8,15 @@ from typing import cast
 
 import pytest
 
-from armwright.cli import grid, listing
-from armwright.cli.listing import Here
+from armwright.cli import grid, render
+from armwright.cli import list as list_command
 from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
+from armwright.pipeline import inventory, selected
 from armwright.pipeline.documents import MEANING, Listed, Planned, State, schema
-from armwright.plan.plan import plan
+from armwright.pipeline.inventory import Inventory
+from armwright.plan.plan import make_plan
 from armwright.proof import evidence
 from armwright.proof.evidence import Evidence
 from tests import proofs
@@ -35,25 +37,25 @@ def small(tree: Tree) -> Matrix:
 def say(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect what is told to people."""
     told: list[str] = []
-    monkeypatch.setattr(listing.console, "say", lambda text, _="": told.append(text))
+    monkeypatch.setattr(selected.console, "say", lambda text, _="": told.append(text))
     return told
 
 
 def store(monkeypatch: pytest.MonkeyPatch, names: Names) -> None:
-    monkeypatch.setattr(listing, "_names", lambda: names)
+    monkeypatch.setattr(inventory, "engine_names", lambda: names)
 
 
 def immutable(matrix: Matrix, combo: str) -> dict[str, str]:
-    return {plan(matrix, matrix.by_id[combo]).reference: DIGEST}
+    return {make_plan(matrix, matrix.by_id[combo]).reference: DIGEST}
 
 
 def proven(matrix: Matrix, combo: str) -> None:
-    one = plan(matrix, matrix.by_id[combo])
+    one = make_plan(matrix, matrix.by_id[combo])
     evidence.write(matrix.root, Evidence.model_validate(proofs.document(one)))
 
 
 def state(matrix: Matrix, combo: str, names: Names) -> State:
-    return Here(matrix, names).listed_state(matrix.by_id[combo])
+    return Inventory(matrix, names).listed_state(matrix.by_id[combo])
 
 
 def test_a_combo_goes_from_not_built_over_built_to_proven(small: Matrix) -> None:
@@ -63,7 +65,7 @@ def test_a_combo_goes_from_not_built_over_built_to_proven(small: Matrix) -> None
     proven(small, N1)
     assert state(small, N1, names) == "proven"
     assert state(small, N1, dict.fromkeys(names, f"sha256:{'9' * 64}")) == "built"  # evidence of another image
-    short = proofs.document(plan(small, small.by_id[N1]))
+    short = proofs.document(make_plan(small, small.by_id[N1]))
     short["report"]["runs"].pop()
     evidence.path(small.root, N1).write_text(json.dumps(short), encoding="utf-8")
     assert state(small, N1, names) == "built"  # evidence of less than the plan asks for
@@ -79,18 +81,18 @@ def test_an_unverified_combo_is_that_until_it_has_an_image_and_a_refused_one_alw
     doubtful = "pytorch-2.10.0-v1-acl"
     assert state(small, doubtful, {}) == state(small, doubtful, None) == "unverified"
     assert state(small, doubtful, immutable(small, doubtful)) == "built"
-    row = Here(small, immutable(small, doubtful)).listed(small.by_id[doubtful])
+    row = Inventory(small, immutable(small, doubtful)).listed(small.by_id[doubtful])
     assert (row.unverified, row.reason) == (True, "nobody ran it")
     assert state(small, "pytorch-2.10.0-generic-acl", {}) == "refused"
 
 
 def test_without_an_engine_a_state_is_unknown_with_the_reason(small: Matrix) -> None:
-    row = Here(small, None).listed(small.by_id[N1])
-    assert (row.state, row.reason) == ("unknown", listing.SILENT)
+    row = Inventory(small, None).listed(small.by_id[N1])
+    assert (row.state, row.reason) == ("unknown", inventory.SILENT)
 
 
 def test_a_row_says_what_follows_from_the_version_and_the_target(small: Matrix) -> None:
-    row = Here(small, {}).listed(small.by_id["pytorch-2.10.0-generic-acl"])
+    row = Inventory(small, {}).listed(small.by_id["pytorch-2.10.0-generic-acl"])
     assert (row.provider, row.base, row.python, row.emulator) == ("wheel", "debian-13", "3.13", "cortex-a72")
     assert (row.nearest, row.title, row.upstream) == ("pytorch-2.9.1-generic-acl", "PyTorch 2.10.0", "2.10.0")
     assert "graviton1" in row.aliases
@@ -98,9 +100,9 @@ def test_a_row_says_what_follows_from_the_version_and_the_target(small: Matrix) 
 
 def test_only_what_has_an_image_is_planned(small: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str] = []
-    real = plan
-    monkeypatch.setattr(listing, "plan", lambda matrix, combo: planned.append(combo.id) or real(matrix, combo))
-    here = Here(small, immutable(small, N1))
+    real = make_plan
+    monkeypatch.setattr(inventory, "make_plan", lambda matrix, combo: planned.append(combo.id) or real(matrix, combo))
+    here = Inventory(small, immutable(small, N1))
     assert {here.listed_state(combo) for combo in small.combos} == {"built", "not built", "unverified", "refused"}
     assert planned == [N1]
 
@@ -111,7 +113,7 @@ def test_list_shows_what_is_built_without_a_name_and_says_what_it_hides(
     store(monkeypatch, {})
 
     def shown(**words: object) -> list[str]:
-        listing.combos(small, Selector(**words), as_grid=False, as_json=False)  # type: ignore[arg-type]
+        list_command.run(small, Selector(**words), as_grid=False, as_json=False)  # type: ignore[arg-type]
         return [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
 
     assert shown() == [combo.id for combo in small.combos if combo.sound]
@@ -126,7 +128,7 @@ def test_what_was_never_built_is_left_out_and_named(
 ) -> None:
     two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
     store(monkeypatch, {"pytorch:2.10.0-n1-acl-0123456789ab": DIGEST, "pytorch:2.9.1-generic-acl": DIGEST})
-    assert listing.built(two) == two[:1]
+    assert selected.built_combos(two) == two[:1]
     assert say == ["left out, never built: pytorch-2.9.1-generic-acl"]
 
 
@@ -136,26 +138,28 @@ def test_where_nothing_was_built_or_one_was_asked_for_all_stay_and_the_command_s
 ) -> None:
     store(monkeypatch, names)
     two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
-    assert listing.built(two) == two
-    assert listing.built(two[:1]) == two[:1]
+    assert selected.built_combos(two) == two
+    assert selected.built_combos(two[:1]) == two[:1]
     assert say == []
 
 
 def test_the_reasons_of_what_is_left_out_are_told(small: Matrix, say: list[str]) -> None:
-    found = listing.possible(small, Selector(version="2.10.0", backend="acl"))
+    found = selected.buildable_combos(small, Selector(version="2.10.0", backend="acl"))
     assert "pytorch-2.10.0-v1-acl" in {combo.id for combo in found}  # its version was named
     assert [line.split(":")[:2] for line in say] == [["left out", " refused"]]
 
 
 def test_what_nobody_asked_for_in_particular_is_only_counted(small: Matrix, say: list[str]) -> None:
-    assert {combo.id for combo in listing.possible(small, Selector(target="v1"))} == {"pytorch-2.10.0-v1-openblas"}
+    assert {combo.id for combo in selected.buildable_combos(small, Selector(target="v1"))} == {
+        "pytorch-2.10.0-v1-openblas"
+    }
     assert say == ["left out: 2 refused or unverified combo(s); invoke list --all shows why"]
-    assert listing.possible(small, Selector(target="n1"))
+    assert selected.buildable_combos(small, Selector(target="n1"))
     assert len(say) == 1
 
 
 def contexts(small: Matrix, chosen: Selector) -> set[str]:
-    listing.contexts(small, chosen, "archive", fetch=False)
+    render.run(small, chosen, "archive", fetch=False)
     return {path.name for path in (small.root / "build/contexts").iterdir()}
 
 
@@ -169,7 +173,7 @@ def test_all_contexts_are_those_of_everything_that_is_not_refused(
 
 def test_other_contexts_are_those_that_would_be_built(small: Matrix) -> None:
     assert contexts(small, Selector(target="v1,n1")) == {
-        combo.id for combo in selection.select(small, Selector(target="v1,n1"))
+        combo.id for combo in selection.select_combos(small, Selector(target="v1,n1"))
     }
 
 

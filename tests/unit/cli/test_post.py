@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from armwright.bump.proposal import Change, Proposal
-from armwright.cli import listing, post, request
-from armwright.cli.request import Options
+from armwright.cli import post, request
+from armwright.cli.request import RequestArguments
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
+from armwright.pipeline import inventory
 from armwright.pipeline.build_combo import Result
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from armwright.proof.evidence import Evidence
+from armwright.publish import lookup
 from armwright.request import reply
 from armwright.request.decide import Answer
 from armwright.request.parse import Request
@@ -66,16 +68,16 @@ def written(tmp_path: Path) -> Callable[..., Path]:
 def test_a_reply_of_ours_may_be_posted(
     matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: Selector
 ) -> None:
-    monkeypatch.setattr(listing, "look", lambda loaded: listing.Here(loaded, None))
-    monkeypatch.setattr(request, "_staged", lambda *_: "")
-    request.run(matrix, Options(chosen=asked, as_json=True))
+    monkeypatch.setattr(inventory, "take_inventory", lambda loaded: inventory.Inventory(loaded, None))
+    monkeypatch.setattr(lookup, "find_staged", lambda *_: "")
+    request.run(matrix, RequestArguments(chosen=asked, as_json=True))
     (tmp_path / "reply.json").write_text(capsys.readouterr().out)
     assert post.read(tmp_path / "reply.json").markdown.startswith(reply.MARKER)
 
 
 def test_what_was_tried_and_what_needs_a_change_may_be_posted(matrix: Matrix) -> None:
     combo = matrix.by_id["pytorch-2.10.0-n1-acl"]
-    made = plan(matrix, combo)
+    made = make_plan(matrix, combo)
     proof = Evidence.model_validate_json(json.dumps(document(made)))
     asked = Request("pytorch", "2.10.0", "n1", "acl")
     found = Answer("buildable", asked, combo.target, "2.10.0", "acl", combo, made, notes=("`a` | @octocat",))

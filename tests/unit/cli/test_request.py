@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from armwright.bump.proposal import Change, Proposal
-from armwright.cli import listing, request
-from armwright.cli.listing import Here
-from armwright.cli.request import Options
+from armwright.cli import request
+from armwright.cli.request import RequestArguments
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
-from armwright.pipeline import build_all
+from armwright.pipeline import build_all, inventory
 from armwright.pipeline.build_combo import Result
 from armwright.pipeline.documents import schema
+from armwright.pipeline.inventory import Inventory
 from armwright.plan import plan as plans
 from armwright.proof import evidence
 from armwright.publish import stage
@@ -56,11 +56,11 @@ def run(tree: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     """Run the command where no engine answers, and no registry does."""
     for name in (*github_client.TOKENS, "GITHUB_REPOSITORY", "GITHUB_API_URL", "GITHUB_SERVER_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(listing, "look", lambda matrix: Here(matrix, None))
+    monkeypatch.setattr(inventory, "take_inventory", lambda matrix: Inventory(matrix, None))
     monkeypatch.setattr(stage, "LOCAL", "127.0.0.1:1")
 
     def ran(**options: Any) -> Said:  # noqa: ANN401 - the command's options
-        code = request.run(tree.load(), Options(**options, as_json=True))
+        code = request.run(tree.load(), RequestArguments(**options, as_json=True))
         out, err = capsys.readouterr()
         document = json.loads(out)
         assert Answered.model_validate(document).model_dump() == document
@@ -110,7 +110,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> dict[str, ArmwrightError]:
     def build(matrix: Matrix, combos: Sequence[Combo], _: object) -> list[Result]:
         print("a table")  # noqa: T201 - as a proof's tables are
         (combo,) = combos
-        proof = evidence.Evidence.model_validate(proofs.document(plans.plan(matrix, combo)))
+        proof = evidence.Evidence.model_validate(proofs.document(plans.make_plan(matrix, combo)))
         problem = problems.get(combo.id)
         return [Result(combo, "failed" if problem else "proven", proof=proof, problem=problem)]
 
@@ -191,7 +191,7 @@ def test_without_json_the_answer_is_markdown_and_nothing_else(
     tree: Tree, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     markdown = run(chosen=N1).document["markdown"]
-    assert request.run(tree.load(), Options(chosen=N1)) == 0
+    assert request.run(tree.load(), RequestArguments(chosen=N1)) == 0
     assert capsys.readouterr().out == markdown
 
 
@@ -213,7 +213,7 @@ def test_a_registry_that_has_the_image_has_it_ready_to_pull(run: Run, tree: Tree
         said = run(chosen=N1, registry=address).document
         other = run(chosen=Selector("pytorch", target="v1"), registry=address).document
         registry.shutdown()
-    reference = plans.plan(tree.load(), tree.load().by_id[ID]).reference
+    reference = plans.make_plan(tree.load(), tree.load().by_id[ID]).reference
     assert asked[0] == f"/v2/staging/pytorch/manifests/{reference.partition(':')[2]}"
     assert (said["kind"], said["combo"]["image"]) == ("exists", f"{address}/staging/pytorch:2.10.0-n1-acl")
     assert f"docker pull {address}/staging/pytorch:2.10.0-n1-acl" in said["markdown"]
@@ -332,7 +332,7 @@ def test_an_issue_is_read_without_a_token_and_not_answered(
 def test_what_nobody_waits_for_is_not_even_decided(
     run: Run, server: GitHub, state: dict[str, Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "look", lambda _: pytest.fail("it was decided"))
+    monkeypatch.setattr(inventory, "take_inventory", lambda _: pytest.fail("it was decided"))
     server.open(12, body=body({}), **state)
     with pytest.raises(InputError):
         run(issue="12", **options)

@@ -6,7 +6,7 @@ import pytest
 
 from armwright.cli import test
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 
 DOCKERFILE = b"""\
 # a: PyTorch for N1
@@ -45,6 +45,8 @@ def test_what_a_linter_reads_makes_another_kind(old: bytes, new: bytes) -> None:
 
 def test_the_combos_of_one_version_that_differ_in_their_labels_are_of_one_kind(matrix: Matrix) -> None:
     combos = [matrix.by_id[f"pytorch-2.10.0-{target}-acl"] for target in ("n1", "v1", "a64fx")]
-    assert len({test.kind(plan(matrix, combo).files["Dockerfile"]) for combo in combos}) == 1
+    assert len({test.kind(make_plan(matrix, combo).files["Dockerfile"]) for combo in combos}) == 1
     other = matrix.by_id["pytorch-2.5.1-n1-acl"]
-    assert test.kind(plan(matrix, other).files["Dockerfile"]) != test.kind(plan(matrix, combos[0]).files["Dockerfile"])
+    assert test.kind(make_plan(matrix, other).files["Dockerfile"]) != test.kind(
+        make_plan(matrix, combos[0]).files["Dockerfile"]
+    )

@@ -9,13 +9,13 @@ from typing import IO, Any
 import pytest
 from packaging.version import Version
 
+from armwright.assembly.assemble import fetch_context
 from armwright.fetch import debian_roots, downloads, package_index, wheels
 from armwright.fetch.debian_roots import Unpacked
 from armwright.fetch.index_pages import File
 from armwright.fetch.package_index import Index
 from armwright.matrix.matrix import Matrix
-from armwright.pipeline.build_combo import fetch
-from armwright.plan.plan import Plan, plan
+from armwright.plan.plan import Plan, make_plan
 from armwright.recipes.source_builds import Download, PythonFile
 from armwright.system import http
 from armwright.system.errors import FailedError, InputError, MachineError
@@ -131,7 +131,7 @@ def test_a_build_that_cannot_reach_a_host_says_on_which_machine_to_run_which_com
     combo = matrix.by_id["tensorflow-1.15.0-n1-eigen"]
     monkeypatch.setattr(Plan, "downloads", combo.release.files)
     with pytest.raises(MachineError, match="cannot be reached: Name or service not known") as gone:
-        fetch(tmp_path, plan(matrix, combo))
+        fetch_context(tmp_path, make_plan(matrix, combo))
     host = combo.release.files[0].place
     command = "./inv build --framework tensorflow --version 1.15.0 --target n1 --backend eigen"
     assert gone.value.next_step == (

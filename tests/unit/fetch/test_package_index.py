@@ -11,10 +11,9 @@ from typing import IO, Any
 import pytest
 from packaging.version import Version
 
-from armwright.fetch import index_pages, package_index, partial_download
+from armwright.fetch import index_pages, package_index, partial_download, resolve
 from armwright.fetch.index_pages import File
 from armwright.fetch.package_index import Index
-from armwright.plan import locks
 from armwright.system import process
 from armwright.system.errors import FailedError, InputError, MachineError
 from armwright.system.http import Head
@@ -351,7 +350,7 @@ def test_no_more_of_a_file_is_read_than_makes_sense() -> None:
 
 
 def configured(monkeypatch: pytest.MonkeyPatch, said: Mapping[str, str], help_: str = "") -> Index:
-    monkeypatch.setattr(locks, "index_environment", lambda: said)
+    monkeypatch.setattr(resolve, "index_environment", lambda: said)
     monkeypatch.setattr(process, "capture", lambda *_, **__: help_)
     return package_index.of_this_host()
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from armwright.proof import check_plan
 from tests.sabotage import ledger
 from tests.sabotage.__main__ import chosen, main
@@ -87,7 +87,7 @@ def test_every_sabotage_breaks_a_combo_that_is_published(matrix: Matrix) -> None
 def test_the_check_that_is_meant_exists(matrix: Matrix, name: str) -> None:
     sabotage = SABOTAGES[name]
     combo = next(combo for combo in matrix.combos if combo.sound and sabotage.breaks(combo.id))
-    asked = check_plan.demands(plan(matrix, combo))
+    asked = check_plan.demands(make_plan(matrix, combo))
     runs = [
         f"{head} {run[0]} {run[1]}"
         for run, numbers in asked.runs.items()

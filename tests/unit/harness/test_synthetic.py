@@ -27,7 +27,7 @@ def benchmark() -> ModuleType:
 
 def test_a_tree_holds_the_combos_it_should_of_every_kind(benchmark: ModuleType, tmp_path: Path) -> None:
     benchmark.make_tree(tmp_path, 2)
-    combos = matrix.load(tmp_path).combos
+    combos = matrix.load_matrix(tmp_path).combos
     assert len(combos) == 2 * benchmark.EACH
     kinds = Counter("refused" if one.refusal else "unverified" if one.unverified else "sound" for one in combos)
     assert min(kinds[kind] for kind in ("refused", "unverified", "sound")) > benchmark.EACH // 10

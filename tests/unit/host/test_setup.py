@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from armwright.cli import setup as command
 from armwright.host import actions, apt, binfmt, inspect, needs, setup
 from armwright.host.actions import Action, Configure, Install, Mount, Register, Silence, Start, Write
 from armwright.host.inspect import Engine, Host
@@ -43,7 +44,7 @@ READY = replace(
 
 
 def plan(machine: Host) -> list[Action]:
-    return [step.action for step in setup.plan(machine, FACTS, needs.recipe(machine.id, machine.version))]
+    return [step.action for step in setup.plan_setup(machine, FACTS, needs.recipe(machine.id, machine.version))]
 
 
 def without(machine: Host, *names: str) -> Host:
@@ -79,7 +80,7 @@ def test_a_bare_machine_gets_everything_in_an_order_that_works() -> None:
 
 
 def test_every_step_says_what_and_why() -> None:
-    steps = setup.plan(BARE, FACTS, needs.recipe("debian", "12"))
+    steps = setup.plan_setup(BARE, FACTS, needs.recipe("debian", "12"))
     assert all(step.says and step.why for step in steps)
 
 
@@ -226,7 +227,7 @@ def registered(*entries: binfmt.Entry, running: str | None = "10.0.2", installed
 def test_an_entry_without_flag_f_is_replaced_and_said_so() -> None:
     machine = registered(replace(GOOD, flags="OC"))
     assert plan(machine) == [Register(("qemu-aarch64",))]
-    assert "in place of qemu-aarch64" in setup.plan(machine, FACTS, None)[0].says
+    assert "in place of qemu-aarch64" in setup.plan_setup(machine, FACTS, None)[0].says
 
 
 def test_of_several_entries_only_those_that_do_not_serve_go() -> None:
@@ -257,11 +258,11 @@ def test_a_package_that_is_none_of_ours_is_left_half_done() -> None:
 
 def test_without_root_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "look", lambda: replace(BARE, root=False))
-    monkeypatch.setattr(setup, "perform", lambda action: pytest.fail(f"did {action}"))
+    monkeypatch.setattr(command, "perform", lambda action: pytest.fail(f"did {action}"))
     with pytest.raises(MachineError, match="apt-get install") as caught:
-        setup.run()
+        command.run()
     assert caught.value.next_step == "sudo ./inv setup"
-    setup.run(dry_run=True)
+    command.run(dry_run=True)
 
 
 def test_files_are_replaced_whole_and_keep_their_mode(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import machine
 import pytest
 
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from tests.support import Tree
 from tests.unit.image.test_machine import V1_MOUNT, V2_MOUNT, plant
 
@@ -40,7 +40,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Limits:
 
 def chosen(matrix: Matrix, combo: str, cpus: machine.Cpus, **environ: str) -> dict[str, choices.Choice]:
     """Choose with the combo's own image.json."""
-    image = json.loads(plan(matrix, matrix.by_id[combo]).files["image/opt/armwright/image.json"])
+    image = json.loads(make_plan(matrix, matrix.by_id[combo]).files["image/opt/armwright/image.json"])
     seen = machine.Machine("aarch64", machine.Processor(frozenset(), ()), None, cpus, machine.Emulation(emulated=False))
     return {choice.name: choice for choice in choices.choose(image, seen, environ).variables}
 

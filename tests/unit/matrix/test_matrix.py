@@ -40,7 +40,7 @@ def test_the_project_s_matrix_loads_and_every_id_is_unique_and_safe_as_a_file_na
 
 def test_every_combo_that_can_exist_has_a_plan(matrix: Matrix) -> None:
     possible = [combo for combo in matrix.combos if combo.refusal is None]
-    assert len({plan.plan(matrix, combo).inputs for combo in possible}) == len(possible) >= 14
+    assert len({plan.make_plan(matrix, combo).inputs for combo in possible}) == len(possible) >= 14
 
 
 @pytest.mark.parametrize("backend", ["acl", "openblas"])
@@ -239,8 +239,8 @@ def test_a_new_version_is_an_entry_and_a_lock(tree: Tree) -> None:
     assert entry
     tree.edit(PYTORCH, entry[0], entry[0] + entry[0].replace("2.9.1", "2.9.0"))
     tree.edit(MATRIX, '"2.9.1"]', '"2.9.1", "2.9.0"]')
-    old = locks.wheels_path(tree.root, "pytorch", "2.9.1").read_text()
-    locks.wheels_path(tree.root, "pytorch", "2.9.0").write_text(old.replace("torch==2.9.1", "torch==2.9.0"))
+    old = locks.wheel_lock_path(tree.root, "pytorch", "2.9.1").read_text()
+    locks.wheel_lock_path(tree.root, "pytorch", "2.9.0").write_text(old.replace("torch==2.9.1", "torch==2.9.0"))
     one = tree.plan("pytorch-2.9.0-n1-acl")
     assert b"torch==2.9.0" in one.files["requirements.txt"]
 
@@ -263,7 +263,9 @@ def test_a_new_framework_is_a_recipe_a_lock_and_its_workloads(tree: Tree) -> Non
     tree.edit(MATRIX, "    pytorch: [", '    other: ["2.10.0"]\n    pytorch: [')
     for source in (tree.root / "scripts/smoke").glob("*/pytorch.py"):
         shutil.copy(source, source.with_name("other.py"))
-    shutil.copy(locks.wheels_path(tree.root, "pytorch", "2.10.0"), locks.wheels_path(tree.root, "other", "2.10.0"))
+    shutil.copy(
+        locks.wheel_lock_path(tree.root, "pytorch", "2.10.0"), locks.wheel_lock_path(tree.root, "other", "2.10.0")
+    )
     one = tree.plan("other-2.10.0-n1-acl")
     programs = [name for name in one.files if name.endswith(("/pytorch.py", "/other.py"))]
     folders = ["frameworks", *tree.load().by_id["other-2.10.0-n1-acl"].workloads]

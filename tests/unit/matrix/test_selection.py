@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from armwright.matrix.matrix import Matrix
-from armwright.matrix.selection import Selector, allowed, match, reasons, select
+from armwright.matrix.selection import Selector, allowed, match_combos, reasons, select_combos
 from armwright.system.errors import InputError
 from tests.support import SMALL, Tree
 
@@ -42,12 +42,12 @@ def published(folder: Path, text: str) -> Matrix:
 
 
 def ids(matrix: Matrix, **words: object) -> list[str]:
-    return [combo.id for combo in select(matrix, Selector(**words))]  # type: ignore[arg-type]
+    return [combo.id for combo in select_combos(matrix, Selector(**words))]  # type: ignore[arg-type]
 
 
 def refusal(matrix: Matrix, **words: object) -> InputError:
     with pytest.raises(InputError) as refused:
-        select(matrix, Selector(**words))  # type: ignore[arg-type]
+        select_combos(matrix, Selector(**words))  # type: ignore[arg-type]
     assert refused.value.code == 2
     return refused.value
 
@@ -144,7 +144,7 @@ def test_all_refused_with_nothing_near_says_where_the_reasons_are(tree: Tree) ->
 
 
 def test_match_keeps_the_refused_ones(small: Matrix) -> None:
-    found = match(small, Selector(target="generic", backend="acl", every=True))
+    found = match_combos(small, Selector(target="generic", backend="acl", every=True))
     assert [combo.version for combo in found] == ["2.10.0", "2.9.1"]
     assert [combo.refusal is None for combo in found] == [False, True]
 
@@ -191,7 +191,7 @@ def test_refused_and_unverified_ones_are_told_together_each_with_its_own_word(do
 
 
 def test_reasons_speak_of_nothing_that_is_built(doubtful: Matrix) -> None:
-    assert reasons(match(doubtful, Selector(target="n1", every=True))) == []
+    assert reasons(match_combos(doubtful, Selector(target="n1", every=True))) == []
 
 
 def test_combo_is_not_joined_with_the_other_selectors(small: Matrix) -> None:
@@ -225,7 +225,7 @@ WORDS = st.one_of(
 @settings(max_examples=200, deadline=None)
 def test_any_words_give_combos_that_can_be_built_or_a_refusal_in_words(doubtful: Matrix, words: Selector) -> None:
     try:
-        found = select(doubtful, words)
+        found = select_combos(doubtful, words)
     except InputError as refused:
         problem = refused
     else:

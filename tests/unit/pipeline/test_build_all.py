@@ -18,7 +18,7 @@ import pytest
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline import build_all, build_combo, summary
 from armwright.pipeline.build_combo import Options, Result
-from armwright.proof import prove
+from armwright.proof import prove, smoke
 from armwright.recipes.targets import Target
 from armwright.system import interrupt
 from armwright.system.errors import FailedError, InputError, MachineError
@@ -45,7 +45,7 @@ def matrix(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Matrix:
     tree.publish(SMALL)
     monkeypatch.setattr(build_all, "Engine", NoEngine)
     monkeypatch.setattr(build_all, "LEAST_FREE", 0)
-    monkeypatch.setattr(prove, "require_runner", lambda _: "")
+    monkeypatch.setattr(smoke, "require_runner", lambda _: "")
     return tree.load()
 
 
@@ -231,7 +231,7 @@ def test_an_emulator_without_a_target_s_cpu_is_that_target_s_failure_when_told_t
             raise MachineError("the emulator does not know the CPU")
         return ""
 
-    monkeypatch.setattr(prove, "require_runner", require)
+    monkeypatch.setattr(smoke, "require_runner", require)
     results = run(breaking({}), jobs=1, keep_going=True)
     assert outcomes(results) == ["proven", "proven", "failed", "failed", "proven", "proven"]
     assert summary.tell(results) == 3
@@ -245,7 +245,7 @@ def test_without_any_emulator_nothing_is_started_even_when_told_to_keep_going(
     def require(_: Target) -> str:
         raise MachineError("no emulator")
 
-    monkeypatch.setattr(prove, "require_runner", require)
+    monkeypatch.setattr(smoke, "require_runner", require)
     with pytest.raises(MachineError, match="no emulator"):
         run(breaking(dict.fromkeys(COMBOS, AssertionError("it was started"))), keep_going=True)
     assert outcomes(run(breaking({}), keep_going=True, smoke=False)) == ["proven"] * 6
@@ -290,14 +290,14 @@ def test_a_proof_has_a_cpu_to_itself(monkeypatch: pytest.MonkeyPatch, cpus: int,
     entered = threading.Event()
 
     def another() -> None:
-        with prove.slot():
+        with prove.proof_slot():
             entered.set()
 
     late = threading.Thread(target=another)
     with contextlib.ExitStack() as stack:
         places = [stack.enter_context(contextlib.ExitStack()) for _ in range(at_once)]
         for place in places:
-            place.enter_context(prove.slot())  # would wait for ever if they shared a place
+            place.enter_context(prove.proof_slot())  # would wait for ever if they shared a place
         late.start()
         assert not entered.wait(0.2)
         places[-1].close()  # whichever ends first makes room, not the one that began first

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from armwright.assembly import buildx
+from armwright.assembly import assemble, buildx
 from armwright.fetch import debian_roots, wheels
 from armwright.pipeline import build_combo
-from armwright.pipeline.build_combo import Options, Result
 from armwright.plan import locks
 from armwright.plan.locks import Deb
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from armwright.system import process
 from tests.support import Tree
 
@@ -78,29 +77,29 @@ def both(work: Callable[[str], Any], *combos: str) -> list[Any]:
 def test_a_lock_that_is_stale_for_two_combos_is_made_anew_once(
     tree: Tree, network: dict[str, Room], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = locks.read_base(tree.root, "debian-13")
+    held = locks.read_base_lock(tree.root, "debian-13")
     stale = held.model_copy(update={"root": {**held.root, "netbase": GONE}})
-    locks.write_base(tree.root, "debian-13", stale)
+    locks.write_base_lock(tree.root, "debian-13", stale)
     matrix = tree.load()
-    plans = {combo: plan(matrix, matrix.by_id[combo]) for combo in (ONE, OTHER)}  # both know the old lock
+    plans = {combo: make_plan(matrix, matrix.by_id[combo]) for combo in (ONE, OTHER)}  # both know the old lock
     begun = threading.Barrier(2, timeout=20)
     refreshed = []
 
     def refresh(*_: object) -> list[str]:
         refreshed.append(threading.get_ident())
-        locks.write_base(tree.root, "debian-13", held)
+        locks.write_base_lock(tree.root, "debian-13", held)
         return ["netbase 1.0-gone -> 6.5"]
 
     def fetch(combo: str) -> build_combo.Plan:
         begun.wait()
-        return build_combo._fetch(matrix, plans[combo], Options())
+        return assemble.fetch_or_refresh(matrix, plans[combo], locked=False)
 
     monkeypatch.setattr(debian_roots, "refresh_lock", refresh)
     fresh = both(fetch, ONE, OTHER)
     assert len(refreshed) == 1
     assert [one.lock for one in fresh] == [held, held]
     assert [one.combo.id for one in fresh] == [ONE, OTHER]
-    assert all((build_combo.context_of(tree.root, one.combo) / "root.tar").exists() for one in fresh)
+    assert all((assemble.context_path(tree.root, one.combo) / "root.tar").exists() for one in fresh)
     assert network["roots"].most == 1
 
 
@@ -108,11 +107,11 @@ def test_combos_of_one_version_download_one_after_the_other_and_others_beside_th
     tree: Tree, network: dict[str, Room]
 ) -> None:
     matrix = tree.load()
-    both(lambda combo: build_combo.fetch(tree.root, plan(matrix, matrix.by_id[combo])), ONE, OTHER)
+    both(lambda combo: assemble.fetch_context(tree.root, make_plan(matrix, matrix.by_id[combo])), ONE, OTHER)
     assert network["wheels"].most == 1
     assert network["roots"].most == 1
     network["wheels"] = Room(LET_IN)
-    both(lambda combo: build_combo.fetch(tree.root, plan(matrix, matrix.by_id[combo])), ONE, THIRD)
+    both(lambda combo: assemble.fetch_context(tree.root, make_plan(matrix, matrix.by_id[combo])), ONE, THIRD)
     assert network["wheels"].most == 2
 
 
@@ -122,7 +121,7 @@ def test_combos_of_one_version_are_assembled_one_after_the_other_and_others_besi
     matrix = tree.load()
     families = set()
 
-    def assemble(room: Room, *combos: str) -> int:
+    def most_at_once(room: Room, *combos: str) -> int:
 
         def visit(*_: object, family: str, **__: object) -> list[buildx.Step]:
             families.add(family)
@@ -132,12 +131,13 @@ def test_combos_of_one_version_are_assembled_one_after_the_other_and_others_besi
         monkeypatch.setattr(buildx, "build", visit)
 
         def work(combo: str) -> list[buildx.Step]:
-            planned = plan(matrix, matrix.by_id[combo])
-            return build_combo._assemble(tree.root, planned, Options(), Result(planned.combo))
+            planned = make_plan(matrix, matrix.by_id[combo])
+            with assemble.build_turn(planned):
+                return assemble.assemble(tree.root, planned)
 
         both(work, *combos)
         return room.most
 
-    assert assemble(Room(KEPT_OUT), ONE, OTHER) == 1
-    assert assemble(Room(LET_IN), ONE, THIRD) == 2
+    assert most_at_once(Room(KEPT_OUT), ONE, OTHER) == 1
+    assert most_at_once(Room(LET_IN), ONE, THIRD) == 2
     assert families == {"pytorch-2.10.0-archive", "pytorch-2.9.1-archive"}

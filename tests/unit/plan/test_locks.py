@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from armwright.fetch import resolve
 from armwright.matrix.matrix import Matrix
 from armwright.plan import ingredients, locks
 from armwright.system.errors import InputError
@@ -17,7 +18,7 @@ GOOD = f"# a lock\nnumpy==2.5.5 \\\n{HASH} \\\n{HASH}\ntorch==2.10.0 \\\n{HASH}\
 
 def wrong(text: str) -> list[str]:
     with pytest.raises(InputError) as refused:
-        locks.check_wheels(text, "a.txt")
+        locks.check_wheel_lock(text, "a.txt")
     assert refused.value.code == 2
     assert "invoke lock" in refused.value.next_step
     return [line.strip() for line in refused.value.what.splitlines()[1:]]
@@ -25,14 +26,16 @@ def wrong(text: str) -> list[str]:
 
 def test_every_committed_lock_is_good_and_pins_its_own_framework(matrix: Matrix) -> None:
     for combo in {(combo.framework.name, combo.version): combo for combo in matrix.combos}.values():
-        wheels = locks.read_wheels(ROOT, combo.framework.name, combo.version)
+        wheels = locks.read_wheel_lock(ROOT, combo.framework.name, combo.version)
         assert ingredients.installed(combo, wheels)[combo.distribution] == combo.upstream
-        assert not any(name.startswith(("nvidia", "cuda")) or name == "triton" for name in locks.packages(wheels))
+        assert not any(
+            name.startswith(("nvidia", "cuda")) or name == "triton" for name in locks.locked_packages(wheels)
+        )
 
 
 def test_every_committed_base_lock_is_good_and_serves_both_build_platforms(matrix: Matrix) -> None:
     for base in matrix.recipes.bases.values():
-        found = locks.read_base(ROOT, base.name)
+        found = locks.read_base_lock(ROOT, base.name)
         assert {package.name for package in base.archive.packages} <= set(found.root)
         assert {package.name for package in (base.builder.packages if base.builder else ())} <= set(found.builder)
         assert bool(base.builder) == bool(found.builder)
@@ -41,14 +44,14 @@ def test_every_committed_base_lock_is_good_and_serves_both_build_platforms(matri
 
 
 def test_a_lock_of_names_versions_and_hashes_is_good() -> None:
-    locks.check_wheels(GOOD, "a.txt")
-    locks.check_wheels("", "a.txt")
-    assert locks.packages(GOOD) == {"numpy": "2.5.5", "torch": "2.10.0"}
+    locks.check_wheel_lock(GOOD, "a.txt")
+    locks.check_wheel_lock("", "a.txt")
+    assert locks.locked_packages(GOOD) == {"numpy": "2.5.5", "torch": "2.10.0"}
 
 
 def test_versions_are_read_whole() -> None:
     text = "a==1!2.0rc1+cpu.x \\\nb-c.d==0 \\\n# e==1\n    f==1\n"
-    assert locks.packages(text) == {"a": "1!2.0rc1+cpu.x", "b-c.d": "0"}
+    assert locks.locked_packages(text) == {"a": "1!2.0rc1+cpu.x", "b-c.d": "0"}
 
 
 @pytest.mark.parametrize("name", ["nvidia-cublas-cu12", "nvidia-nccl", "cuda-bindings", "cuda-toolkit", "triton"])
@@ -60,7 +63,7 @@ def test_a_cuda_distribution_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tritonclient", "nvidiax", "barracuda-x"])
 def test_a_name_that_only_looks_like_a_cuda_distribution_is_good(name: str) -> None:
-    locks.check_wheels(f"{name}==1.0 \\\n{HASH}\n", "a.txt")
+    locks.check_wheel_lock(f"{name}==1.0 \\\n{HASH}\n", "a.txt")
 
 
 @pytest.mark.parametrize(
@@ -110,17 +113,17 @@ def test_all_bad_lines_are_told_at_once() -> None:
 
 def test_a_lock_that_is_not_there_is_told_with_the_command_that_makes_it(tree: Tree) -> None:
     with pytest.raises(InputError, match=r"there is no lock for pytorch 9\.9") as refused:
-        locks.read_wheels(tree.root, "pytorch", "9.9")
+        locks.read_wheel_lock(tree.root, "pytorch", "9.9")
     assert refused.value.next_step == "invoke lock --framework pytorch --version 9.9"
     with pytest.raises(InputError, match="there is no lock for moon") as refused:
-        locks.read_base(tree.root, "moon")
+        locks.read_base_lock(tree.root, "moon")
     assert refused.value.next_step == "invoke lock --base moon"
 
 
 def test_a_lock_that_is_not_even_text_is_refused(tree: Tree) -> None:
-    locks.wheels_path(tree.root, "pytorch", "2.9.1").write_bytes(b"\xff\xfe\x00torch")
+    locks.wheel_lock_path(tree.root, "pytorch", "2.9.1").write_bytes(b"\xff\xfe\x00torch")
     with pytest.raises(InputError, match=r"recipes/locks/pytorch-2\.9\.1\.txt:1: not a pinned requirement"):
-        locks.read_wheels(tree.root, "pytorch", "2.9.1")
+        locks.read_wheel_lock(tree.root, "pytorch", "2.9.1")
 
 
 DIGEST = "ab" * 32
@@ -148,9 +151,9 @@ tools:
     ],
 )
 def test_a_mistake_in_a_base_lock_is_told_at_its_place(tree: Tree, old: str, new: str, place: str) -> None:
-    locks.base_path(tree.root, "debian-13").write_text(BASE.replace(old, new, 1))
+    locks.base_lock_path(tree.root, "debian-13").write_text(BASE.replace(old, new, 1))
     with pytest.raises(InputError) as refused:
-        locks.read_base(tree.root, "debian-13")
+        locks.read_base_lock(tree.root, "debian-13")
     assert "recipes/locks/debian-13.yaml:" in refused.value.what
     assert place in refused.value.what
 
@@ -159,9 +162,9 @@ def test_a_base_lock_is_read_as_it_was_written(tree: Tree) -> None:
     deb = locks.Deb(version="1:1.35", sha256=DIGEST)
     number = locks.Deb(version="20250419", sha256=DIGEST)  # YAML takes it for a number unless it is quoted
     made = locks.BaseLock(created="2026-11-20T09:32:55Z", root={"tar": deb, "tz": number}, tools={"arm64": {"a+": deb}})
-    locks.write_base(tree.root, "debian-13", made)
-    assert locks.read_base(tree.root, "debian-13") == made
-    assert "invoke lock --base debian-13" in locks.base_path(tree.root, "debian-13").read_text().splitlines()[0]
+    locks.write_base_lock(tree.root, "debian-13", made)
+    assert locks.read_base_lock(tree.root, "debian-13") == made
+    assert "invoke lock --base debian-13" in locks.base_lock_path(tree.root, "debian-13").read_text().splitlines()[0]
 
 
 def test_the_epoch_is_the_lock_s_time_in_utc() -> None:
@@ -171,7 +174,7 @@ def test_the_epoch_is_the_lock_s_time_in_utc() -> None:
 
 def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
     lines = ["global.index-url='https://a/simple'", "install.cert='/etc/ca.pem'", ":env:.extra-index-url='b c'"]
-    assert dict(locks._settings(lines)) == {
+    assert dict(resolve._settings(lines)) == {
         "index-url": "https://a/simple",
         "cert": "/etc/ca.pem",
         "extra-index-url": "b c",
@@ -180,6 +183,6 @@ def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
 
 def test_a_list_of_indexes_over_several_lines_is_read_as_pip_prints_it() -> None:
     line = r"global.extra-index-url='\nhttps://one.example/simple\nhttps://two.example/simple'"
-    (found,) = locks._settings([line])
+    (found,) = resolve._settings([line])
     assert found[0] == "extra-index-url"
     assert found[1].split() == ["https://one.example/simple", "https://two.example/simple"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Plan, Source, plan
+from armwright.plan.plan import Plan, Source, make_plan
 from armwright.system.errors import InputError
 from tests.support import ROOT, Tree, stages
 
@@ -24,7 +24,7 @@ HOME = "image/opt/armwright"
 
 
 def planned(matrix: Matrix, combo: str) -> Plan:
-    return plan(matrix, matrix.by_id[combo])
+    return make_plan(matrix, matrix.by_id[combo])
 
 
 def described(one: Plan) -> dict[str, Any]:
@@ -39,8 +39,10 @@ def test_the_same_inputs_give_the_same_digest_from_any_folder_environment_and_ch
         os.utime(path, (1, 1))
         path.chmod(0o700)
     code = (
-        "import sys; from pathlib import Path; from armwright.matrix import matrix; from armwright.plan import plan; "
-        "loaded = matrix.load(Path(sys.argv[1])); print(plan.plan(loaded, loaded.by_id[sys.argv[2]]).inputs)"
+        "import sys; from pathlib import Path; from armwright.matrix.matrix import load_matrix; "
+        "from armwright.plan.plan import make_plan; "
+        ""
+        "loaded = load_matrix(Path(sys.argv[1])); print(make_plan(loaded, loaded.by_id[sys.argv[2]]).inputs)"
     )
     environment = {
         **{name: value for name, value in os.environ.items() if name in {"PATH", "LD_LIBRARY_PATH"}},
@@ -61,7 +63,7 @@ def test_a_digest_is_named_in_the_reference_and_not_in_the_tag(matrix: Matrix) -
 
 def test_the_two_sources_of_a_base_give_two_digests(matrix: Matrix) -> None:
     combo = matrix.by_id[N1]
-    assert plan(matrix, combo, "registry").inputs != plan(matrix, combo, "archive").inputs
+    assert make_plan(matrix, combo, "registry").inputs != make_plan(matrix, combo, "archive").inputs
 
 
 MOVES = [
@@ -249,7 +251,7 @@ def test_the_base_and_the_packages_are_shared_by_every_combo_of_a_version(
     shared = set()
     for combo in matrix.combos:
         if combo.version == version and combo.refusal is None:
-            one = plan(matrix, combo, source)
+            one = make_plan(matrix, combo, source)
             parts = stages(one.files["Dockerfile"])
             names = [stage.name for stage in parts]
             assert names.index("base") < names.index("packages") < names.index("own")
@@ -264,7 +266,7 @@ def test_the_switch_of_a_backend_lands_in_the_site_directory_and_nowhere_else(ma
         ("archive", "usr/local/lib/python3.13/dist-packages"),
         ("registry", "usr/local/lib/python3.13/site-packages"),
     ):
-        names = plan(matrix, combo, source).files  # type: ignore[arg-type]
+        names = make_plan(matrix, combo, source).files  # type: ignore[arg-type]
         assert f"image/{site}/armwright_openblas.py" in names
         assert f"image/{site}/armwright_openblas-1.dist-info/entry_points.txt" in names
     assert not any("openblas" in name for name in planned(matrix, N1).files)

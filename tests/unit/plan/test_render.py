@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan import render
-from armwright.plan.plan import Plan, plan
+from armwright.plan.plan import Plan, make_plan
 from tests.support import Tree, stages
 
 TARGET, BUILD = "linux/arm64", "$BUILDPLATFORM"
@@ -25,7 +25,7 @@ DOWNLOADS = re.compile(r"^(bazel build |EXTRA_BAZEL_ARGS=)", re.MULTILINE)  # wh
 @pytest.fixture(scope="module", params=["archive", "registry"])
 def plans(matrix: Matrix, request: pytest.FixtureRequest) -> list[Plan]:
     possible = [combo for combo in matrix.combos if combo.refusal is None]
-    return [plan(matrix, one, request.param) for one in possible if request.param in matrix.base(one).sources]
+    return [make_plan(matrix, one, request.param) for one in possible if request.param in matrix.base(one).sources]
 
 
 def test_no_stage_of_the_target_platform_runs_anything_but_what_compiles(plans: list[Plan]) -> None:
@@ -130,7 +130,7 @@ HOSTILE = st.text(
 @settings(max_examples=60, deadline=None)
 def test_a_title_of_any_characters_comes_out_of_its_label_as_it_went_in(matrix: Matrix, title: str) -> None:
     combo = titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
-    found = labels(plan(matrix, combo).files["Dockerfile"])
+    found = labels(make_plan(matrix, combo).files["Dockerfile"])
     assert found["org.opencontainers.image.title"] == f"PyTorch 2.10.0 for {title}"
     assert found["org.armwright.combo"] == combo.id
 
@@ -140,10 +140,10 @@ def test_a_title_of_any_characters_comes_out_of_its_label_as_it_went_in(matrix: 
 )
 def test_a_hostile_title_stays_a_title(matrix: Matrix, title: str) -> None:
     combo = titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
-    dockerfile = plan(matrix, combo).files["Dockerfile"]
+    dockerfile = make_plan(matrix, combo).files["Dockerfile"]
     assert labels(dockerfile)["org.opencontainers.image.title"].endswith(title)
     assert [stage.words() for stage in stages(dockerfile)] == [
-        stage.words() for stage in stages(plan(matrix, matrix.by_id[combo.id]).files["Dockerfile"])
+        stage.words() for stage in stages(make_plan(matrix, matrix.by_id[combo.id]).files["Dockerfile"])
     ]
 
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from armwright.matrix.matrix import Combo, Matrix
-from armwright.matrix.selection import Selector, select
+from armwright.matrix.selection import Selector, select_combos
 from armwright.plan import locks
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from tests.support import ROOT, Tree
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -65,19 +65,19 @@ def follow(tree: Tree, title: str) -> Matrix:
 
 def pretend(tree: Tree, matrix: Matrix, framework: str, version: str) -> None:
     recipe = matrix.recipes.frameworks[framework]
-    like = next(one for one in matrix.versions(framework) if locks.wheels_path(tree.root, framework, one).exists())
-    text = locks.wheels_path(tree.root, framework, like).read_text(encoding="utf-8")
+    like = next(one for one in matrix.versions(framework) if locks.wheel_lock_path(tree.root, framework, one).exists())
+    text = locks.wheel_lock_path(tree.root, framework, like).read_text(encoding="utf-8")
     assert f"{recipe.distribution}=={like} " in text
     new = text.replace(f"{recipe.distribution}=={like} ", f"{recipe.distribution}=={version} ")
-    locks.wheels_path(tree.root, framework, version).write_text(new, encoding="utf-8")
+    locks.wheel_lock_path(tree.root, framework, version).write_text(new, encoding="utf-8")
 
 
 def planned(matrix: Matrix, title: str) -> list[Combo]:
     """Return what the section's `invoke plan` selects; all of it has a plan."""
     words = next(words for words in commands(title) if words[1] == "plan")
     options = {name.removeprefix("--"): value for name, value in zip(words[2::2], words[3::2], strict=True)}
-    found = select(matrix, Selector(**options))
-    assert all(combo.id.encode() in plan(matrix, combo).files["Dockerfile"] for combo in found)
+    found = select_combos(matrix, Selector(**options))
+    assert all(combo.id.encode() in make_plan(matrix, combo).files["Dockerfile"] for combo in found)
     return found
 
 
@@ -97,7 +97,7 @@ def test_a_section_adds_what_is_not_there_yet_and_changes_no_image_that_is(
     assert new
     assert not {combo.id for combo in new} & set(matrix.by_id)
     old = next(combo for combo in matrix.combos if combo.sound)
-    assert plan(grown, grown.by_id[old.id]).inputs == plan(matrix, old).inputs
+    assert make_plan(grown, grown.by_id[old.id]).inputs == make_plan(matrix, old).inputs
 
 
 def test_the_new_target_is_offered_over_every_backend(matrix: Matrix, tree: Tree) -> None:
@@ -111,7 +111,7 @@ def test_the_new_version_is_planned_with_its_own_lock(tree: Tree) -> None:
     grown = follow(tree, "A version")
     new = planned(grown, "A version")
     assert {combo.version for combo in new} == {"2.8.0"}
-    assert all(b"torch==2.8.0 " in plan(grown, combo).files["requirements.txt"] for combo in new)
+    assert all(b"torch==2.8.0 " in make_plan(grown, combo).files["requirements.txt"] for combo in new)
 
 
 def test_the_new_backend_is_built_by_name_only_and_refused_where_a_framework_has_no_entry_for_it(tree: Tree) -> None:

@@ -12,7 +12,7 @@ import pytest
 from armwright.engine.client import Engine, Image
 from armwright.engine.containers import Ran
 from armwright.matrix.matrix import Matrix
-from armwright.proof import evidence, prove, wording
+from armwright.proof import evidence, smoke, wording
 from armwright.proof.evidence import Evidence
 from armwright.system.errors import FailedError
 from tests.unit.proof.test_evidence import report
@@ -114,8 +114,8 @@ class OneEngine:
 
 def run_proof(engine: OneEngine, matrix: Matrix, target: str, emulator: str = "QEMU 10.0.2") -> Evidence:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prove, "require_runner", lambda _: emulator)
-        return prove.prove(cast("Engine", engine), "ours:1", IMAGE, matrix.recipes.targets[target])
+        patch.setattr(smoke, "require_runner", lambda _: emulator)
+        return smoke.run_smoke(cast("Engine", engine), "ours:1", IMAGE, matrix.recipes.targets[target])
 
 
 def test_the_smaller_cpu_runs_the_workloads_past_the_entrypoint_which_would_refuse_it(matrix: Matrix) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from armwright.assembly import record
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Plan, plan
-from armwright.proof import check_evidence, check_image, check_plan, evidence, verify
+from armwright.plan.plan import Plan, make_plan
+from armwright.proof import check_evidence, check_plan, evidence, verify
 from armwright.proof.check_evidence import NoEvidenceError
 from armwright.proof.evidence import Evidence
 from armwright.proof.verify import Found, Verified
@@ -25,12 +26,12 @@ EDITED = {name: one for name, one in DOCUMENTS.items() if one.door == "evidence"
 @pytest.fixture(autouse=True)
 def no_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what was built in this folder: the documents here are of no image that ever was."""
-    monkeypatch.setattr(check_image, "recorded", lambda *_: None)
+    monkeypatch.setattr(record, "read_record", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
 def planned(matrix: Matrix) -> Plan:
-    return plan(matrix, matrix.by_id[COMBO])
+    return make_plan(matrix, matrix.by_id[COMBO])
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def verified(matrix: Matrix, planned: Plan, folder: Path, text: str, engine: Any
     ],
 )
 def test_a_good_document_holds(matrix: Matrix, tmp_path: Path, combo: str) -> None:
-    one = plan(matrix, matrix.by_id[combo])
+    one = make_plan(matrix, matrix.by_id[combo])
     result = verified(matrix, one, tmp_path, edits.text(proofs.document(one)))
     assert (result.problems, result.not_compared) == ([], ["image digest: no build of it on record here"])
 
@@ -175,7 +176,7 @@ def on_two_cpus(one: Plan) -> dict[str, Any]:
 
 
 def test_a_larger_cpu_is_believed_only_with_the_smaller_one_that_the_target_names(matrix: Matrix) -> None:
-    one = plan(matrix, next(combo for combo in matrix.combos if combo.sound and combo.target.emulator.smaller))
+    one = make_plan(matrix, next(combo for combo in matrix.combos if combo.sound and combo.target.emulator.smaller))
     document = on_two_cpus(one)
     smaller = document["smaller"]
     proof = Evidence.model_validate(document)
@@ -188,7 +189,7 @@ def test_a_larger_cpu_is_believed_only_with_the_smaller_one_that_the_target_name
 
 
 def test_on_the_smaller_cpu_only_the_data_types_that_the_target_names_may_be_left_out(matrix: Matrix) -> None:
-    one = plan(matrix, next(combo for combo in matrix.combos if combo.id == "pytorch-2.10.0-v2-acl"))
+    one = make_plan(matrix, next(combo for combo in matrix.combos if combo.id == "pytorch-2.10.0-v2-acl"))
     assert one.combo.target.emulator.smaller is not None
     skips = one.combo.target.emulator.smaller.skips
     assert skips == ["bf16", "bf16-fast-math"]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from armwright.assembly import record
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Plan, plan
+from armwright.plan.plan import Plan, make_plan
 from armwright.proof import check_image
 from armwright.system.errors import FailedError
 from tests import proofs
@@ -21,7 +22,7 @@ OTHER = f"sha256:{'2' * 64}"
 
 @pytest.fixture(scope="module")
 def planned(matrix: Matrix) -> Plan:
-    return plan(matrix, matrix.by_id[COMBO])
+    return make_plan(matrix, matrix.by_id[COMBO])
 
 
 def failed(engine: Any, one: Plan, made: str | None = proofs.DIGEST) -> dict[str, str]:  # noqa: ANN401 - a fake
@@ -34,7 +35,7 @@ def failed(engine: Any, one: Plan, made: str | None = proofs.DIGEST) -> dict[str
 
 @pytest.mark.parametrize("combo", [COMBO, OPENBLAS, TENSORFLOW])
 def test_the_image_that_the_plan_makes_is_what_the_plan_makes(matrix: Matrix, combo: str) -> None:
-    one = plan(matrix, matrix.by_id[combo])
+    one = make_plan(matrix, matrix.by_id[combo])
     engine = proofs.OneImage(one)
     states = {check.name: check.state for check in check_image.checks(engine, one, engine.image, proofs.DIGEST)}
     assert states == dict.fromkeys(
@@ -43,7 +44,7 @@ def test_the_image_that_the_plan_makes_is_what_the_plan_makes(matrix: Matrix, co
 
 
 def test_the_template_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
-    found = check_image.planned(plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
+    found = check_image.planned(make_plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
     assert found.environment == {
         "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TF_ENABLE_ONEDNN_OPTS": "1",
     }  # fmt: skip
@@ -72,7 +73,7 @@ def test_a_file_of_ours_that_is_changed_missing_or_added_is_told(
 
 
 def test_a_file_of_ours_beside_the_framework_is_compared_too(matrix: Matrix) -> None:
-    one = plan(matrix, matrix.by_id[OPENBLAS])
+    one = make_plan(matrix, matrix.by_id[OPENBLAS])
     (switch,) = [name for name in one.files if name.endswith("/armwright_openblas.py")]
     found = failed(proofs.OneImage(one, {switch.removeprefix("image/"): b""}), one)
     assert found == {"image files": f"changed {switch.removeprefix('image/')}"}
@@ -132,17 +133,17 @@ def test_labels_layers_and_the_digest_of_the_build_are_compared(planned: Plan) -
 def test_a_digest_is_on_record_for_the_very_inputs_it_was_made_of(
     planned: Plan, matrix: Matrix, tmp_path: Path
 ) -> None:
-    other = plan(matrix, matrix.by_id[OPENBLAS])
-    assert check_image.recorded(tmp_path, planned) is None
-    check_image.record(tmp_path, planned, proofs.DIGEST)
-    check_image.record(tmp_path, other, OTHER)
-    assert (check_image.recorded(tmp_path, planned), check_image.recorded(tmp_path, other)) == (proofs.DIGEST, OTHER)
+    other = make_plan(matrix, matrix.by_id[OPENBLAS])
+    assert record.read_record(tmp_path, planned) is None
+    record.write_record(tmp_path, planned, proofs.DIGEST)
+    record.write_record(tmp_path, other, OTHER)
+    assert (record.read_record(tmp_path, planned), record.read_record(tmp_path, other)) == (proofs.DIGEST, OTHER)
     file = tmp_path / "build" / "made" / f"{COMBO}.json"
     file.write_text(file.read_text().replace(planned.inputs, other.inputs))
-    assert check_image.recorded(tmp_path, planned) is None
+    assert record.read_record(tmp_path, planned) is None
     for damaged in ("", "[]", '{"inputs": 3}', f'{{"inputs": "{planned.inputs}"}}'):
         file.write_text(damaged)
-        assert check_image.recorded(tmp_path, planned) is None
+        assert record.read_record(tmp_path, planned) is None
 
 
 def test_a_digest_that_nobody_recorded_is_not_compared_and_hinders_nothing(planned: Plan, tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_an_image_that_is_not_what_its_plan_makes_is_refused_with_every_differen
     planned: Plan, tmp_path: Path
 ) -> None:
     engine: Any = proofs.OneImage(planned, {"opt/armwright/json.py": b""}, configuration={"User": "0"})
-    check_image.record(tmp_path, planned, OTHER)
+    record.write_record(tmp_path, planned, OTHER)
     with pytest.raises(FailedError, match="not what its plan makes; it was not started") as refused:
         check_image.require(tmp_path, engine, planned, engine.image)
     for told in ("USER='1000:1000', found USER='0'", "added opt/armwright/json.py", OTHER):

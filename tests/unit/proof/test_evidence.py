@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from armwright.proof import evidence, prove
+from armwright.proof import evidence, smoke
 from armwright.proof.evidence import Evidence
 from armwright.system.errors import FailedError, InputError
 
@@ -195,12 +195,12 @@ def test_a_report_without_one_of_its_fields_is_none(key: str) -> None:
 @pytest.mark.parametrize(("code", "checks"), [(0, FAILED), (1, [CHECK])])
 def test_a_report_that_its_exit_code_contradicts_is_not_believed(code: int, checks: list[dict[str, str]]) -> None:
     with pytest.raises(FailedError, match=f"exit code {code} disagree"):
-        prove._report("ours:1", code, json.dumps(report(checks=checks)), "")
+        smoke._parse_report("ours:1", code, json.dumps(report(checks=checks)), "")
 
 
 def test_words_that_the_smoke_run_does_not_know_are_wrong_words_and_no_other_exit_of_2_is() -> None:
     usage = "usage: docker run IMAGE smoke [-h]\nsmoke: error: argument --workload: invalid choice: 'x'"
     with pytest.raises(InputError, match="invalid choice: 'x'"):
-        prove._report("ours:1", 2, "", usage)
+        smoke._parse_report("ours:1", 2, "", usage)
     with pytest.raises(FailedError, match="gave no report"):
-        prove._report("ours:1", 2, "", "python3: can't open file '/gone.py'")
+        smoke._parse_report("ours:1", 2, "", "python3: can't open file '/gone.py'")

@@ -9,7 +9,7 @@ import pytest
 from armwright.fetch import debian_roots
 from armwright.matrix.matrix import Matrix
 from armwright.plan.locks import BaseLock, Deb
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from armwright.system import process
 from armwright.system.errors import FailedError
 from tests.support import Tree
@@ -74,7 +74,7 @@ def test_a_root_with_other_links_is_another_root_in_the_cache(
 
 @pytest.mark.parametrize(("version", "left"), [("2.5.1", True), ("2.9.1", False)])
 def test_what_debian_12s_strip_would_break_is_left_as_it_is(matrix: Matrix, version: str, left: bool) -> None:  # noqa: FBT001
-    dockerfile = plan(matrix, matrix.by_id[f"pytorch-{version}-n1-acl"]).files["Dockerfile"].decode()
+    dockerfile = make_plan(matrix, matrix.by_id[f"pytorch-{version}-n1-acl"]).files["Dockerfile"].decode()
     strip = next(line for line in dockerfile.splitlines() if line.endswith("-strip --strip-unneeded {} +"))
     assert strip.startswith(r"find . -type f -not -path './*.libs/*' \( -name" if left else r"find . -type f \( -name")
 

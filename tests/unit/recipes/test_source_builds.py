@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from armwright.assembly import buildx
+from armwright.assembly import assemble, buildx
 from armwright.fetch import debian_roots
 from armwright.matrix.matrix import Combo, Matrix
-from armwright.pipeline import build_combo
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from armwright.recipes.source_builds import Download, Patch, PythonFile, SourceBuild
 from armwright.recipes.targets import Compiler
 from armwright.system import console
@@ -166,7 +165,7 @@ def test_a_base_without_a_public_image_says_so(tree: Tree) -> None:
 
 def test_every_download_is_checked_by_its_hash_where_it_is_unpacked_or_installed(matrix: Matrix) -> None:
     combo, build = builds(matrix)[0]
-    one = plan(matrix, combo)
+    one = make_plan(matrix, combo)
     text = one.files["Dockerfile"].decode()
     for file in one.downloads:
         if file in combo.release.files:
@@ -178,7 +177,7 @@ def test_every_download_is_checked_by_its_hash_where_it_is_unpacked_or_installed
 
 def test_every_patch_is_in_the_context_and_applied_or_put_where_the_build_applies_it(matrix: Matrix) -> None:
     combo, build = builds(matrix)[0]
-    one = plan(matrix, combo)
+    one = make_plan(matrix, combo)
     parts = {stage.name: "\n".join(stage.instructions) for stage in stages(one.files["Dockerfile"])}
     for stage, patches in (("bazel", build.bazel.patches), ("compiled", build.patches)):
         for patch in patches:
@@ -207,14 +206,14 @@ def test_an_emulator_that_has_to_compile_is_warned_of(  # noqa: PLR0913, PLR0917
     monkeypatch.setattr(debian_roots, "build_architecture", lambda: machine)
     monkeypatch.setattr(buildx, "build", lambda *_, **__: [])
     one = matrix.by_id[combo]
-    build_combo._assemble(tmp_path, plan(matrix, one), build_combo.Options(builder=builder), build_combo.Result(one))
+    assemble.assemble(tmp_path, make_plan(matrix, one), builder)
     assert bool(said) is warned
     assert all("an emulator compiles here" in text for text in said)
 
 
 def test_a_changed_patch_changes_the_digest(matrix: Matrix, tree: Tree) -> None:
     tree.edit("recipes/patches/tensorflow-1.15.5/numpy-1.19.patch", "NumPy 1.19", "NumPy 1.19.5")
-    assert tree.plan(COMPILED).inputs != plan(matrix, matrix.by_id[COMPILED]).inputs
+    assert tree.plan(COMPILED).inputs != make_plan(matrix, matrix.by_id[COMPILED]).inputs
 
 
 def test_the_committed_patches_are_unified_diffs_that_count_their_own_lines_right() -> None:
@@ -231,14 +230,14 @@ def test_the_committed_patches_are_unified_diffs_that_count_their_own_lines_righ
 
 def test_what_was_compiled_and_what_came_as_a_file_are_among_the_packages_the_image_names(matrix: Matrix) -> None:
     for version in ("1.15.5", "1.15.0"):
-        one = plan(matrix, matrix.by_id[f"tensorflow-{version}-n1-eigen"])
+        one = make_plan(matrix, matrix.by_id[f"tensorflow-{version}-n1-eigen"])
         text = one.files["image/opt/armwright/image.json"].decode()
         assert f'"tensorflow": "{version}"' in text
         assert '"gast": "0.2.2"' in text
 
 
 def test_a_version_that_comes_as_a_file_is_installed_by_its_hash_and_compiles_no_framework(matrix: Matrix) -> None:
-    one = plan(matrix, matrix.by_id["tensorflow-1.15.0-n1-eigen"])
+    one = make_plan(matrix, matrix.by_id["tensorflow-1.15.0-n1-eigen"])
     names = {stage.name for stage in stages(one.files["Dockerfile"])}
     assert {"builder", "python"} < names
     assert not {"bazel", "compiled"} & names

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from armwright.bump.proposal import Change, Proposal
-from armwright.cli.listing import Here
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Plan, plan
+from armwright.pipeline.inventory import Inventory
+from armwright.plan.plan import Plan, make_plan
 from armwright.recipes.frameworks import Framework
 from armwright.request import decide as decisions
 from armwright.request import unpublished
@@ -46,7 +46,7 @@ def line(place: str) -> str:
 def test_what_is_published_can_be_built_and_its_plan_is_that_of_the_matrix(matrix: Matrix) -> None:
     found = of(matrix, framework="pytorch", version="2.10.0", target="n1", backend="acl")
     assert (found.kind, found.id, found.state, found.reason) == ("buildable", "pytorch-2.10.0-n1-acl", "not built", "")
-    assert found.plan == plan(matrix, matrix.by_id[found.id])
+    assert found.plan == make_plan(matrix, matrix.by_id[found.id])
 
 
 def test_what_is_left_open_is_the_newest_that_is_known_to_work_and_the_first_backend(matrix: Matrix) -> None:
@@ -78,8 +78,8 @@ def test_what_is_proven_here_is_there_and_what_is_only_built_is_not(
 ) -> None:
     wanted = asked(matrix, framework="pytorch", target="n1")
     for state, kind in (("proven", "exists"), ("built", "buildable"), ("unknown", "buildable")):
-        monkeypatch.setattr(Here, "state", lambda _, __, state=state: state)
-        found = decisions.decide(matrix, wanted, Here(matrix, {}), nothing_staged)
+        monkeypatch.setattr(Inventory, "state", lambda _, __, state=state: state)
+        found = decisions.decide(matrix, wanted, Inventory(matrix, {}), nothing_staged)
         assert (found.kind, found.state, found.image) == (kind, state, "")
 
 

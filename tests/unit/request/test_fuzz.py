@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from armwright.cli import post
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from armwright.recipes.patterns import DTYPES
 from armwright.request import fields, parse, reply, submission, unpublished
 from armwright.request.fields import Field
@@ -84,7 +84,7 @@ def settle(matrix: Matrix, form: tuple[Field, ...], written: Callable[[], Values
     assert foreign(said) == []
     assert CANARY not in said
     if found.plan:
-        assert found.plan.files == plan(matrix, matrix.by_id[found.id]).files
+        assert found.plan.files == make_plan(matrix, matrix.by_id[found.id]).files
         assert not any(CANARY.encode() in content for content in found.plan.files.values())
 
 

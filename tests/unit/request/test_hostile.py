@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from armwright.cli import listing, post, request
-from armwright.cli.listing import Here
-from armwright.cli.request import Options
+from armwright.cli import post, request
+from armwright.cli.request import RequestArguments
 from armwright.fetch import package_index
 from armwright.matrix.matrix import Matrix
+from armwright.pipeline import inventory
+from armwright.pipeline.inventory import Inventory
 from armwright.plan import plan
+from armwright.publish import lookup
 from tests.asking import everything, foreign, nothing_staged
 from tests.hostile.corpus import CANARY, ID, Entry, entries
 from tests.support import Tree
@@ -45,8 +47,8 @@ def _nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     def no(*_: object) -> None:
         raise AssertionError("it went outside")
 
-    monkeypatch.setattr(listing, "look", lambda matrix: Here(matrix, {}))
-    monkeypatch.setattr(request, "_staged", lambda _, one: nothing_staged(one))
+    monkeypatch.setattr(inventory, "take_inventory", lambda matrix: Inventory(matrix, {}))
+    monkeypatch.setattr(lookup, "find_staged", lambda _, one: nothing_staged(one))
     monkeypatch.setattr(package_index, "of_this_host", no)
 
 
@@ -62,7 +64,7 @@ def test_it_is_malformed_or_answered_as_if_it_were_plain(
     file = folder / f"request{entry.suffix}"
     file.write_bytes(entry.content)
     started = time.monotonic()
-    code = request.run(project, Options(file=file.name, as_json=True))
+    code = request.run(project, RequestArguments(file=file.name, as_json=True))
     assert time.monotonic() - started < SECONDS
     out, err = capsys.readouterr()
     said = json.loads(out)
@@ -73,4 +75,4 @@ def test_it_is_malformed_or_answered_as_if_it_were_plain(
     assert [path.name for path in folder.iterdir()] == [file.name]
     if entry.answered:
         assert said["combo"]["id"] == ID
-        assert said["combo"]["inputs"] == plan.plan(project, project.by_id[ID]).inputs
+        assert said["combo"]["inputs"] == plan.make_plan(project, project.by_id[ID]).inputs

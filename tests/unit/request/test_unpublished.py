@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from armwright.bump.proposal import Proposal
-from armwright.fetch import index_pages
+from armwright.fetch import index_pages, resolve
 from armwright.fetch import package_index as indexes
 from armwright.fetch.index_pages import File
 from armwright.fetch.package_index import Index, Metadata
@@ -75,9 +75,11 @@ def propose(lamp: Tree, monkeypatch: pytest.MonkeyPatch) -> Propose:
             if refused:
                 raise refused
             names = [one.replace("wick", "wick==0.5") for one in framework.versions[version].requires]
-            locks.wheels_path(root, framework.name, version).write_text("".join(f"{one} \\\n{HASH}\n" for one in names))
+            locks.wheel_lock_path(root, framework.name, version).write_text(
+                "".join(f"{one} \\\n{HASH}\n" for one in names)
+            )
 
-        monkeypatch.setattr(locks, "make_wheels", make)
+        monkeypatch.setattr(resolve, "resolve_wheels", make)
         matrix = lamp.load()
         return unpublished.propose(matrix, matrix.recipes.frameworks["lamp"], version)
 

@@ -19,7 +19,7 @@ import pytest
 import worker
 
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import plan
+from armwright.plan.plan import make_plan
 from tests.support import ROOT
 
 Array = npt.NDArray[Any]
@@ -321,12 +321,12 @@ def test_python_names_the_shared_memory_as_it_starts_where_nothing_else_can_be_w
 @pytest.mark.parametrize("combo", [NEWEST, OLDER])
 @pytest.mark.parametrize(("backend", "switch"), [("eigen", "0"), ("acl", "1")])
 def test_the_switch_is_part_of_the_image_too(matrix: Matrix, combo: str, backend: str, switch: str) -> None:
-    files = plan(matrix, matrix.by_id[f"{combo}-{backend}"]).files
+    files = make_plan(matrix, matrix.by_id[f"{combo}-{backend}"]).files
     assert f"\nENV TF_ENABLE_ONEDNN_OPTS={switch}\n".encode() in files["Dockerfile"]
 
 
 def test_the_image_names_what_it_holds_and_not_what_was_dropped(matrix: Matrix) -> None:
-    packages = json.loads(plan(matrix, matrix.by_id[f"{OLDER}-acl"]).files["image/opt/armwright/image.json"])[
+    packages = json.loads(make_plan(matrix, matrix.by_id[f"{OLDER}-acl"]).files["image/opt/armwright/image.json"])[
         "packages"
     ]
     assert {"tensorflow-cpu-aws", "keras", "numpy", "tensorboard", "ml-dtypes"} <= packages.keys()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import Source, plan
+from armwright.plan.plan import Source, make_plan
 from tests.support import ROOT, stages
 
 Run = Callable[[str], str]
@@ -356,7 +356,7 @@ def test_a_stand_in_that_a_test_puts_there_is_left_alone(run: Run) -> None:
 def test_its_image_shares_the_base_and_the_wheels_with_that_of_2_15_1(matrix: Matrix, source: Source) -> None:
     shared = set()
     for combo in ("tensorflow-1.x-compat-n1-acl", "tensorflow-1.x-compat-v1-eigen", "tensorflow-2.15.1-n1-acl"):
-        one = plan(matrix, matrix.by_id[combo], source)
+        one = make_plan(matrix, matrix.by_id[combo], source)
         parts = stages(one.files["Dockerfile"])
         before = parts[: [stage.name for stage in parts].index("own")]
         shared.add((repr(before), one.files["requirements.txt"], one.lock.created))
@@ -364,10 +364,10 @@ def test_its_image_shares_the_base_and_the_wheels_with_that_of_2_15_1(matrix: Ma
 
 
 def test_its_image_has_the_overlay_beside_the_framework_and_both_modules_of_the_proof(matrix: Matrix) -> None:
-    files = plan(matrix, matrix.by_id["tensorflow-1.x-compat-n1-acl"]).files
+    files = make_plan(matrix, matrix.by_id["tensorflow-1.x-compat-n1-acl"]).files
     site = "image/usr/local/lib/python3.11/dist-packages"
     for name in ("armwright_tensorflow1.pth", "armwright_tensorflow1.py", "armwright_tensorflow1_switch.py"):
         assert files[f"{site}/{name}"] == (ROOT / "scripts/overlays/tensorflow-1.x" / name).read_bytes()
     assert {f"image/opt/armwright/smoke/frameworks/{name}.py" for name in ("tensorflow", "tensorflow1")} <= set(files)
-    plain = plan(matrix, matrix.by_id["tensorflow-2.15.1-n1-acl"]).files
+    plain = make_plan(matrix, matrix.by_id["tensorflow-2.15.1-n1-acl"]).files
     assert not any("tensorflow1" in name or "1.x" in name for name in plain)

@@ -14,7 +14,8 @@ import pytest
 import worker
 
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import HOME, Plan, _read_scripts
+from armwright.plan.image_facts import HOME, _read_scripts
+from armwright.plan.plan import Plan
 from armwright.recipes.patterns import DTYPES
 from tests.support import ROOT, Tree
 

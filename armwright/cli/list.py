@@ -1,0 +1,51 @@
+"""The command `list`: the combos and their states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from armwright.cli import grid
+from armwright.matrix import selection
+from armwright.matrix.matrix import Matrix
+from armwright.matrix.selection import Selector
+from armwright.pipeline import documents, inventory
+from armwright.pipeline.documents import Listed
+from armwright.system import console
+from armwright.system.errors import InputError
+
+
+def run(matrix: Matrix, chosen: Selector, *, as_grid: bool, as_json: bool, as_schema: bool = False) -> None:
+    """Show combos of all versions, and their state.
+
+    Args:
+        matrix: the loaded matrix.
+        chosen: what was asked for; `every` shows refused and unverified combos too, with the reason.
+        as_grid: for each framework its targets and backends, whatever their state.
+        as_json: print a JSON list of `documents.Listed`.
+        as_schema: print the JSON Schema of that list and nothing else.
+    """
+    if as_schema:
+        console.document(documents.schema(list[Listed]))
+        return
+    if as_grid and as_json:
+        raise InputError("--grid is for people and --json for programs; give one", "invoke list --help")
+    everything = selection.match_combos(matrix, replace(chosen, every=True))
+    here = inventory.take_inventory(matrix)
+    if as_grid:
+        grid.show([(combo, here.listed_state(combo)) for combo in everything])
+        return
+    shown = everything if chosen.every else [combo for combo in everything if selection.allowed(chosen, combo)]
+    rows = [here.listed(combo) for combo in shown]
+    if as_json:
+        console.document(documents.document(rows))
+        return
+    console.table("", ["combo", "state", "reason"], [[row.id, row.state, _reason(row)] for row in rows])
+    refused = sum(combo.refusal is not None for combo in everything)
+    kinds = {"refused": refused, "unverified": len(everything) - len(shown) - refused}
+    hidden = " and ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    if hidden and len(shown) < len(everything):
+        console.say(f"{hidden} combo(s) not shown; invoke list --all shows why")
+
+
+def _reason(row: Listed) -> str:
+    return row.reason + (f"; nearest: {row.nearest}" if row.nearest else "")

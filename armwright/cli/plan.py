@@ -1,0 +1,36 @@
+"""The command `plan`: what would be built, in order, and why."""
+
+from __future__ import annotations
+
+from armwright.matrix.matrix import Matrix
+from armwright.matrix.selection import Selector
+from armwright.pipeline import documents, inventory
+from armwright.pipeline.documents import Planned
+from armwright.pipeline.selected import buildable_combos, parse_source
+from armwright.plan.plan import make_plan
+from armwright.system import console
+
+
+def run(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool, as_schema: bool = False) -> None:
+    """Show what would be built, in order, and why.
+
+    Args:
+        matrix: the loaded matrix.
+        chosen: the selected combos.
+        base: where the base comes from: "archive" or "registry".
+        as_json: print a JSON list of `documents.Planned`.
+        as_schema: print the JSON Schema of that list and nothing else.
+    """
+    if as_schema:
+        console.document(documents.schema(list[Planned]))
+        return
+    here = inventory.take_inventory(matrix)
+    rows = [here.planned(make_plan(matrix, combo, parse_source(base))) for combo in buildable_combos(matrix, chosen)]
+    if as_json:
+        console.document(documents.document(rows))
+        return
+    console.table(
+        "",
+        ["combo", "state", "why", "base", "proven on", "inputs"],
+        [[row.id, row.state, row.why, row.base, row.emulator, row.inputs] for row in rows],
+    )

@@ -1,0 +1,38 @@
+"""The command `render`: the build contexts as folders."""
+
+from __future__ import annotations
+
+from armwright.assembly import assemble
+from armwright.matrix import selection
+from armwright.matrix.matrix import Matrix
+from armwright.matrix.selection import Selector
+from armwright.pipeline.selected import adopt_wheel, buildable_combos, parse_source
+from armwright.plan import render
+from armwright.plan.plan import make_plan
+from armwright.system import console
+
+
+def run(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool, wheel: str = "") -> None:
+    """Write build contexts to build/contexts/<id>/ and print their folders.
+
+    Args:
+        matrix: the loaded matrix.
+        chosen: the selected combos; `every` includes the unverified ones, because nothing is built.
+        base: where the base comes from: "archive" or "registry".
+        fetch: also download what the build needs.
+        wheel: a local file to use instead of a download; empty for none.
+    """
+    if wheel:
+        adopt_wheel(matrix, chosen, wheel)
+    if chosen.every and not fetch:
+        found = [combo for combo in selection.match_combos(matrix, chosen) if combo.refusal is None]
+    else:
+        found = buildable_combos(matrix, chosen)
+    for combo in found:
+        one = make_plan(matrix, combo, parse_source(base))
+        folder = assemble.context_path(matrix.root, combo)
+        if fetch:
+            assemble.fetch_context(matrix.root, one)
+        else:
+            render.write(folder, one.files)
+        console.result(str(folder.relative_to(matrix.root)))
