@@ -172,19 +172,19 @@ def our_way(engine: Engine, one: Plan, scratch: Path, log: Path) -> Side:
     assemble.fetch_context(scratch, one)
     fetched = time.monotonic()
     context = assemble.context_path(scratch, one.combo)
-    buildx.build(context, log, name=OURS, epoch=epoch, compression=COMPRESSION)
+    buildx.run_build(context, log, name=OURS, epoch=epoch, compression=COMPRESSION)
     ended = time.monotonic()
     return measured(engine, OURS, {"fetch": fetched - started, "build": ended - fetched}, one.combo.target.emulator.cpu)
 
 
-def usual_way(engine: Engine, one: Plan, scratch: Path, log: Path, settings: str) -> Side:
+def usual_way(engine: Engine, plan: Plan, scratch: Path, log: Path, settings: str) -> Side:
     """Install with pip inside an AArch64 container."""
     scratch.mkdir(parents=True)
     root = debian_roots.Unpacked(scratch / "root.tar", scratch / "root.status")
-    names = [*(package.name for package in one.base.archive.packages), PIP]
+    names = [*(package.name for package in plan.base.archive.packages), PIP]
     with console.progress("unpack the root that is given to the usual way (not timed)") as shown:
-        debian_roots._unpack(one.base, debian_roots.TARGET, names, root, log, shown)  # noqa: SLF001 - as our own roots are made
-    secrets = write_context(scratch, one, settings)
+        debian_roots._unpack(plan.base, debian_roots.TARGET, names, root, log, shown)  # noqa: SLF001 - as our own roots are made
+    secrets = write_context(scratch, plan, settings)
     outcome.empty_cache(log)
     words = ["docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"]
     words += ["--progress", "rawjson", *(word for name, path in secrets.items() for word in _secret(name, path))]
@@ -198,14 +198,14 @@ def usual_way(engine: Engine, one: Plan, scratch: Path, log: Path, settings: str
             return shown.seconds
 
     make(GIVEN, "--target", "given")
-    return measured(engine, USUAL, {"build": make(USUAL)}, one.combo.target.emulator.cpu)
+    return measured(engine, USUAL, {"build": make(USUAL)}, plan.combo.target.emulator.cpu)
 
 
 def _secret(name: str, path: Path) -> tuple[str, str]:
     return "--secret", f"id={name},src={path}"
 
 
-def write_context(scratch: Path, one: Plan, settings: str) -> dict[str, Path]:
+def write_context(scratch: Path, plan: Plan, settings: str) -> dict[str, Path]:
     """Write the usual way's Dockerfile; return its secrets, which no layer keeps."""
     configuration = scratch.with_suffix(".pip.conf")  # beside the context, not in it
     configuration.write_text(settings, encoding="utf-8")
@@ -218,9 +218,9 @@ def write_context(scratch: Path, one: Plan, settings: str) -> dict[str, Path]:
         secrets["ca"] = bundle
         mounts.append("--mount=type=secret,id=ca,target=/run/secrets/ca")
         variables.append("PIP_CERT=/run/secrets/ca")
-    pinned = locks.locked_packages(one.files["requirements.txt"].decode())
+    pinned = locks.locked_packages(plan.files["requirements.txt"].decode())
     packages = " ".join(f"{name}=={version}" for name, version in pinned.items())
-    libraries = " ".join(one.base.archive.libraries)
+    libraries = " ".join(plan.base.archive.libraries)
     text = DOCKERFILE.format(mounts=" ".join([*mounts, *variables]), packages=packages, libraries=libraries)
     (scratch / "Dockerfile").write_text(text, encoding="utf-8")
     (scratch / ".dockerignore").write_text("*\n!root.tar\n", encoding="utf-8")
@@ -248,7 +248,7 @@ def measured(engine: Engine, name: str, parts: Mapping[str, float], emulated: st
     return Side(sum(parts.values()), image.compressed, image.unpacked, parts)
 
 
-def report(one: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) -> None:
+def report(plan: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) -> None:
     """Print the table and write build/benchmarks/assembly.json."""
     ratios = {
         "faster": usual.seconds / ours.seconds,
@@ -257,7 +257,7 @@ def report(one: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) ->
     }
     usual_name = "pip install, emulated" if emulator else "pip install, native"
     console.table(
-        f"{one.combo.id}: how long an image takes to make",
+        f"{plan.combo.id}: how long an image takes to make",
         ["", usual_name, "assembly", "ratio", "aim"],
         [
             ["seconds", f"{usual.seconds:.0f}", f"{ours.seconds:.0f}", f"{ratios['faster']:.1f} times faster",
@@ -273,8 +273,8 @@ def report(one: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) ->
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ours.parts.items())
     console.say(f"in our seconds: both roots and the wheels from the network ({parts}); in the usual way's: the wheels")
     document = {
-        "combo": one.combo.id,
-        "packages": locks.locked_packages(one.files["requirements.txt"].decode()),
+        "combo": plan.combo.id,
+        "packages": locks.locked_packages(plan.files["requirements.txt"].decode()),
         "machine": outcome.MACHINE,
         "emulator": emulator,
         "engine": engine.version,

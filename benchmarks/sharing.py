@@ -103,7 +103,7 @@ def side(engine: Engine, root: Path, combos: Sequence[Combo], earlier: int, log:
     plans = [make_plan(own, own.by_id[combo.id]) for combo in combos]
     outcome.empty_cache(log)
     started = time.monotonic()
-    results = build_all.build(own, [one.combo for one in plans], build_combo.Options(smoke=False))
+    results = build_all.build_combos(own, [one.combo for one in plans], build_combo.BuildOptions(smoke=False))
     seconds = time.monotonic() - started
     try:
         for result in results:

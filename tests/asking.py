@@ -14,7 +14,7 @@ from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import Plan
 from armwright.request import decide as _decide
 from armwright.request import fields, parse, reply, submission
-from armwright.request.decide import Answer
+from armwright.request.decide import Decision
 from armwright.request.parse import Request
 
 _OURS = re.compile(r"<!-- armwright: answer -->|<details><summary>[\w./ -]+</summary>|</details>", re.ASCII)
@@ -32,18 +32,20 @@ def nothing_staged(_: Plan) -> str:
 def read(matrix: Matrix, body: str) -> Request:
     """Read the text of an issue."""
     form = fields.new_combination(matrix)
-    return parse.read(matrix, form, submission.of_body(form, body))
+    return parse.parse_request(matrix, form, submission.of_body(form, body))
 
 
 def asked(matrix: Matrix, **values: str) -> Request:
     """Read options."""
     form = fields.new_combination(matrix)
-    return parse.read(matrix, form, {key: submission.Value(text, f"--{key}") for key, text in values.items()})
+    return parse.parse_request(
+        matrix, form, {key: submission.FieldValue(text, f"--{key}") for key, text in values.items()}
+    )
 
 
-def decide(matrix: Matrix, wanted: Request, staged: Callable[[Plan], str] = nothing_staged) -> Answer:
+def decide(matrix: Matrix, wanted: Request, staged: Callable[[Plan], str] = nothing_staged) -> Decision:
     """Decide on a machine whose engine has nothing."""
-    return _decide.decide(matrix, wanted, Inventory(matrix, {}), staged)
+    return _decide.decide_request(matrix, wanted, Inventory(matrix, {}), staged)
 
 
 def foreign(markdown: str) -> list[str]:
@@ -61,13 +63,13 @@ def _tokens(found: list[Token]) -> Iterator[Token]:
             yield one
 
 
-def _ours(one: Token) -> bool:
-    if one.type in _HELD:
-        printable = all(letter.isprintable() or letter == "\n" for letter in one.content)
-        return printable and (one.type != "text" or _PLAIN.fullmatch(one.content) is not None)
-    if one.type in {"html_block", "html_inline"}:
-        return _OURS.fullmatch(one.content.strip()) is not None
-    return one.type == "softbreak" or one.type.removesuffix("_open").removesuffix("_close") in _SHAPES
+def _ours(token: Token) -> bool:
+    if token.type in _HELD:
+        printable = all(letter.isprintable() or letter == "\n" for letter in token.content)
+        return printable and (token.type != "text" or _PLAIN.fullmatch(token.content) is not None)
+    if token.type in {"html_block", "html_inline"}:
+        return _OURS.fullmatch(token.content.strip()) is not None
+    return token.type == "softbreak" or token.type.removesuffix("_open").removesuffix("_close") in _SHAPES
 
 
 def everything(root: Path) -> dict[str, bytes]:

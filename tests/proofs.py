@@ -15,15 +15,15 @@ DIGEST = f"sha256:{'1' * 64}"
 SIZE = 130_000_000
 
 
-def document(one: Plan) -> dict[str, Any]:
+def document(plan: Plan) -> dict[str, Any]:
     """Make evidence of a plan as a proof of it would: every check, every run, every kernel that it demands."""
-    target, asked = one.combo.target, check_plan.demands(one)
+    target, asked = plan.combo.target, check_plan.demands(plan)
     runs = [_run(key, numbers, asked) for key, numbers in asked.runs.items() if numbers is not None]
     names = [f"answers {run['workload']} {run['dtype']}" for run in runs]
     names += [f"{run['metric']['name']} {run['workload']} {run['dtype']}" for run in runs]
     report = {
         "schema": 2,
-        "combo": one.combo.id,
+        "combo": plan.combo.id,
         "proven": True,
         "cpu": {
             "title": target.title, "parts": [part.replace("*", "0xd0c") for part in target.parts[:1]],
@@ -44,7 +44,7 @@ def document(one: Plan) -> dict[str, Any]:
         "seconds": 60.5,
     }  # fmt: skip
     return {
-        "schema_version": 2, "combo": one.combo.id, "image": DIGEST, "inputs": one.inputs, "platform": "linux/arm64",
+        "schema_version": 2, "combo": plan.combo.id, "image": DIGEST, "inputs": plan.inputs, "platform": "linux/arm64",
         "engine": "26.1.5", "emulator": f"QEMU 10.0.2, {target.emulator.cpu}: {target.emulator.note}",
         "match": target.emulator.match, "compressed_bytes": SIZE, "unpacked_bytes": 3 * SIZE, "report": report,
         "smaller": None,
@@ -83,11 +83,11 @@ class OneImage:
         found: what else differs in what the engine knows of the image.
     """
 
-    def __init__(self, one: Plan, changes: Mapping[str, bytes | None] | None = None, **found: Any) -> None:  # noqa: ANN401 - fields of an image
-        self.plan = one
-        meant = {name.removeprefix("image/"): data for name, data in one.files.items() if name.startswith("image/")}
+    def __init__(self, plan: Plan, changes: Mapping[str, bytes | None] | None = None, **found: Any) -> None:  # noqa: ANN401 - fields of an image
+        self.plan = plan
+        meant = {name.removeprefix("image/"): data for name, data in plan.files.items() if name.startswith("image/")}
         self.files = {name: data for name, data in {**meant, **(changes or {})}.items() if data is not None}
-        planned = check_image.planned(one.files["Dockerfile"].decode())
+        planned = check_image.planned_image(plan.files["Dockerfile"].decode())
         configuration = {
             "User": planned.user, "Env": [f"{name}={value}" for name, value in planned.environment.items()],
             "Entrypoint": planned.entrypoint, "Cmd": planned.command, "WorkingDir": "/", "Volumes": None,

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from armwright.assembly import buildx
-from armwright.assembly.buildx import Step
+from armwright.assembly.buildx import BuildStep
 from armwright.fetch import debian_roots, downloads, wheels
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan import locks, render
@@ -19,31 +19,31 @@ from armwright.recipes.source_builds import Download
 from armwright.system import console, process
 
 
-def fetch_context(root: Path, one: Plan) -> None:
+def fetch_context(root: Path, plan: Plan) -> None:
     """Write a plan's context, build/contexts/<id>, with its downloads linked in.
 
     Raises:
         StaleLockError: the archive no longer has a locked package.
         InputError, MachineError, FailedError: a download failed, with the cause.
     """
-    cache, log = root / "build" / "cache", log_path(root, one.combo)
-    context = context_path(root, one.combo)
+    cache, log = root / "build" / "cache", log_path(root, plan.combo)
+    context = context_path(root, plan.combo)
     parts: dict[str, Path] = {}
-    requirements = one.files["requirements.txt"]
-    if one.source == "archive":
+    requirements = plan.files["requirements.txt"]
+    if plan.source == "archive":
         with process.turn("roots"):
-            image = debian_roots.ensure(cache, one.base, one.lock, "root", log)
-            tools = debian_roots.ensure(cache, one.base, one.lock, "tools", log)
-            if one.compiles:
-                parts["builder.tar"] = debian_roots.ensure(cache, one.base, one.lock, "builder", log).tar
+            image = debian_roots.ensure_root(cache, plan.base, plan.lock, "root", log)
+            tools = debian_roots.ensure_root(cache, plan.base, plan.lock, "tools", log)
+            if plan.compiles:
+                parts["builder.tar"] = debian_roots.ensure_root(cache, plan.base, plan.lock, "builder", log).tar
         parts |= {"root.tar": image.tar, "root.status": image.status, "tools.tar": tools.tar}
     with process.turn(f"wheels {hashlib.sha256(requirements).hexdigest()}"):
-        parts["wheels"] = wheels.ensure(cache, one.base, requirements.decode(), log)
-    for file in one.downloads:
+        parts["wheels"] = wheels.ensure_wheels(cache, plan.base, requirements.decode(), log)
+    for file in plan.downloads:
         with process.turn(f"download {file.sha256}"):
-            parts[f"downloads/{file.file}"] = downloads.ensure(cache, file, _where_to_build(one.combo, file))
+            parts[f"downloads/{file.file}"] = downloads.ensure_download(cache, file, _where_to_build(plan.combo, file))
     parts["uv"] = Path(process.require("uv"))
-    render.write(context, one.files)
+    render.write_context(context, plan.files)
     for name, path in parts.items():
         (context / name).parent.mkdir(exist_ok=True)
         _link(path, context / name)
@@ -76,12 +76,12 @@ def build_turn(plan: Plan) -> AbstractContextManager[None]:
     return process.turn(f"build {_family(plan)}")
 
 
-def assemble(root: Path, one: Plan, builder: str = "", *, verbose: bool = False) -> list[Step]:
+def assemble(root: Path, plan: Plan, builder: str = "", *, verbose: bool = False) -> list[BuildStep]:
     """Build a plan's context into the engine.
 
     Args:
         root: the project's root.
-        one: the plan; its context is written.
+        plan: the plan; its context is written.
         builder: a buildx builder other than the engine's own.
         verbose: show BuildKit's output as it comes.
 
@@ -91,11 +91,11 @@ def assemble(root: Path, one: Plan, builder: str = "", *, verbose: bool = False)
     Raises:
         FailedError: the build failed; the tail of its log is in the message.
     """
-    if one.compiles and not builder and debian_roots.build_architecture() != debian_roots.TARGET:
-        console.say(f"{one.combo.id}: an emulator compiles here, for hours or days; an Arm machine is meant", "yellow")
-    return buildx.build(
-        context_path(root, one.combo), log_path(root, one.combo), name=one.reference, epoch=one.lock.epoch,
-        compression=COMPRESSION, builder=builder, verbose=verbose, family=_family(one),
+    if plan.compiles and not builder and debian_roots.build_architecture() != debian_roots.TARGET:
+        console.say(f"{plan.combo.id}: an emulator compiles here, for hours or days; an Arm machine is meant", "yellow")
+    return buildx.run_build(
+        context_path(root, plan.combo), log_path(root, plan.combo), name=plan.reference, epoch=plan.lock.epoch,
+        compression=COMPRESSION, builder=builder, verbose=verbose, family=_family(plan),
     )  # fmt: skip
 
 
@@ -115,20 +115,22 @@ def fetch_or_refresh(matrix: Matrix, one: Plan, *, locked: bool) -> Plan:
     return one
 
 
-def _refresh_and_replan(matrix: Matrix, one: Plan, stale: debian_roots.StaleLockError) -> Plan:
+def _refresh_and_replan(matrix: Matrix, plan: Plan, stale: debian_roots.StaleLockError) -> Plan:
     """Make the base's lock anew, once for all combos of this run, and plan again."""
     with process.turn("roots"):
-        fresh = make_plan(matrix, one.combo, one.source)
-        if fresh.lock != one.lock:
+        fresh = make_plan(matrix, plan.combo, plan.source)
+        if fresh.lock != plan.lock:
             return fresh  # another combo did it while this one waited
         console.say(f"{stale.what}; the lock is made anew", "yellow")
         moved = debian_roots.refresh_lock(
-            matrix.root, matrix.root / "build" / "cache", one.base, log_path(matrix.root, one.combo)
+            matrix.root, matrix.root / "build" / "cache", plan.base, log_path(matrix.root, plan.combo)
         )
         for line in moved or ["nothing moved: another run made it anew already"]:
             console.detail(line)
-        console.detail(f"git diff {locks.base_lock_path(matrix.root, one.base.name).relative_to(matrix.root)} shows it")
-        return make_plan(matrix, one.combo, one.source)
+        console.detail(
+            f"git diff {locks.base_lock_path(matrix.root, plan.base.name).relative_to(matrix.root)} shows it"
+        )
+        return make_plan(matrix, plan.combo, plan.source)
 
 
 def _link(source: Path, destination: Path) -> None:
@@ -140,7 +142,7 @@ def _link(source: Path, destination: Path) -> None:
         return
     try:
         os.link(source, destination)
-    except OSError as no_link:
-        if no_link.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK}:
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK}:
             raise
         shutil.copy2(source, destination)

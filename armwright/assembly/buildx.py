@@ -19,7 +19,7 @@ from armwright.system.errors import FailedError, MachineError
 
 
 @dataclass(frozen=True)
-class Step:
+class BuildStep:
     """A finished step of a build: its name, seconds, and whether it came from the cache."""
 
     name: str
@@ -34,11 +34,11 @@ class Follower:
     shown: console.Progress
     verbose: bool = False
     _open: dict[str, str] = field(default_factory=dict)
-    _steps: dict[str, Step] = field(default_factory=dict)
+    _steps: dict[str, BuildStep] = field(default_factory=dict)
     _document: list[str] = field(default_factory=list)
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[BuildStep]:
         """The finished steps, in the order they finished."""
         return list(self._steps.values())
 
@@ -67,7 +67,7 @@ class Follower:
         digest, name = vertex["digest"], _short(vertex["name"])
         if vertex.get("completed"):
             seconds = _seconds(vertex)
-            self._steps[digest] = Step(name, seconds, bool(vertex.get("cached")))
+            self._steps[digest] = BuildStep(name, seconds, bool(vertex.get("cached")))
             self._open.pop(digest, None)
             failed = f" ERROR: {vertex['error']}" if vertex.get("error") else ""
             return f"{name}: {'cached' if vertex.get('cached') else f'{seconds:.1f} s'}{failed}"
@@ -78,7 +78,7 @@ class Follower:
         return ""
 
 
-def build(  # noqa: PLR0913 - the options of one command line
+def run_build(  # noqa: PLR0913 - the options of one command line
     context: Path,
     log: Path,
     *,
@@ -88,7 +88,7 @@ def build(  # noqa: PLR0913 - the options of one command line
     builder: str = "",
     verbose: bool = False,
     family: str = "",
-) -> list[Step]:
+) -> list[BuildStep]:
     """Build a context into the engine's image store.
 
     Args:
@@ -147,7 +147,7 @@ def _called(family: str, context: Path) -> Iterator[Path]:
         yield folder
 
 
-def require(builder: str) -> None:
+def require_builder(builder: str) -> None:
     """Check that a buildx builder is there, before anything is fetched for it.
 
     Raises:
@@ -159,7 +159,7 @@ def require(builder: str) -> None:
         raise _cause(failure) from failure
 
 
-def summary(steps: Sequence[Step], least: float = 1.0) -> list[str]:
+def summarize_steps(steps: Sequence[BuildStep], least: float = 1.0) -> list[str]:
     """Describe the steps that took at least so many seconds, e.g. "12.3 s  export layers"."""
     return [f"{step.seconds:5.1f} s  {step.name}" for step in steps if step.seconds >= least and not step.cached]
 

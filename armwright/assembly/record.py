@@ -9,22 +9,22 @@ from armwright.plan.plan import Plan
 from armwright.system.files import write_whole
 
 
-def write_record(root: Path, one: Plan, digest: str) -> None:
+def write_record(root: Path, plan: Plan, digest: str) -> None:
     """Keep the digest that a build of a plan has just made."""
-    document = {"digest": digest, "inputs": one.inputs}
-    write_whole(_record_path(root, one), json.dumps(document, indent=1, sort_keys=True) + "\n")
+    document = {"digest": digest, "inputs": plan.inputs}
+    write_whole(_record_path(root, plan), json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
-def read_record(root: Path, one: Plan) -> str | None:
+def read_record(root: Path, plan: Plan) -> str | None:
     """Return the digest that the last build of this very plan made; None if none was made here."""
     try:
-        document = json.loads(_record_path(root, one).read_text(encoding="utf-8"))
+        document = json.loads(_record_path(root, plan).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    fits = isinstance(document, dict) and document.get("inputs") == one.inputs
+    fits = isinstance(document, dict) and document.get("inputs") == plan.inputs
     digest = document.get("digest") if fits else None
     return digest if isinstance(digest, str) else None
 
 
-def _record_path(root: Path, one: Plan) -> Path:
-    return root / "build" / "made" / f"{one.combo.id}.json"
+def _record_path(root: Path, plan: Plan) -> Path:
+    return root / "build" / "made" / f"{plan.combo.id}.json"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from armwright.audit.encodings import BASE, Instructions, Pattern
+from armwright.audit.encodings import BASE, BitPattern, Instructions
 
 NEAR = 64  # bytes between two instructions of a feature, up to which they are told as one span
 ELF = b"\x7fELF"
@@ -29,7 +29,7 @@ class DamagedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Found:
+class FeatureUse:
     """Instructions of one feature in a file.
 
     Attributes:
@@ -112,7 +112,7 @@ class Decoder:
         return order[codes >= 0], codes[codes >= 0]
 
 
-def scan(data: bytes, decoder: Decoder) -> list[Found]:
+def scan_file(data: bytes, decoder: Decoder) -> list[FeatureUse]:
     """Find what a file's code asks for beyond Armv8.0.
 
     Args:
@@ -125,14 +125,14 @@ def scan(data: bytes, decoder: Decoder) -> list[Found]:
     Raises:
         DamagedError: it is an ELF file whose headers lead out of it.
     """
-    total: dict[str, list[Found]] = {}
+    total: dict[str, list[FeatureUse]] = {}
     for offset, size in executable(data):
         words = np.frombuffer(data, "<u4", size // 4, offset)
         for feature, positions in decoder.scan(words).items():
             shown = decoder.guarded(words, feature, positions)
             guard = decoder.guards(feature) if shown.any() else ""
             spans = _spans(offset + 4 * positions[~shown])
-            total.setdefault(feature, []).append(Found(feature, len(positions), int(shown.sum()), guard, spans))
+            total.setdefault(feature, []).append(FeatureUse(feature, len(positions), int(shown.sum()), guard, spans))
     return [_sum(total[feature]) for feature in sorted(total)]
 
 
@@ -146,9 +146,9 @@ def _spans(offsets: Positions) -> tuple[tuple[int, int, int], ...]:
     return tuple((first, last, count) for first, last, count in found)
 
 
-def _sum(parts: Sequence[Found]) -> Found:
+def _sum(parts: Sequence[FeatureUse]) -> FeatureUse:
     """Join what was found of a feature in several sections."""
-    return Found(
+    return FeatureUse(
         parts[0].feature,
         sum(part.count for part in parts),
         sum(part.guarded for part in parts),
@@ -194,7 +194,7 @@ def _entries(data: bytes, kind: struct.Struct, start: int, size: int, count: int
     return (kind.unpack_from(data, start + size * index) for index in range(count))
 
 
-def _at(words: Words, positions: Positions, pattern: Pattern) -> NDArray[np.bool_]:
+def _at(words: Words, positions: Positions, pattern: BitPattern) -> NDArray[np.bool_]:
     """Say at which positions a pattern matches; outside of the words it matches nowhere."""
     inside = (positions >= 0) & (positions < len(words))
     taken = words[np.where(inside, positions, 0)]

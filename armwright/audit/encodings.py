@@ -18,10 +18,10 @@ BASE = "base"  # in place of a feature: an exception that every CPU has
 # As the manual draws an instruction, bit 31 first; x is any bit.
 Bits = Annotated[str, StringConstraints(pattern=r"^[01x]{8}( [01x]{8}){3}$")]
 Span = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,8}-[0-9a-f]{1,8}$")]  # from the first to the last offset
-Facts = TypeVar("Facts", bound=Recipe)
+RecipeModel = TypeVar("RecipeModel", bound=Recipe)
 
 
-class Pattern(Recipe):
+class BitPattern(Recipe):
     """Words that are one kind of instruction."""
 
     bits: Bits
@@ -47,7 +47,7 @@ class Encoding(Recipe):
 
     feature: Feature
     source: Sentence
-    words: list[Pattern] = Field(min_length=1)
+    words: list[BitPattern] = Field(min_length=1)
 
 
 class Implied(Recipe):
@@ -63,8 +63,8 @@ class Guard(Recipe):
     feature: Feature
     name: Sentence
     source: Reason
-    before: list[Pattern] = Field(min_length=1)
-    after: list[Pattern] = Field(default=[])
+    before: list[BitPattern] = Field(min_length=1)
+    after: list[BitPattern] = Field(default=[])
 
 
 class Instructions(Recipe):
@@ -149,11 +149,11 @@ def dispatch(root: Path, known: Instructions) -> list[Declaration]:
     return _load(root, "dispatch", Dispatch, known.names).files
 
 
-def _load(root: Path, name: str, model: type[Facts], known: Collection[str] = ()) -> Facts:
+def _load(root: Path, name: str, model: type[RecipeModel], known: Collection[str] = ()) -> RecipeModel:
     mistakes = Mistakes()
     path = root / "recipes" / f"{name}.yaml"
-    document = yaml_file.read(path, str(path.relative_to(root)), mistakes)
-    facts = yaml_file.parse(document, model, mistakes) if document else None
+    document = yaml_file.read_yaml(path, str(path.relative_to(root)), mistakes)
+    facts = yaml_file.parse_document(document, model, mistakes) if document else None
     if document and isinstance(facts, Dispatch):
         for index, one in enumerate(facts.files):
             for position, feature in enumerate(one.features):

@@ -36,15 +36,15 @@ from armwright.system import console, process
 from armwright.system.errors import FailedError
 
 SHOWN = 5  # offsets that a row tells
-State = Literal["guarded", "chosen", "data", "fault", "above"]
-_URGENT: list[State] = ["above", "fault"]
+AuditState = Literal["guarded", "chosen", "data", "fault", "above"]
+_URGENT: list[AuditState] = ["above", "fault"]
 
 
-class _Part(BaseModel):
+class _AuditModel(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-class Row(_Part):
+class AuditRow(_AuditModel):
     """Instructions above the floor in one file, of one feature, of which the same is to be said.
 
     Attributes:
@@ -60,12 +60,12 @@ class Row(_Part):
     feature: str
     count: int
     bare: int
-    state: State
+    state: AuditState
     by: str
     offsets: list[int]
 
 
-class Audit(_Part):
+class Audit(_AuditModel):
     """What the files of an image ask of a CPU beyond a floor.
 
     Attributes:
@@ -82,20 +82,20 @@ class Audit(_Part):
     facts: str
     files: int
     code_bytes: int
-    rows: list[Row]
+    rows: list[AuditRow]
 
     @property
-    def findings(self) -> list[Row]:
+    def findings(self) -> list[AuditRow]:
         """What is above the floor and chosen by nobody."""
         return [row for row in self.rows if row.state == "above"]
 
     @property
-    def faults(self) -> list[Row]:
+    def faults(self) -> list[AuditRow]:
         """What is above the floor, chosen by nobody, and known: with what reaches it."""
         return [row for row in self.rows if row.state == "fault"]
 
 
-def of_image(root: Path, engine: Engine, reference: str, image: Image, target: Target) -> Audit:
+def audit_image(root: Path, engine: Engine, reference: str, image: Image, target: Target) -> Audit:
     """Audit an image; it is not started.
 
     Args:
@@ -121,9 +121,9 @@ def of_image(root: Path, engine: Engine, reference: str, image: Image, target: T
         if codes is None:
             try:
                 with console.progress(f"read the code of {reference}"), engine.export(reference) as archive:
-                    codes = scan_cache.look(archive, reference, decoder.Decoder(facts), kept)
-            except tarfile.TarError as wrong:
-                raise FailedError(f"{reference} could not be read whole: {wrong}", "the same command again") from wrong
+                    codes = scan_cache.scan_archive(archive, reference, decoder.Decoder(facts), kept)
+            except tarfile.TarError as error:
+                raise FailedError(f"{reference} could not be read whole: {error}", "the same command again") from error
             kept.keep_image(image.digest, codes)
     combo = image.labels.get("org.armwright.combo", "")
     return Audit(
@@ -134,23 +134,23 @@ def of_image(root: Path, engine: Engine, reference: str, image: Image, target: T
         facts=hashlib.sha256(b"".join(yaml)).hexdigest(),
         files=len(codes),
         code_bytes=sum(one.code_bytes for one in codes),
-        rows=judge(_all(codes, kept), combo, target.floor, facts, declared),
+        rows=classify(_all(codes, kept), combo, target.floor, facts, declared),
     )
 
 
-def _all(codes: Iterable[Code], kept: Scans) -> Iterator[tuple[Code, decoder.Found]]:
+def _all(codes: Iterable[Code], kept: Scans) -> Iterator[tuple[Code, decoder.FeatureUse]]:
     for code in codes:
         for found in kept.found(code.sha256) or ():
             yield code, found
 
 
-def judge(
-    found: Iterable[tuple[Code, decoder.Found]],
+def classify(
+    found: Iterable[tuple[Code, decoder.FeatureUse]],
     combo: str,
     floor: Collection[str],
     facts: Instructions,
     declared: Sequence[Declaration],
-) -> list[Row]:
+) -> list[AuditRow]:
     """Say of everything above a floor who chooses it.
 
     Args:
@@ -171,7 +171,7 @@ def judge(
     return sorted(rows, key=lambda row: (urgency.get(row.state, len(urgency)), row.path, row.feature))
 
 
-def _rows(code: Code, found: decoder.Found, combo: str, declared: Sequence[Declaration]) -> Iterator[Row]:
+def _rows(code: Code, found: decoder.FeatureUse, combo: str, declared: Sequence[Declaration]) -> Iterator[AuditRow]:
     """Share a feature's spans out: each to the first declaration that speaks of it."""
     if not found.spans:
         yield _row(code, found, (), "guarded", found.guard)
@@ -188,8 +188,10 @@ def _rows(code: Code, found: decoder.Found, combo: str, declared: Sequence[Decla
             yield _row(code, found, spans, "above", "")
 
 
-def _row(code: Code, found: decoder.Found, spans: Sequence[tuple[int, int, int]], state: State, by: str) -> Row:
-    return Row(
+def _row(
+    code: Code, found: decoder.FeatureUse, spans: Sequence[tuple[int, int, int]], state: AuditState, by: str
+) -> AuditRow:
+    return AuditRow(
         path=code.path,
         sha256=code.sha256,
         feature=found.feature,

@@ -29,7 +29,7 @@ class Code(BaseModel):
 
 
 _CODES = TypeAdapter(list[Code])
-_FOUND = TypeAdapter(list[decoder.Found])
+_FOUND = TypeAdapter(list[decoder.FeatureUse])
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Scans:
             return None
         return codes if all(self.found(one.sha256) is not None for one in codes) else None
 
-    def found(self, sha256: str) -> list[decoder.Found] | None:
+    def found(self, sha256: str) -> list[decoder.FeatureUse] | None:
         """Return what a file asks for; None where it was not looked at."""
         try:
             return _FOUND.validate_json((self.folder / f"{sha256}.json").read_bytes())
@@ -57,7 +57,7 @@ class Scans:
         """Keep an image's files."""
         write_whole(self._image(digest), json.dumps([one.model_dump() for one in codes], indent=0) + "\n")
 
-    def keep(self, sha256: str, found: Sequence[decoder.Found]) -> None:
+    def keep(self, sha256: str, found: Sequence[decoder.FeatureUse]) -> None:
         """Keep what a file asks for."""
         write_whole(self.folder / f"{sha256}.json", _FOUND.dump_json(list(found)).decode() + "\n")
 
@@ -65,7 +65,7 @@ class Scans:
         return self.folder / "images" / f"{digest.removeprefix('sha256:')}.json"
 
 
-def look(archive: IO[bytes], reference: str, patterns: decoder.Decoder, kept: Scans) -> list[Code]:
+def scan_archive(archive: IO[bytes], reference: str, patterns: decoder.Decoder, kept: Scans) -> list[Code]:
     """Look at every AArch64 file of an image that was not looked at before.
 
     Args:
@@ -94,8 +94,8 @@ def look(archive: IO[bytes], reference: str, patterns: decoder.Decoder, kept: Sc
                     continue
                 sha256 = hashlib.sha256(data).hexdigest()
                 if kept.found(sha256) is None:
-                    kept.keep(sha256, decoder.scan(data, patterns))
-            except decoder.DamagedError as wrong:
-                raise FailedError(f"{member.name} in {reference} is damaged: {wrong}", "invoke build") from wrong
+                    kept.keep(sha256, decoder.scan_file(data, patterns))
+            except decoder.DamagedError as error:
+                raise FailedError(f"{member.name} in {reference} is damaged: {error}", "invoke build") from error
             codes.append(Code(path=member.name.removeprefix("./"), sha256=sha256, code_bytes=size))
     return codes

@@ -47,7 +47,7 @@ def newer(files: Iterable[File], than: Version) -> dict[Version, list[File]]:
     return dict(sorted(found.items(), reverse=True))
 
 
-def judge(version: Version, files: Iterable[File], base: Base, index: Index) -> Candidate:
+def judge_version(version: Version, files: Iterable[File], base: Base, index: Index) -> Candidate:
     """Judge a version by its files.
 
     Raises:
@@ -89,7 +89,7 @@ def _against(version: Version, files: Iterable[File], base: Base, index: Index) 
     if version.is_prerelease:
         yield "a pre-release"
     try:
-        TypeAdapter(patterns.Version).validate_python(str(version))
+        TypeAdapter(patterns.VersionName).validate_python(str(version))
     except ValidationError:
         yield "a recipe holds no version of this form"
     known = ranks(base)
@@ -125,8 +125,8 @@ def _cuda(requires: Iterable[Requirement], base: Base) -> Iterator[str]:
     here = environment(base)
     try:
         needed = {canonicalize_name(one.name) for one in requires if one.marker is None or one.marker.evaluate(here)}
-    except (ValueError, KeyError) as wrong:  # what is compared, or what is named, makes no sense
-        yield f"a dependency's marker cannot be evaluated{_quoted(str(wrong))}"
+    except (ValueError, KeyError) as error:  # what is compared, or what is named, makes no sense
+        yield f"a dependency's marker cannot be evaluated{_quoted(str(error))}"
         return
     names = sorted(name for name in needed if locks.FORBIDDEN.match(name))
     if names:

@@ -106,7 +106,7 @@ def pin(release: Release, distribution: str, version: str) -> str | None:
     return None
 
 
-def propose(matrix: Matrix, framework: Framework, model: str, version: str, base: Base) -> Proposal:
+def propose_version(matrix: Matrix, framework: Framework, model: str, version: str, base: Base) -> Proposal:
     """Try a new version in a copy of the project's data, its lock included.
 
     Args:

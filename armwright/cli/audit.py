@@ -7,7 +7,7 @@ from itertools import groupby
 
 from armwright.assembly import images
 from armwright.audit import image_audit
-from armwright.audit.image_audit import Audit, Row, State
+from armwright.audit.image_audit import Audit, AuditRow, AuditState
 from armwright.engine.client import Engine
 from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
@@ -19,10 +19,10 @@ from armwright.recipes.targets import Target
 from armwright.system import console
 from armwright.system.errors import InputError, nearest
 
-_COLUMNS: dict[State, str] = {
+_COLUMNS: dict[AuditState, str] = {
     "guarded": "guarded", "chosen": "chosen", "data": "constants", "fault": "known faults", "above": "unknown",
 }  # fmt: skip
-_RANK: dict[State, int] = {"above": 0, "fault": 1}
+_RANK: dict[AuditState, int] = {"above": 0, "fault": 1}
 _STATES = {
     "above": "fail above", "fault": "warn fault", "guarded": "ok guarded", "chosen": "ok chosen", "data": "ok data",
 }  # fmt: skip
@@ -45,12 +45,12 @@ def run(  # noqa: PLR0913 - the options of the command
         the exit code: 1 when an instruction above the floor is not guarded.
     """
     if image:
-        return of_image(matrix, image, chosen, floor, as_json=as_json)
+        return _audit_image(matrix, image, chosen, floor, as_json=as_json)
     combos = built_combos(buildable_combos(matrix, chosen))
-    return of_combos(matrix, combos, parse_source(base), floor, as_json=as_json)
+    return _audit_combos(matrix, combos, parse_source(base), floor, as_json=as_json)
 
 
-def of_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as_json: bool) -> int:
+def _audit_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as_json: bool) -> int:
     """Audit any image of ours, without its build tree.
 
     Args:
@@ -70,7 +70,7 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as
     engine = Engine()
     image = images.find_image(engine, reference)
     target = _target(matrix, floor) or images.image_target(matrix, image)
-    audit = image_audit.of_image(matrix.root, engine, reference, image, target)
+    audit = image_audit.audit_image(matrix.root, engine, reference, image, target)
     if as_json:
         console.document(audit.model_dump())
     else:
@@ -78,7 +78,7 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *, as
     return _conclude([audit], table=False)
 
 
-def of_combos(matrix: Matrix, combos: Sequence[Combo], source: Source, floor: str, *, as_json: bool) -> int:
+def _audit_combos(matrix: Matrix, combos: Sequence[Combo], source: Source, floor: str, *, as_json: bool) -> int:
     """Audit built images of combos.
 
     Returns:
@@ -94,7 +94,7 @@ def of_combos(matrix: Matrix, combos: Sequence[Combo], source: Source, floor: st
     audits = []
     for one in plans:
         image = images.find_image(engine, one.reference)
-        audits.append(image_audit.of_image(matrix.root, engine, one.reference, image, other or one.combo.target))
+        audits.append(image_audit.audit_image(matrix.root, engine, one.reference, image, other or one.combo.target))
         if not as_json and len(plans) <= wording.FEW:
             _show(audits[-1])
     if as_json:
@@ -135,18 +135,18 @@ def _show(audit: Audit) -> None:
     console.table(title, ["file", "state", "instructions", "chosen by, or where the first are"], rows)
 
 
-def _counts(rows: Iterable[Row]) -> str:
+def _counts(rows: Iterable[AuditRow]) -> str:
     return ", ".join(f"{row.feature} {row.bare or row.count}" for row in rows)
 
 
-def _summed(rows: Sequence[Row]) -> list[Row]:
+def _summed(rows: Sequence[AuditRow]) -> list[AuditRow]:
     """Join rows of several files: one for each feature, with the sum of them."""
     features = sorted({row.feature for row in rows})
     of = {feature: [row for row in rows if row.feature == feature] for feature in features}
     return [of[feature][0].model_copy(update={"count": sum(row.count for row in of[feature])}) for feature in features]
 
 
-def _places(row: Row) -> str:
+def _places(row: AuditRow) -> str:
     """Say where in the file the first ones are."""
     more = ", …" if row.bare > len(row.offsets) else ""
     return ", ".join(f"{offset:#x}" for offset in row.offsets) + more
@@ -175,6 +175,6 @@ def _conclude(audits: Sequence[Audit], *, table: bool) -> int:
     return 1 if any(audit.findings for audit in audits) else 0
 
 
-def _number(audit: Audit, state: State) -> int:
+def _number(audit: Audit, state: AuditState) -> int:
     """Count the instructions of one state; of what is guarded each one is."""
     return sum(row.bare or row.count for row in audit.rows if row.state == state)

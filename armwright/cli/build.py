@@ -9,7 +9,7 @@ from armwright.matrix import selection
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import build_all, summary
-from armwright.pipeline.build_combo import Options
+from armwright.pipeline.build_combo import BuildOptions
 from armwright.pipeline.selected import adopt_wheel, buildable_combos, parse_source
 
 
@@ -47,14 +47,14 @@ def run(matrix: Matrix, chosen: Selector, given: BuildArguments) -> int:
         return 0
     if given.wheel:
         adopt_wheel(matrix, chosen, given.wheel)
-    options = Options(
+    options = BuildOptions(
         smoke=given.smoke,
         keep_going=given.keep_going,
         builder=given.builder,
         source=parse_source(given.base),
         locked=given.locked,
         verbose=given.verbose,
-        jobs=build_all.count(given.jobs),
+        jobs=build_all.parse_jobs(given.jobs),
     )
-    results = build_all.build(matrix, buildable_combos(matrix, chosen), options)
-    return summary.tell(results, selection.omitted_combos(matrix, chosen), verbose=options.verbose)
+    results = build_all.build_combos(matrix, buildable_combos(matrix, chosen), options)
+    return summary.print_summary(results, selection.omitted_combos(matrix, chosen), verbose=options.verbose)

@@ -85,8 +85,8 @@ def _search(matrix: Matrix, word: str) -> Search:
 def _wanted(search: Search, text: str) -> Version:
     try:
         version = Version(text)
-    except InvalidVersion as wrong:
-        raise InputError(f"--version {text!r} is no version", "invoke bump --help") from wrong
+    except InvalidVersion as error:
+        raise InputError(f"--version {text!r} is no version", "invoke bump --help") from error
     if version <= order(search.model):
         raise InputError(
             f"--version {text}: {search.framework.title} {search.model} is published; bump looks for newer ones",
@@ -113,7 +113,7 @@ def _judge(search: Search, wanted: Version | None) -> list[Candidate]:
             if str(version) in search.framework.versions:
                 judged.append(Candidate(str(version), "it is in the recipe already, and not published"))
             else:
-                judged.append(candidates.judge(version, files, search.base, asked))
+                judged.append(candidates.judge_version(version, files, search.base, asked))
     return judged
 
 
@@ -124,7 +124,9 @@ def _propose(matrix: Matrix, search: Search, judged: list[Candidate]) -> tuple[l
         if candidate.refusal:
             continue
         try:
-            return after, proposal.propose(matrix, search.framework, search.model, candidate.version, search.base)
+            return after, proposal.propose_version(
+                matrix, search.framework, search.model, candidate.version, search.base
+            )
         except FailedError as failure:
             after[number] = replace(candidate, refusal=failure.what)
     return after, None
@@ -164,10 +166,10 @@ def _show(search: Search, judged: list[Candidate], found: Proposal | None, *, ag
     console.say("then add as `libraries` what its evidence (build/evidence/) found: until then no proof compares them")
 
 
-def _row(one: Candidate, found: Proposal | None, base: Base) -> tuple[str, str, str]:
-    if one.refusal:
-        return one.version, "refused", one.refusal
+def _row(candidate: Candidate, found: Proposal | None, base: Base) -> tuple[str, str, str]:
+    if candidate.refusal:
+        return candidate.version, "refused", candidate.refusal
     fits = f"a wheel for AArch64 and Python {base.python} with a hash, and no CUDA"
-    if found is not None and one.version == found.version:
-        return one.version, "ok", f"{fits}; its lock is good"
-    return one.version, "ok", f"{fits}; not locked: a newer one is proposed"
+    if found is not None and candidate.version == found.version:
+        return candidate.version, "ok", f"{fits}; its lock is good"
+    return candidate.version, "ok", f"{fits}; not locked: a newer one is proposed"

@@ -74,8 +74,8 @@ def command(*positional: str, name: str | None = None, **helps: str) -> Callable
             except KeyboardInterrupt:
                 console.say("interrupted; the same command goes on from here", "yellow")
                 code = INTERRUPTED
-            except OSError as broken:
-                console.error(MachineError(f"this machine said no: {broken}", "invoke doctor"))
+            except OSError as error:
+                console.error(MachineError(f"this machine said no: {error}", "invoke doctor"))
                 code = MachineError.code
             if code:
                 sys.exit(code)

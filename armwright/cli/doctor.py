@@ -21,7 +21,7 @@ from armwright.system.errors import FailedError, MachineError
 SETUP = "./inv setup"
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How a check ended: `warn` is something that some command will miss, `fail` something that every build needs."""
 
     OK = "ok"
@@ -30,11 +30,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class MachineCheck:
     """One check: its name, how it ended, what was found, and the command that mends it (empty when ok)."""
 
     name: str
-    state: State
+    state: CheckState
     found: str
     mend: str = ""
 
@@ -77,22 +77,22 @@ def run(matrix: Matrix, *, as_json: bool = False) -> int:
         the exit code: 0 if nothing fails, 3 otherwise.
     """
     cpus = {model for target in matrix.recipes.targets.values() for model in target.emulator.models}
-    found = rows(cpus, needs.load(), read(matrix.root))
-    failed = [row for row in found if row.state is State.FAIL]
+    found = rows(cpus, needs.load_needs(), read_machine(matrix.root))
+    failed = [row for row in found if row.state is CheckState.FAIL]
     if as_json:
         console.document({"ok": not failed, "checks": [asdict(row) for row in found]})
     else:
         console.table(
             "", ("check", "state", "found", "mend"), [(row.name, row.state, row.found, row.mend) for row in found]
         )
-        bad, doubtful = len(failed), sum(row.state is State.WARN for row in found)
+        bad, doubtful = len(failed), sum(row.state is CheckState.WARN for row in found)
         console.say(f"doctor: {len(found)} checks, {bad} failed, {doubtful} warned", "red" if bad else "green")
     return MachineError.code if failed else 0
 
 
-def read(root: Path) -> Readings:
+def read_machine(root: Path) -> Readings:
     """Read the machine; the slowest part is the question to the package index (about a second)."""
-    machine = inspect.look()
+    machine = inspect.inspect_host()
     bundle = http.ca_bundle()
     folders = {"build/": root / "build", "the engine's data": machine.engine.root if machine.engine else None}
     return Readings(
@@ -107,12 +107,12 @@ def read(root: Path) -> Readings:
         memory=_memory(Path("/proc/meminfo")),
         bundle=bundle,
         bundle_readable=bundle is not None and _certificates(bundle),
-        registry=local_registry.answers(root.resolve() / local_registry.HOME),
+        registry=local_registry.registry_answers(root.resolve() / local_registry.HOME),
         index=_index(),
     )
 
 
-def rows(cpus: Collection[str], facts: Needs, seen: Readings) -> tuple[Row, ...]:
+def rows(cpus: Collection[str], facts: Needs, seen: Readings) -> tuple[MachineCheck, ...]:
     """Judge the readings; touches nothing.
 
     Args:
@@ -126,13 +126,13 @@ def rows(cpus: Collection[str], facts: Needs, seen: Readings) -> tuple[Row, ...]
     return tuple(_rows(cpus, facts, seen))
 
 
-def _rows(cpus: Collection[str], facts: Needs, seen: Readings) -> Iterator[Row]:
+def _rows(cpus: Collection[str], facts: Needs, seen: Readings) -> Iterator[MachineCheck]:
     machine, limits = seen.machine, facts.limits
     python = ".".join(map(str, seen.python))
     yield _row("python", seen.python >= (3, 11), python, "python 3.11 or newer, then: rm -r .venv && ./inv doctor")
     yield from _engine(machine, facts)
     if machine.arm:
-        yield Row("emulator", State.OK, f"not needed: this machine is {machine.machine}")
+        yield MachineCheck("emulator", CheckState.OK, f"not needed: this machine is {machine.machine}")
     else:
         yield from _emulator(machine.emulation, facts, seen.cpus, cpus)
     for name in ("unpacker", "registry"):
@@ -145,10 +145,10 @@ def _rows(cpus: Collection[str], facts: Needs, seen: Readings) -> Iterator[Row]:
         seen.registry,
         f"{local_registry.HOST}:{local_registry.PORT}",
         "invoke registry start",
-        State.WARN,
+        CheckState.WARN,
     )
     for name, free in seen.disks.items():
-        worst = State.FAIL if free < limits.disk_fail_gb * 1e9 else State.WARN
+        worst = CheckState.FAIL if free < limits.disk_fail_gb * 1e9 else CheckState.WARN
         enough = free >= limits.disk_warn_gb * 1e9
         yield _row(
             f"disk: {name}", enough, f"{free / 1e9:.0f} GB free", "docker buildx prune; docker system prune", worst
@@ -159,13 +159,13 @@ def _rows(cpus: Collection[str], facts: Needs, seen: Readings) -> Iterator[Row]:
         plenty,
         f"{seen.memory / 1e9:.1f} GB available",
         "build one combo at a time, close what is large",
-        State.WARN,
+        CheckState.WARN,
     )
     yield _bundle(seen)
-    yield _row("package index", not seen.index, seen.index or "answers", "python -m pip config debug", State.WARN)
+    yield _row("package index", not seen.index, seen.index or "answers", "python -m pip config debug", CheckState.WARN)
 
 
-def _engine(machine: Host, facts: Needs) -> Iterator[Row]:
+def _engine(machine: Host, facts: Needs) -> Iterator[MachineCheck]:
     engine, version = machine.engine, facts.needs["engine"].minimum
     yield _row(
         "engine answers",
@@ -186,7 +186,9 @@ def _engine(machine: Host, facts: Needs) -> Iterator[Row]:
     )
 
 
-def _emulator(known: binfmt.Emulation, facts: Needs, have: frozenset[str], want: Collection[str]) -> Iterator[Row]:
+def _emulator(
+    known: binfmt.Emulation, facts: Needs, have: frozenset[str], want: Collection[str]
+) -> Iterator[MachineCheck]:
     minimum = facts.needs["emulator"].minimum
     listed = ", ".join(f"{entry.interpreter} flags {entry.flags or 'none'}" for entry in known.entries)
     yield _row("emulator registered, flag F", known.serves_containers, listed or "not registered", SETUP)
@@ -194,15 +196,15 @@ def _emulator(known: binfmt.Emulation, facts: Needs, have: frozenset[str], want:
         told = known.running is not None
         recent = told and inspect.recent(known.running, minimum)
         found = f"QEMU {known.running}" if told else "version unknown"
-        yield _row(f"emulator >= {minimum}", recent, found, SETUP, State.FAIL if told else State.WARN)
+        yield _row(f"emulator >= {minimum}", recent, found, SETUP, CheckState.FAIL if told else CheckState.WARN)
         absent = sorted(set(want) - have)
         found = f"unknown to it: {', '.join(absent)}" if absent else f"{len(have)} CPUs, with every target's"
         yield _row("emulator's CPUs", not absent, found, SETUP)
 
 
-def _bundle(seen: Readings) -> Row:
+def _bundle(seen: Readings) -> MachineCheck:
     if seen.bundle is None:
-        return Row("CA bundle", State.FAIL, "none found", "apt-get install ca-certificates")
+        return MachineCheck("CA bundle", CheckState.FAIL, "none found", "apt-get install ca-certificates")
     mend = "point SSL_CERT_FILE or REQUESTS_CA_BUNDLE to the bundle of your network, or unset it"
     return _row(
         "CA bundle",
@@ -212,8 +214,8 @@ def _bundle(seen: Readings) -> Row:
     )
 
 
-def _row(name: str, good: bool, found: str, mend: str, worst: State = State.FAIL) -> Row:  # noqa: FBT001 - the check itself
-    return Row(name, State.OK, found) if good else Row(name, worst, found, mend)
+def _row(name: str, good: bool, found: str, mend: str, worst: CheckState = CheckState.FAIL) -> MachineCheck:  # noqa: FBT001 - the check itself
+    return MachineCheck(name, CheckState.OK, found) if good else MachineCheck(name, worst, found, mend)
 
 
 def _free(folder: Path) -> int:

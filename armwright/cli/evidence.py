@@ -12,7 +12,7 @@ from armwright.pipeline import documents
 from armwright.proof import check_evidence, compare, evidence, verify, wording
 from armwright.proof.check_evidence import NoEvidenceError
 from armwright.proof.evidence import Evidence
-from armwright.proof.verify import Found, Verified
+from armwright.proof.verify import EvidenceFile, Verified
 from armwright.system import console
 from armwright.system.errors import InputError, MachineError, nearest
 
@@ -39,7 +39,7 @@ def run(matrix: Matrix, action: str, words: str, *, times: bool = False, as_json
     if action not in ACTIONS:
         raise InputError(f"evidence has no action '{action}': {nearest(action, ACTIONS)}", HELP)
     if action == "schema":
-        console.document(documents.schema(Evidence))
+        console.document(documents.json_schema(Evidence))
         return 0
     found = find(matrix, words)
     if action == "verify":
@@ -52,63 +52,63 @@ def run(matrix: Matrix, action: str, words: str, *, times: bool = False, as_json
     return _diff(found, times=times, as_json=as_json)
 
 
-def find(matrix: Matrix, words: str) -> list[Found]:
+def find(matrix: Matrix, words: str) -> list[EvidenceFile]:
     """Find evidence by combos, globs over combos, or files.
 
     Raises:
         InputError: a word means nothing, or there is no such evidence.
     """
-    folder = evidence.path(matrix.root, "any").parent
+    folder = evidence.evidence_path(matrix.root, "any").parent
     if not words:
-        found = [Found(file.stem, file) for file in sorted(folder.glob("*.json"))]
+        found = [EvidenceFile(file.stem, file) for file in sorted(folder.glob("*.json"))]
         if not found:
             raise InputError("there is no evidence here yet", "invoke build, or invoke smoke")
         return found
     return [one for word in words.split(",") for one in _meant(matrix, word.strip())]
 
 
-def _meant(matrix: Matrix, word: str) -> list[Found]:
+def _meant(matrix: Matrix, word: str) -> list[EvidenceFile]:
     file = Path(word)
     if file.is_file() or "/" in word or word.endswith(".json"):
         if not file.is_file():
             raise InputError(f"there is no file {word!r}", HELP)
-        return [Found(word, file)]
+        return [EvidenceFile(word, file)]
     combos = selection.match_combos(matrix, selection.Selector(combo=word))
-    found = [Found(one.id, evidence.path(matrix.root, one.id)) for one in combos]
+    found = [EvidenceFile(one.id, evidence.evidence_path(matrix.root, one.id)) for one in combos]
     there = [one for one in found if one.file.is_file()]
     if not there:
         raise InputError(f"there is no evidence of {word!r}", f"invoke smoke --combo {found[0].name}")
     return there
 
 
-def _read(one: Found) -> Evidence:
+def _read(file: EvidenceFile) -> Evidence:
     """Read evidence to show it.
 
     Raises:
         InputError: it is none.
     """
     try:
-        return check_evidence.read(one.file.read_text(encoding="utf-8"))
-    except (NoEvidenceError, UnicodeDecodeError) as wrong:
-        raise InputError(f"{one.name} is no evidence: {wrong}", "invoke smoke makes it anew") from wrong
+        return check_evidence.read_evidence(file.file.read_text(encoding="utf-8"))
+    except (NoEvidenceError, UnicodeDecodeError) as error:
+        raise InputError(f"{file.name} is no evidence: {error}", "invoke smoke makes it anew") from error
 
 
 def _show(proofs: Sequence[Evidence], *, as_json: bool) -> None:
     if as_json:
-        console.document([wording.document(proof) for proof in proofs])
+        console.document([wording.proof_document(proof) for proof in proofs])
         return
     if len(proofs) > wording.FEW:
-        rows = [[proof.combo, _state(proof), wording.line(proof)] for proof in proofs]
+        rows = [[proof.combo, _state(proof), wording.proof_line(proof)] for proof in proofs]
         console.table("evidence", ["combo", "state", "what it comes to"], rows)
         return
     for proof in proofs:
         _frame(proof)
-        wording.show(proof)
-        wording.conclusion(proof)
+        wording.print_proof(proof)
+        wording.print_conclusion(proof)
 
 
 def _state(proof: Evidence) -> str:
-    return "fail" if check_evidence.problems(proof) else "proven"
+    return "fail" if check_evidence.find_contradictions(proof) else "proven"
 
 
 def _frame(proof: Evidence) -> None:
@@ -138,9 +138,9 @@ def _frame(proof: Evidence) -> None:
     console.table("answers", columns, runs)
 
 
-def _diff(found: Sequence[Found], *, times: bool, as_json: bool) -> int:
+def _diff(found: Sequence[EvidenceFile], *, times: bool, as_json: bool) -> int:
     first, second = (_read(one) for one in found)
-    rows = compare.between(first, second, times=times)
+    rows = compare.compare_evidence(first, second, times=times)
     same = evidence.fingerprint(first) == evidence.fingerprint(second)
     names = [one.name for one in found]
     if as_json:
@@ -152,12 +152,12 @@ def _diff(found: Sequence[Found], *, times: bool, as_json: bool) -> int:
     return 0 if same else 1
 
 
-def _verify(matrix: Matrix, found: Sequence[Found], *, as_json: bool) -> int:
+def _verify(matrix: Matrix, found: Sequence[EvidenceFile], *, as_json: bool) -> int:
     try:
         engine = Engine()
     except MachineError:
         engine = None
-    results = [verify.verify(matrix, one, engine) for one in found]
+    results = [verify.verify_evidence(matrix, one, engine) for one in found]
     refused = [one for one in results if one.problems]
     if as_json:
         documents = [
@@ -176,8 +176,8 @@ def _verify(matrix: Matrix, found: Sequence[Found], *, as_json: bool) -> int:
     return 1 if refused else 0
 
 
-def _told(one: Verified) -> str:
-    if one.problems:
-        return "; ".join(f"{problem.part}: {problem.words}" for problem in one.problems)
-    left = f"; not compared: {', '.join(one.not_compared)}" if one.not_compared else ""
+def _told(result: Verified) -> str:
+    if result.problems:
+        return "; ".join(f"{problem.part}: {problem.words}" for problem in result.problems)
+    left = f"; not compared: {', '.join(result.not_compared)}" if result.not_compared else ""
     return f"holds{left}"

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from armwright.matrix.matrix import Matrix
-from armwright.request.fields import UNSURE, Field, Kind, new_combination
+from armwright.request.fields import UNSURE, Field, FieldKind, new_combination
 from armwright.system import console
 from armwright.system.errors import FailedError
 from armwright.system.files import write_whole
@@ -21,36 +21,36 @@ FOLDER = ".github/ISSUE_TEMPLATE"
 LABEL = "request"  # the new combination's: what the workflow looks for
 BY = "# Made by `invoke forms` from matrix.yaml, recipes/ and armwright/ask/; change these instead.\n"
 _TOLD = Field(
-    "told", "What the image says", Kind.CPU,
+    "told", "What the image says", FieldKind.CPU,
     "What `docker run IMAGE` prints on that machine: versions, CPU, and what it chose.", required=True,
 )  # fmt: skip
 _WRONG = (
     Field(
-        "program", "Program", Kind.FREE,
+        "program", "Program", FieldKind.FREE,
         "The smallest program that shows it, with what it reads, or how to get at both.", required=True,
     ),
-    Field("found", "Result", Kind.FREE, "What comes out.", required=True),
-    Field("meant", "Right result", Kind.FREE, "What should come out, and how you know that.", required=True),
-    Field("smoke", "Proof", Kind.CPU, "What `docker run IMAGE smoke` prints on that machine; it takes some minutes."),
+    Field("found", "Result", FieldKind.FREE, "What comes out.", required=True),
+    Field("meant", "Right result", FieldKind.FREE, "What should come out, and how you know that.", required=True),
+    Field("smoke", "Proof", FieldKind.CPU, "What `docker run IMAGE smoke` prints on that machine; it takes some minutes."),
 )  # fmt: skip
 _SLOW = (
     Field(
-        "program", "Program", Kind.FREE,
+        "program", "Program", FieldKind.FREE,
         "The model and the program, or how to get at both; batch size, data type, threads.", required=True,
     ),
     Field(
-        "measured", "Measured", Kind.FREE,
+        "measured", "Measured", FieldKind.FREE,
         "Numbers with their unit, of how many runs, and how they differ; on a real CPU: emulation measures nothing.",
         required=True,
     ),
     Field(
-        "compared", "Compared with", Kind.FREE,
+        "compared", "Compared with", FieldKind.FREE,
         "The same program elsewhere: which image or packages, on the same machine or which other.", required=True,
     ),
 )  # fmt: skip
 
 
-def make(matrix: Matrix) -> dict[str, str]:
+def make_forms(matrix: Matrix) -> dict[str, str]:
     """Return the forms, each by its path below the project's root."""
     asked = new_combination(matrix)
     used = (*(_known(one) for one in asked if one.key in {"framework", "version", "target", "backend"}), _TOLD)
@@ -83,7 +83,7 @@ def run(matrix: Matrix, *, check: bool = False) -> None:
     Raises:
         FailedError: a form is not what the matrix makes it.
     """
-    made = make(matrix)
+    made = make_forms(matrix)
     outdated = [path for path, text in made.items() if _text(matrix, path) != text]
     if check and outdated:
         raise FailedError(f"not in step with the matrix: {', '.join(outdated)}", "invoke forms")
@@ -119,10 +119,10 @@ def _form(name: str, description: str, before: str, label: str, fields: Sequence
 def _element(field: Field) -> dict[str, Any]:
     """Make an element; what is pasted from a terminal gets a code block, in which nothing is markup."""
     attributes: dict[str, Any] = {"label": field.heading, "description": field.help}
-    if field.kind in {Kind.CHOICE, Kind.CHOICES}:
-        attributes |= {"multiple": field.kind is Kind.CHOICES, "options": list(field.shown)}
-    elif field.kind is Kind.CPU:
+    if field.kind in {FieldKind.CHOICE, FieldKind.CHOICES}:
+        attributes |= {"multiple": field.kind is FieldKind.CHOICES, "options": list(field.shown)}
+    elif field.kind is FieldKind.CPU:
         attributes |= {"render": "text"}
-    kinds = {Kind.CHOICE: "dropdown", Kind.CHOICES: "dropdown", Kind.VERSION: "input"}
+    kinds = {FieldKind.CHOICE: "dropdown", FieldKind.CHOICES: "dropdown", FieldKind.VERSION: "input"}
     element = {"type": kinds.get(field.kind, "textarea"), "id": field.key, "attributes": attributes}
     return {**element, "validations": {"required": True}} if field.required else element

@@ -7,15 +7,15 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from armwright.matrix.matrix import Combo
-from armwright.pipeline.documents import MEANING, State
+from armwright.pipeline.documents import MEANING, ComboState
 from armwright.system import console
 
-Seen = tuple[Combo, State]
+Seen = tuple[Combo, ComboState]
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-def show(seen: Sequence[Seen]) -> None:
+def print_grid(seen: Sequence[Seen]) -> None:
     """Print a grid for each framework, and what the states in them mean."""
     for title, ours in _grouped((combo.framework.title, (combo, state)) for combo, state in seen).items():
         backends = list(dict.fromkeys(combo.backend for combo, _ in ours))

@@ -9,7 +9,7 @@ from armwright.matrix import selection
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import documents, inventory
-from armwright.pipeline.documents import Listed
+from armwright.pipeline.documents import ListedRow
 from armwright.system import console
 from armwright.system.errors import InputError
 
@@ -25,19 +25,19 @@ def run(matrix: Matrix, chosen: Selector, *, as_grid: bool, as_json: bool, as_sc
         as_schema: print the JSON Schema of that list and nothing else.
     """
     if as_schema:
-        console.document(documents.schema(list[Listed]))
+        console.document(documents.json_schema(list[ListedRow]))
         return
     if as_grid and as_json:
         raise InputError("--grid is for people and --json for programs; give one", "invoke list --help")
     everything = selection.match_combos(matrix, replace(chosen, every=True))
     here = inventory.take_inventory(matrix)
     if as_grid:
-        grid.show([(combo, here.listed_state(combo)) for combo in everything])
+        grid.print_grid([(combo, here.listed_state(combo)) for combo in everything])
         return
     shown = everything if chosen.every else [combo for combo in everything if selection.allowed(chosen, combo)]
     rows = [here.listed(combo) for combo in shown]
     if as_json:
-        console.document(documents.document(rows))
+        console.document(documents.to_documents(rows))
         return
     console.table("", ["combo", "state", "reason"], [[row.id, row.state, _reason(row)] for row in rows])
     refused = sum(combo.refusal is not None for combo in everything)
@@ -47,5 +47,5 @@ def run(matrix: Matrix, chosen: Selector, *, as_grid: bool, as_json: bool, as_sc
         console.say(f"{hidden} combo(s) not shown; invoke list --all shows why")
 
 
-def _reason(row: Listed) -> str:
+def _reason(row: ListedRow) -> str:
     return row.reason + (f"; nearest: {row.nearest}" if row.nearest else "")

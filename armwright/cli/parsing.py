@@ -27,8 +27,8 @@ def _answering(parse: Callable[[Parser, list[str]], Any]) -> Callable[[Parser, l
     def parse_argv(self: Parser, argv: list[str]) -> Any:  # noqa: ANN401 - invoke's own result
         try:
             return parse(self, [] if _helped(self, argv) else argv)
-        except ParseError as wrong:
-            raise Exit(f"error: {_explain(self, wrong)}\nnext:  {_next(wrong)}", code=InputError.code) from wrong
+        except ParseError as error:
+            raise Exit(f"error: {_explain(self, error)}\nnext:  {_next(error)}", code=InputError.code) from error
 
     return parse_argv
 

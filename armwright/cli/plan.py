@@ -5,7 +5,7 @@ from __future__ import annotations
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import documents, inventory
-from armwright.pipeline.documents import Planned
+from armwright.pipeline.documents import PlannedRow
 from armwright.pipeline.selected import buildable_combos, parse_source
 from armwright.plan.plan import make_plan
 from armwright.system import console
@@ -22,12 +22,12 @@ def run(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool, as_schema
         as_schema: print the JSON Schema of that list and nothing else.
     """
     if as_schema:
-        console.document(documents.schema(list[Planned]))
+        console.document(documents.json_schema(list[PlannedRow]))
         return
     here = inventory.take_inventory(matrix)
     rows = [here.planned(make_plan(matrix, combo, parse_source(base))) for combo in buildable_combos(matrix, chosen)]
     if as_json:
-        console.document(documents.document(rows))
+        console.document(documents.to_documents(rows))
         return
     console.table(
         "",

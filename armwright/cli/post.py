@@ -43,12 +43,12 @@ def run(root: Path, file: str, issue: str, repo: str = "") -> None:
         FailedError: the file is no reply of ours; nothing was posted.
     """
     named, number = github_issues.number(issue)
-    said = read(Path(file))
+    said = read_answer(Path(file))
     hub = Hub(github_issues.repository(root, repo or named or ""))
     console.result(hub.answer(number, said.markdown, said.label))
 
 
-def read(file: Path) -> Answered:
+def read_answer(file: Path) -> Answered:
     """Read and check a reply.
 
     Raises:
@@ -58,19 +58,19 @@ def read(file: Path) -> Answered:
     try:
         with file.open("rb") as source:
             content = source.read(MOST + 1)
-    except OSError as wrong:
-        raise InputError(f"{str(file)!r} cannot be read: {wrong.strerror}", "invoke post --help") from wrong
+    except OSError as error:
+        raise InputError(f"{str(file)!r} cannot be read: {error.strerror}", "invoke post --help") from error
     try:
         said = Answered.model_validate_json(content if len(content) <= MOST else b"")
-    except ValidationError as wrong:
-        raise FailedError("the file is no document of `invoke request --json`; nothing was posted") from wrong
+    except ValidationError as error:
+        raise FailedError("the file is no document of `invoke request --json`; nothing was posted") from error
     if said.label != f"request: {said.kind}":
         raise FailedError("the reply's label is not that of its kind; nothing was posted")
-    check(said.markdown)
+    check_markdown(said.markdown)
     return said
 
 
-def check(markdown: str) -> None:
+def check_markdown(markdown: str) -> None:
     """Make sure that a reply is one of ours: words of a closed alphabet, and code, in which nothing means anything.
 
     Raises:

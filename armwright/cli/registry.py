@@ -30,8 +30,12 @@ def run(root: Path, action: str, port: str = "", *, as_json: bool = False) -> No
     number = int(port) if str(port).isascii() and str(port).isdecimal() else 0
     if not 0 < number < 2**16:
         raise InputError(f"{str(port)!r} is no port", f"invoke registry start --port {local_registry.PORT}")
-    stopped = action == "stop" and local_registry.stop(home)
-    status, fresh = local_registry.start(home, number) if action == "start" else (local_registry.show(home), False)
+    stopped = action == "stop" and local_registry.stop_registry(home)
+    status, fresh = (
+        local_registry.start_registry(home, number)
+        if action == "start"
+        else (local_registry.registry_status(home), False)
+    )
     if as_json:
         console.document(status.document())
         return

@@ -34,5 +34,5 @@ def run(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool, wheel: str 
         if fetch:
             assemble.fetch_context(matrix.root, one)
         else:
-            render.write(folder, one.files)
+            render.write_context(folder, one.files)
         console.result(str(folder.relative_to(matrix.root)))

@@ -13,19 +13,19 @@ from armwright.matrix import matrix as matrices
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import AXES, Selector
 from armwright.pipeline import build_all, documents, inventory
-from armwright.pipeline.build_combo import Options as How
-from armwright.pipeline.build_combo import Result
+from armwright.pipeline.build_combo import BuildOptions as How
+from armwright.pipeline.build_combo import ComboResult
 from armwright.proof import evidence
 from armwright.publish import stage
 from armwright.publish.lookup import find_staged
 from armwright.request import branch, document, fields, github_issues, parse, reply, submission
 from armwright.request import decide as answers
-from armwright.request.decide import Answer
+from armwright.request.decide import Decision
 from armwright.request.document import Answered
 from armwright.request.fields import Field
 from armwright.request.github_issues import Hub, Issue
 from armwright.request.reply import Reply
-from armwright.request.submission import MalformedError, Value, Values
+from armwright.request.submission import FieldValue, FieldValues, MalformedError
 from armwright.system import console
 from armwright.system.errors import InputError, MachineError
 
@@ -80,17 +80,17 @@ def run(matrix: Matrix, options: RequestArguments, *, as_schema: bool = False) -
         FailedError: what GitHub or the package index says makes no sense.
     """
     if as_schema:
-        console.document(documents.schema(Answered))
+        console.document(documents.json_schema(Answered))
         return 0
-    asked = _Asked.of(matrix, options)
+    asked = _RequestRun.of(matrix, options)
     try:
-        wanted = parse.read(matrix, asked.form, asked.values())
-    except MalformedError as wrong:
+        wanted = parse.parse_request(matrix, asked.form, asked.values())
+    except MalformedError as error:
         if asked.by_options:
             raise
-        asked.tell(reply.malformed(wrong.mistakes), mistakes=list(wrong.mistakes))
-        return wrong.code
-    found = answers.decide(
+        asked.tell(reply.malformed(error.mistakes), mistakes=list(error.mistakes))
+        return error.code
+    found = answers.decide_request(
         matrix, wanted, inventory.take_inventory(matrix), lambda one: find_staged(options.registry or stage.LOCAL, one)
     )
     done = _changed(asked, found)
@@ -102,7 +102,7 @@ def run(matrix: Matrix, options: RequestArguments, *, as_schema: bool = False) -
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _RequestRun:
     """Where a request comes from, and where its answer goes."""
 
     options: RequestArguments
@@ -112,7 +112,7 @@ class _Asked:
     issue: Issue | None = None
 
     @classmethod
-    def of(cls, matrix: Matrix, options: RequestArguments) -> _Asked:
+    def of(cls, matrix: Matrix, options: RequestArguments) -> _RequestRun:
         """Check the options, and read the issue where it is one."""
         ways = {"--file": options.file, "--issue": options.issue, "--framework": options.chosen.framework}
         given = [way for way, word in ways.items() if word]
@@ -124,7 +124,7 @@ class _Asked:
         if options.answer and not options.issue:
             raise InputError("--answer writes into an issue, and --issue does not say into which", _HELP)
         if options.registry:
-            stage.check(options.registry, "--registry")
+            stage.check_registry(options.registry, "--registry")
         asked = cls(options, fields.new_combination(matrix), matrix.root)
         if not options.issue:
             return asked
@@ -140,7 +140,7 @@ class _Asked:
         """It is in options, and not somebody else's text."""
         return bool(self.options.chosen.framework)
 
-    def values(self) -> Values:
+    def values(self) -> FieldValues:
         """Return what was written into the fields.
 
         Raises:
@@ -152,9 +152,9 @@ class _Asked:
             return submission.of_file(self.form, Path(self.options.file))
         pasted = submission.content(Path(self.options.cpu)) if self.options.cpu else ""
         given = {**{axis: getattr(self.options.chosen, axis) for axis in AXES}, "cpu": pasted}
-        return {key: Value(text, f"--{key}") for key, text in given.items()}
+        return {key: FieldValue(text, f"--{key}") for key, text in given.items()}
 
-    def again(self, found: Answer) -> str:
+    def again(self, found: Decision) -> str:
         """Return the options that ask the same again."""
         if self.issue:
             return f"--issue {self.issue.number}"
@@ -174,7 +174,7 @@ class _Asked:
             console.result(said.markdown.rstrip("\n"))
 
 
-def _changed(asked: _Asked, found: Answer) -> dict[str, Any]:
+def _changed(asked: _RequestRun, found: Decision) -> dict[str, Any]:
     """Make the change of data and the branch, as far as both were asked for and there is one."""
     options, proposal = asked.options, found.proposal
     if proposal is None:
@@ -197,7 +197,7 @@ def _changed(asked: _Asked, found: Answer) -> dict[str, Any]:
     return done
 
 
-def _built(root: Path, found: Answer) -> Result:
+def _built(root: Path, found: Decision) -> ComboResult:
     """Build and prove the combo; what is printed meanwhile is no part of the answer.
 
     Raises:
@@ -205,8 +205,8 @@ def _built(root: Path, found: Answer) -> Result:
     """
     loaded = matrices.load_matrix(root)
     with contextlib.redirect_stdout(sys.stderr):
-        (result,) = build_all.build(loaded, [loaded.by_id[found.id]], How())
+        (result,) = build_all.build_combos(loaded, [loaded.by_id[found.id]], How())
     if isinstance(result.problem, MachineError):
         raise result.problem
-    result.proof = result.proof or evidence.read(root, found.id)
+    result.proof = result.proof or evidence.read_lenient(root, found.id)
     return result

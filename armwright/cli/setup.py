@@ -19,8 +19,8 @@ def run(*, dry_run: bool = False) -> None:
         MachineError: the machine cannot be brought there by us; says what to do instead.
         InputError: a recipe under recipes/hosts/ is wrong.
     """
-    facts = needs.load()
-    machine = inspect.look()
+    facts = needs.load_needs()
+    machine = inspect.inspect_host()
     steps = plan_setup(machine, facts, needs.recipe(machine.id, machine.version))
     if not steps:
         console.say("setup: everything is here, nothing to do", "green")
@@ -36,7 +36,7 @@ def run(*, dry_run: bool = False) -> None:
     if dry_run:
         console.say("setup: dry run, nothing was done")
         return
-    machine = inspect.look()
+    machine = inspect.inspect_host()
     left = plan_setup(machine, facts, needs.recipe(machine.id, machine.version))
     if left:
         listed = "\n".join(f"  - {step.says}" for step in left)

@@ -20,7 +20,7 @@ from armwright.system.errors import FailedError, InputError, nearest
 
 
 @dataclass(frozen=True)
-class Part:
+class ProofSubset:
     """What of a proof is run: one workload, one data type; what is left out means all."""
 
     workload: str = ""
@@ -65,14 +65,14 @@ def run(  # noqa: PLR0913 - the command's options
     Returns:
         the exit code: 0 proven, 1 not.
     """
-    part = Part(workload, dtype)
+    part = ProofSubset(workload, dtype)
     if image:
-        return of_image(matrix, image, chosen, part, as_json=as_json)
+        return _prove_image(matrix, image, chosen, part, as_json=as_json)
     combos = built_combos(buildable_combos(matrix, chosen))
-    return of_combos(matrix, combos, part, parse_source(base), as_json=as_json)
+    return _prove_combos(matrix, combos, part, parse_source(base), as_json=as_json)
 
 
-def of_image(matrix: Matrix, reference: str, chosen: Selector, part: Part, *, as_json: bool) -> int:
+def _prove_image(matrix: Matrix, reference: str, chosen: Selector, part: ProofSubset, *, as_json: bool) -> int:
     """Prove any image of ours, without its build tree; nothing is written.
 
     Returns:
@@ -88,14 +88,16 @@ def of_image(matrix: Matrix, reference: str, chosen: Selector, part: Part, *, as
     with console.progress(f"prove {reference}"):
         proof = smoke.run_smoke(engine, reference, image, images.image_target(matrix, image), part.words)
     if as_json:
-        console.document(wording.document(proof))
+        console.document(wording.proof_document(proof))
     else:
-        wording.show(proof)
-        wording.conclusion(proof)
+        wording.print_proof(proof)
+        wording.print_conclusion(proof)
     return 1 if proof.failed else 0
 
 
-def of_combos(matrix: Matrix, combos: Sequence[Combo], part: Part, source: Source = "archive", *, as_json: bool) -> int:
+def _prove_combos(
+    matrix: Matrix, combos: Sequence[Combo], part: ProofSubset, source: Source = "archive", *, as_json: bool
+) -> int:
     """Prove built images of combos; a whole proof becomes evidence and gives the image its name.
 
     Raises:
@@ -114,9 +116,9 @@ def of_combos(matrix: Matrix, combos: Sequence[Combo], part: Part, source: Sourc
             continue
         proofs.append(proof)
         if not as_json and len(plans) <= wording.FEW:
-            wording.show(proof)
+            wording.print_proof(proof)
     if as_json:
-        console.document([wording.document(proof) for proof in proofs])
+        console.document([wording.proof_document(proof) for proof in proofs])
     for proof in proofs:
-        wording.conclusion(proof)
+        wording.print_conclusion(proof)
     return 1 if len(proofs) < len(plans) or any(proof.failed for proof in proofs) else 0

@@ -23,5 +23,5 @@ def run(matrix: Matrix, chosen: Selector, registry: str, base: str) -> None:
         FailedError: an image is not proven (nothing is pushed), or the registry failed.
     """
     combos = built_combos(buildable_combos(matrix, chosen))
-    for staged in stage.stage(matrix, combos, registry or stage.LOCAL, parse_source(base)):
+    for staged in stage.stage_images(matrix, combos, registry or stage.LOCAL, parse_source(base)):
         console.result(f"docker pull {staged.name}  # {staged.digest}")

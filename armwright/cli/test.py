@@ -106,7 +106,7 @@ def _hadolint(root: Path) -> int:
         dockerfile = make_plan(loaded, combo, source).files["Dockerfile"]
         context = root / "build" / "lint" / f"{combo.id}-{source}"
         if kinds.setdefault(kind(dockerfile), context) == context:
-            render.write(context, {"Dockerfile": dockerfile})
+            render.write_context(context, {"Dockerfile": dockerfile})
     console.detail(f"hadolint: {len(kinds)} kinds among {len(everything)} Dockerfiles")
     return _call(root, "hadolint", *(str(context / "Dockerfile") for context in kinds.values()))
 

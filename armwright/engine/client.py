@@ -53,10 +53,10 @@ def _answering() -> Iterator[None]:
     """Turn an engine that goes away in the middle into a sentence; what it answers is the caller's to judge."""
     try:
         yield
-    except APIError as refused:
-        raise FailedError(f"the Docker engine refused: {refused.explanation or refused}", "invoke doctor") from refused
-    except requests.RequestException as gone:
-        raise MachineError("the Docker engine stopped answering", "./inv setup, then the same command again") from gone
+    except APIError as error:
+        raise FailedError(f"the Docker engine refused: {error.explanation or error}", "invoke doctor") from error
+    except requests.RequestException as error:
+        raise MachineError("the Docker engine stopped answering", "./inv setup, then the same command again") from error
 
 
 class Engine:
@@ -72,8 +72,8 @@ class Engine:
             weakref.finalize(self, self._client.close)
             self._api: Any = self._client.api  # its methods are not typed
             self.info: Mapping[str, Any] = self._client.info()
-        except (DockerException, requests.RequestException) as wrong:
-            raise MachineError("the Docker engine does not answer; nothing was started", "./inv setup") from wrong
+        except (DockerException, requests.RequestException) as error:
+            raise MachineError("the Docker engine does not answer; nothing was started", "./inv setup") from error
         if not any("containerd.snapshotter" in str(value) for _, value in self.info.get("DriverStatus") or []):
             raise MachineError(
                 "the engine does not use the containerd image store: its digests would not be the registry's",
@@ -104,8 +104,8 @@ class Engine:
             attributes = self._api.inspect_image(reference)
         except (ImageNotFound, NotFound):
             return None
-        except APIError as wrong:
-            raise InputError(f"not an image reference: {reference!r}: {wrong.explanation}", "docker images") from wrong
+        except APIError as error:
+            raise InputError(f"not an image reference: {reference!r}: {error.explanation}", "docker images") from error
         return Image(
             digest=attributes["Id"],
             labels=attributes["Config"].get("Labels") or {},
@@ -177,7 +177,7 @@ class Engine:
             KeyboardInterrupt: passed on after the container was removed.
         """
         with _answering(), containers.unstarted(self._client, reference) as container:
-            yield containers.stream(self._api.export(container.id))
+            yield containers.stream_archive(self._api.export(container.id))
 
     @_answering()
     def run(
@@ -201,7 +201,7 @@ class Engine:
             FailedError: it could not be started, or did not end in time.
             KeyboardInterrupt: passed on after it was removed, in this thread or another.
         """
-        return containers.run(self._client, reference, command, environment, timeout, entrypoint)
+        return containers.run_container(self._client, reference, command, environment, timeout, entrypoint)
 
     @_answering()
     def push(self, reference: str, on_status: Callable[[str], None]) -> None:
@@ -216,8 +216,8 @@ class Engine:
                     raise FailedError(f"push of {reference} failed: {event['error']}", "invoke registry show")
                 if event.get("status"):
                     on_status(f"{event.get('id', '')} {event['status']}".strip())
-        except APIError as wrong:
-            raise FailedError(f"push of {reference} failed: {wrong}", "invoke registry show") from wrong
+        except APIError as error:
+            raise FailedError(f"push of {reference} failed: {error}", "invoke registry show") from error
 
     @_answering()
     def remote_digest(self, reference: str) -> str | None:
@@ -226,9 +226,9 @@ class Engine:
             return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
         except NotFound:
             return None
-        except APIError as wrong:
-            if re.search(r"not found|(manifest|name) unknown", str(wrong.explanation)):
+        except APIError as error:
+            if re.search(r"not found|(manifest|name) unknown", str(error.explanation)):
                 return None
             raise FailedError(
-                f"the registry of {reference} does not answer: {wrong.explanation}", "invoke registry start"
-            ) from wrong
+                f"the registry of {reference} does not answer: {error.explanation}", "invoke registry start"
+            ) from error

@@ -52,7 +52,7 @@ class _Chunks(io.RawIOBase):
         return count
 
 
-def stream(chunks: Iterator[bytes]) -> IO[bytes]:
+def stream_archive(chunks: Iterator[bytes]) -> IO[bytes]:
     """Return what comes in pieces as a file that is read once, from its beginning."""
     return io.BufferedReader(_Chunks(chunks), 1 << 20)
 
@@ -75,7 +75,7 @@ def _removed(container: Container) -> Iterator[None]:
 @contextlib.contextmanager
 def unstarted(client: DockerClient, reference: str) -> Iterator[Container]:
     """Make a container that never runs, to read an image's files from; it is removed whatever happens."""
-    interrupt.check()
+    interrupt.check_interrupted()
     never_run = ["-"]  # an image without a command of its own is refused
     container = client.containers.create(
         reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
@@ -84,7 +84,7 @@ def unstarted(client: DockerClient, reference: str) -> Iterator[Container]:
         yield container
 
 
-def run(  # noqa: PLR0913, PLR0917 - what a container is made of
+def run_container(  # noqa: PLR0913, PLR0917 - what a container is made of
     client: DockerClient,
     reference: str,
     command: list[str],
@@ -93,7 +93,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a container is made of
     entrypoint: Sequence[str] | None,
 ) -> Ran:
     """Run a container; see `Engine.run`."""
-    interrupt.check()
+    interrupt.check_interrupted()
     try:
         container = client.containers.create(
             reference,
@@ -108,8 +108,8 @@ def run(  # noqa: PLR0913, PLR0917 - what a container is made of
             init=True,  # the first process of all takes no signal that it does not ask for: it would hang, not die
             labels={"org.armwright.run": "smoke"},
         )
-    except APIError as wrong:
-        raise FailedError(f"the container could not be made: {wrong.explanation}", "invoke doctor") from wrong
+    except APIError as error:
+        raise FailedError(f"the container could not be made: {error.explanation}", "invoke doctor") from error
 
     try:
         with _removed(container):
@@ -122,9 +122,9 @@ def run(  # noqa: PLR0913, PLR0917 - what a container is made of
         if err.startswith(INIT):  # it began, and found nothing to begin
             raise FailedError(f"the container could not be started: {err.splitlines()[0]}", "invoke doctor")
         return Ran(code, out, err)
-    except APIError as wrong:
-        raise FailedError(f"the container could not be started: {wrong.explanation}", "invoke doctor") from wrong
-    except requests.RequestException as late:
-        if "timed out" not in str(late):
+    except APIError as error:
+        raise FailedError(f"the container could not be started: {error.explanation}", "invoke doctor") from error
+    except requests.RequestException as error:
+        if "timed out" not in str(error):
             raise
-        raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from late
+        raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from error

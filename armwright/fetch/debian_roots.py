@@ -54,7 +54,7 @@ def build_architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
-def ensure(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: Path) -> Unpacked:
+def ensure_root(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: Path) -> Unpacked:
     """Return a root from the cache; unpack it first where it is not there.
 
     Args:

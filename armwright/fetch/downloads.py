@@ -23,7 +23,7 @@ def path_of(cache: Path, file: Download) -> Path:
     return cache / "downloads" / f"{file.sha256[:12]}-{file.file}"
 
 
-def ensure(cache: Path, file: Download, way_on: str) -> Path:
+def ensure_download(cache: Path, file: Download, way_on: str) -> Path:
     """Return a file from the cache; take it from where it is first.
 
     Args:
@@ -47,8 +47,8 @@ def ensure(cache: Path, file: Download, way_on: str) -> Path:
         with _Shown(new, shown) as sink:
             try:
                 _take(file, sink)
-            except MachineError as gone:
-                raise MachineError(gone.what, way_on) from gone
+            except MachineError as error:
+                raise MachineError(error.what, way_on) from error
         found = sha256(new)
         if found != file.sha256:
             raise FailedError(
@@ -60,7 +60,7 @@ def ensure(cache: Path, file: Download, way_on: str) -> Path:
     return kept
 
 
-def adopt(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
+def adopt_file(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
     """Keep a wheel that the user has, in place of its download.
 
     Args:
@@ -76,8 +76,8 @@ def adopt(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
         raise InputError("--wheel: no wheel of these combos comes as a file", "invoke build --help")
     try:
         found = sha256(given)
-    except OSError as wrong:
-        raise InputError(f"--wheel {given} cannot be read: {wrong.strerror}", "name a file") from wrong
+    except OSError as error:
+        raise InputError(f"--wheel {given} cannot be read: {error.strerror}", "name a file") from error
     if found not in wheels:
         wanted = " or ".join(f"{file.file} has {digest}" for digest, file in wheels.items())
         what = f"--wheel {given.name} is another file: its sha256 is {found}; {wanted}"
@@ -113,7 +113,7 @@ class _Shown(io.FileIO):
 
     def write(self, data: bytes) -> int:  # type: ignore[override] # any buffer would do, and only bytes come
         """Write a part, unless everything is being stopped."""
-        interrupt.check()
+        interrupt.check_interrupted()
         written = super().write(data)
         if self.tell() // SHOWN != self._said:
             self._said = self.tell() // SHOWN

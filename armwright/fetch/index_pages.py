@@ -78,7 +78,7 @@ class _Page(BaseModel):
     files: list[_Entry]
 
 
-def read(content: bytes, kind: str, url: str, distribution: str) -> list[File]:
+def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[File]:
     """Read the page of a distribution; what is neither a wheel nor a source distribution of it is left out.
 
     Args:
@@ -94,8 +94,8 @@ def read(content: bytes, kind: str, url: str, distribution: str) -> list[File]:
     if media in _JSON:
         try:
             page = _Page.model_validate_json(content)
-        except ValidationError as wrong:
-            raise FailedError(f"the package index's page of {distribution} is not what PEP 691 says") from wrong
+        except ValidationError as error:
+            raise FailedError(f"the package index's page of {distribution} is not what PEP 691 says") from error
         version, entries = page.meta.api, page.files
     elif media in _HTML:
         links = _Links(url)

@@ -74,7 +74,9 @@ class Index:
             where = f"{address.rstrip('/')}/{canonicalize_name(distribution)}/"
             head = self._get(where, page, PAGE, {"Accept": index_pages.ACCEPT}, accept=_MISSING)
             if head.status not in _MISSING:
-                return index_pages.read(page.getvalue(), head.headers.get("Content-Type", ""), head.url, distribution)
+                return index_pages.parse_page(
+                    page.getvalue(), head.headers.get("Content-Type", ""), head.url, distribution
+                )
         raise InputError(f"{CALLED} has no distribution {distribution}", WHICH)
 
     def metadata(self, file: File) -> Metadata:
@@ -108,8 +110,8 @@ class Index:
         with partial_download.opened(get, check) as wheel:
             try:
                 return _member(wheel)
-            except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as wrong:
-                raise FailedError("its wheel cannot be read") from wrong
+            except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+                raise FailedError("its wheel cannot be read") from error
 
     def _get(
         self, url: str, sink: IO[bytes], limit: int, headers: Mapping[str, str] | None = None,
@@ -161,8 +163,8 @@ def _read(content: bytes, file: File) -> Metadata:
     try:
         said = canonicalize_name(raw.get("name", "")), Version(raw.get("version", ""))
         requires = tuple(Requirement(one) for one in raw.get("requires_dist", []))
-    except (InvalidVersion, InvalidRequirement) as wrong:
-        raise FailedError("its METADATA makes no sense") from wrong
+    except (InvalidVersion, InvalidRequirement) as error:
+        raise FailedError("its METADATA makes no sense") from error
     if said != (canonicalize_name(file.name.partition("-")[0]), file.version):
         raise FailedError("its METADATA is that of another distribution or version")
     return Metadata(requires, raw.get("requires_python", ""))

@@ -42,7 +42,7 @@ _CAUSES: tuple[tuple[str, type[ArmwrightError], str, str], ...] = (
 )
 
 
-def ensure(cache: Path, base: Base, text: str, log: Path) -> Path:
+def ensure_wheels(cache: Path, base: Base, text: str, log: Path) -> Path:
     """Return the folder with the wheels of a lock; download them first where they are not there.
 
     Args:

@@ -124,11 +124,11 @@ def _start(*, again: bool) -> None:
             f"dockerd (process {running}) is there but does not answer", f"kill {running}, then: ./inv setup"
         )
     if running:
-        daemon.stop(running)
+        daemon.stop_daemon(running)
     for pid_file, name in ((ENGINE_PID, "dockerd"), (CONTAINERD_PID, "containerd")):
         if not daemon.alive(pid_file, name):  # left by a crash: its number may be another process's by now
             pid_file.unlink(missing_ok=True)
-    daemon.start(["dockerd"], ENGINE_LOG, _answers)
+    daemon.start_daemon(["dockerd"], ENGINE_LOG, _answers)
 
 
 def _answers() -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from armwright.host.needs import Package, Recipe
+from armwright.host.needs import HostPackage, HostRecipe
 from armwright.system import process
 from armwright.system.errors import FailedError, MachineError
 
@@ -70,7 +70,7 @@ def mirror(codename: str, listing: str) -> str | None:
     return sites.get(codename)
 
 
-def sources(recipe: Recipe, site: str) -> str:
+def sources(recipe: HostRecipe, site: str) -> str:
     """Return the deb822 source that adds the recipe's suites on the host's own mirror."""
     return (
         f"# {SOURCES}: written by armwright's setup from recipes/hosts/; remove it together with {PREFERENCES}\n"
@@ -82,7 +82,7 @@ def sources(recipe: Recipe, site: str) -> str:
     )
 
 
-def preferences(recipe: Recipe) -> str:
+def preferences(recipe: HostRecipe) -> str:
     """Return the pins: nothing from an added suite but the packages that the recipe takes from it."""
     blocks = []
     for suite in recipe.suites:
@@ -128,10 +128,10 @@ def install(names: Iterable[str]) -> None:
     _run(["apt-get", "install", "-y", "--no-install-recommends", *_PATIENT, *names], warned)
 
 
-def needed(packages: Iterable[Package], needs: Iterable[str]) -> tuple[Package, ...]:
+def needed(packages: Iterable[HostPackage], needs: Iterable[str]) -> tuple[HostPackage, ...]:
     """Return the packages that serve one of the needs, each name once, in the recipe's order."""
     wanted = set(needs)
-    chosen: dict[str, Package] = {}
+    chosen: dict[str, HostPackage] = {}
     for package in packages:
         if package.need in wanted:
             chosen.setdefault(package.name, package)

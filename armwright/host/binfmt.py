@@ -69,7 +69,7 @@ class Emulation:
         return bool(self.entries) and all(entry.serves_containers for entry in self.entries)
 
 
-def parse(name: str, text: str) -> Entry | None:
+def parse_entry(name: str, text: str) -> Entry | None:
     """Read one entry of binfmt_misc.
 
     Args:
@@ -97,10 +97,10 @@ def entries(folder: Path = FOLDER) -> tuple[Entry, ...]:
     if not (folder / "register").exists():
         return ()
     files = sorted(file for file in folder.iterdir() if file.name not in {"register", "status"})
-    return tuple(entry for file in files if (entry := parse(file.name, file.read_text())))
+    return tuple(entry for file in files if (entry := parse_entry(file.name, file.read_text())))
 
 
-def look() -> Emulation:
+def read_emulation() -> Emulation:
     """Read the kernel's table and ask the emulators behind it. Raises nothing: what cannot be read is not there."""
     registered = entries()
     running = ask("QEMU_VERSION", "1") if any(entry.enabled for entry in registered) else ""
@@ -164,11 +164,11 @@ def register(stale: Iterable[str]) -> None:
                 (FOLDER / name).write_text("-1")
         if not entries():
             (FOLDER / "register").write_text(_description() or _absent())
-    except OSError as refusal:
+    except OSError as error:
         raise MachineError(
-            f"the kernel did not take the emulator: {refusal.strerror} ({refusal.filename})",
+            f"the kernel did not take the emulator: {error.strerror} ({error.filename})",
             "as root on the machine itself (not in a container): ./inv setup",
-        ) from refusal
+        ) from error
 
 
 def _description() -> str:

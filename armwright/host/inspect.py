@@ -26,7 +26,7 @@ DAEMON_JSON = Path("/etc/docker/daemon.json")
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineReading:
     """A Docker Engine that answers: its version, image store, running containers and where it keeps its data."""
 
     version: str
@@ -67,7 +67,7 @@ class Host:
     root: bool = False
     systemd: bool = False
     site: str | None = None
-    engine: Engine | None = None
+    engine: EngineReading | None = None
     silence: str = ""
     forbidden: bool = False
     remote: str = ""
@@ -102,11 +102,11 @@ def recent(found: str | None, minimum: str | None) -> bool:
     return not found or minimum is None or _numbers(found) >= _numbers(minimum)
 
 
-def look() -> Host:
+def inspect_host() -> Host:
     """Read this machine. Takes about half a second; raises nothing for what is absent."""
     system = os_release(Path("/etc/os-release"))
     answering, silence, forbidden = engine()
-    emulation = binfmt.look()
+    emulation = binfmt.read_emulation()
     debian = process.which("dpkg-query") is not None
     listing = process.capture(["apt-get", "update", "--print-uris"], check=False) if debian else ""
     dockerd = process.which("dockerd")
@@ -139,7 +139,7 @@ def os_release(file: Path) -> dict[str, str]:
     return {name: value.strip().strip("\"'") for name, value in pairs}
 
 
-def _have(answering: Engine | None, emulation: binfmt.Emulation) -> dict[str, str]:
+def _have(answering: EngineReading | None, emulation: binfmt.Emulation) -> dict[str, str]:
     """Return what is there of the needs. The engine and the emulator that run count, else those that are installed."""
     found = {
         "engine": answering.version if answering else _version(["dockerd", "--version"]),
@@ -172,7 +172,7 @@ def _version(arguments: list[str], speaks: str = "") -> str | None:
     return None if speaks not in said else found.group() if found else ""
 
 
-def engine() -> tuple[Engine | None, str, bool]:
+def engine() -> tuple[EngineReading | None, str, bool]:
     """Ask the engine; return it, or why it is silent and whether that is for want of permission."""
     try:
         client = docker.from_env(timeout=10)
@@ -187,13 +187,13 @@ def engine() -> tuple[Engine | None, str, bool]:
     return engine_from(info), "", False
 
 
-def engine_from(info: Mapping[str, object]) -> Engine:
+def engine_from(info: Mapping[str, object]) -> EngineReading:
     """Read what the engine says about itself (`docker info`, API 1.41 and later)."""
     status = info.get("DriverStatus") or []
     store = (
         any(value.startswith("io.containerd.snapshotter") for _, value in status) if isinstance(status, list) else False
     )
-    return Engine(
+    return EngineReading(
         version=str(info.get("ServerVersion", "")),
         containerd_store=store,
         running=int(str(info.get("ContainersRunning", 0))),

@@ -12,10 +12,10 @@ from armwright.system import yaml_file
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "hosts"
 
 NeedName = Literal["engine", "client", "buildx", "emulator", "unpacker", "registry"]
-Name = Annotated[
+PackageName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")
 ]  # Debian Policy 5.6.1; in these patterns $ is the very end
-Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
+MinimumVersion = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 
 
 class _Model(BaseModel):
@@ -26,7 +26,7 @@ class Need(_Model):
     """One thing a machine needs: what it is called, from which version on, why, and what to install by hand."""
 
     title: str
-    minimum: Version | None = None
+    minimum: MinimumVersion | None = None
     why: str
     hand: str
 
@@ -49,41 +49,41 @@ class Needs(_Model):
 class Suite(_Model):
     """A suite that is added on the host's own mirror; `priority` is apt's for everything that is not named."""
 
-    name: Name
+    name: PackageName
     priority: int | None = None
     why: str
 
 
-class Package(_Model):
+class HostPackage(_Model):
     """A package, the need it serves, the suite it comes from if it is not the host's, and its service to silence."""
 
-    name: Name
+    name: PackageName
     need: NeedName
-    suite: Name | None = Field(default=None, alias="from")
-    service: Name | None = None
+    suite: PackageName | None = Field(default=None, alias="from")
+    service: PackageName | None = None
     why: str
 
 
-class Recipe(_Model):
+class HostRecipe(_Model):
     """What setup brings to one release of one distribution."""
 
-    id: Name
-    version: Version
-    codename: Name
+    id: PackageName
+    version: MinimumVersion
+    codename: PackageName
     verified: bool
     evidence: str
     keyring: str
-    components: tuple[Name, ...] = Field(strict=False)
+    components: tuple[PackageName, ...] = Field(strict=False)
     suites: tuple[Suite, ...] = Field(strict=False)
-    packages: tuple[Package, ...] = Field(strict=False)
+    packages: tuple[HostPackage, ...] = Field(strict=False)
 
 
-def load(folder: Path = RECIPES) -> Needs:
+def load_needs(folder: Path = RECIPES) -> Needs:
     """Load needs.yaml. Raises InputError with file:line:column of every mistake."""
     return _load(folder / "needs.yaml", Needs)
 
 
-def recipe(distribution: str, version: str, folder: Path = RECIPES) -> Recipe | None:
+def recipe(distribution: str, version: str, folder: Path = RECIPES) -> HostRecipe | None:
     """Load the recipe of one release of a distribution.
 
     Args:
@@ -99,13 +99,13 @@ def recipe(distribution: str, version: str, folder: Path = RECIPES) -> Recipe | 
     """
     # Compared with the names of the files that are there, so that no word of os-release becomes a path.
     file = next((file for file in folder.glob("*.yaml") if file.stem == f"{distribution}-{version}"), None)
-    return _load(file, Recipe) if file else None
+    return _load(file, HostRecipe) if file else None
 
 
 def _load(file: Path, model: type[yaml_file.Model]) -> yaml_file.Model:
     mistakes = yaml_file.Mistakes()
-    document = yaml_file.read(file, f"recipes/hosts/{file.name}", mistakes)
-    loaded = yaml_file.parse(document, model, mistakes) if document else None
+    document = yaml_file.read_yaml(file, f"recipes/hosts/{file.name}", mistakes)
+    loaded = yaml_file.parse_document(document, model, mistakes) if document else None
     mistakes.raise_if_any()
     assert loaded is not None  # noqa: S101 - for the type checker; what is not loaded is a mistake
     return loaded

@@ -22,12 +22,12 @@ from armwright.host.actions import (
     Write,
 )
 from armwright.host.inspect import Host
-from armwright.host.needs import NeedName, Needs, Package, Recipe
+from armwright.host.needs import HostPackage, HostRecipe, NeedName, Needs
 from armwright.system.errors import MachineError
 
 
 @dataclass(frozen=True)
-class Step:
+class SetupStep:
     """One step of the plan: what it does and why, in words, and the action."""
 
     says: str
@@ -35,7 +35,7 @@ class Step:
     action: Action
 
 
-def plan_setup(machine: Host, facts: Needs, recipe: Recipe | None) -> tuple[Step, ...]:
+def plan_setup(machine: Host, facts: Needs, recipe: HostRecipe | None) -> tuple[SetupStep, ...]:
     """Decide what to do, from what was read; touches nothing.
 
     Args:
@@ -77,7 +77,7 @@ def _by_hand(machine: Host, facts: Needs, missing: tuple[NeedName, ...]) -> str:
 
 
 def _refuse_replacing(
-    machine: Host, facts: Needs, missing: tuple[NeedName, ...], packages: tuple[Package, ...]
+    machine: Host, facts: Needs, missing: tuple[NeedName, ...], packages: tuple[HostPackage, ...]
 ) -> None:
     """Raise MachineError rather than replace somebody's engine, or one that is at work."""
     present = machine.have.get("engine")
@@ -96,17 +96,17 @@ def _refuse_replacing(
         )
 
 
-def _repair(machine: Host, recipe: Recipe | None, packages: tuple[Package, ...]) -> Iterator[Step]:
+def _repair(machine: Host, recipe: HostRecipe | None, packages: tuple[HostPackage, ...]) -> Iterator[SetupStep]:
     ours = {package.name for package in recipe.packages} if recipe else set()
     if machine.unfinished & ours or (packages and (machine.journal or machine.unfinished)):
-        yield Step(
+        yield SetupStep(
             "finish the interrupted installation: dpkg --configure -a",
             "packages were left half configured",
             Configure(),
         )
 
 
-def _configure_engine(machine: Host) -> Iterator[Step]:
+def _configure_engine(machine: Host) -> Iterator[SetupStep]:
     """Plan the image store: written before the engine is installed, so that its first start already has it."""
     if machine.remote or (machine.engine and machine.engine.containerd_store):
         return
@@ -119,7 +119,7 @@ def _configure_engine(machine: Host) -> Iterator[Step]:
         )
     if merged != machine.daemon_json:
         hidden = "; images of the old store are hidden until it is switched back" if machine.engine else ""
-        yield Step(
+        yield SetupStep(
             f"switch the containerd image store on in {inspect.DAEMON_JSON}",
             f"without it no OCI archive can be written{hidden}",
             Write(inspect.DAEMON_JSON, merged),
@@ -137,11 +137,11 @@ def with_image_store(text: str | None) -> str:
     """
     try:
         settings = json.loads(text) if text and text.strip() else {}
-    except json.JSONDecodeError as mistake:
-        place = f"{inspect.DAEMON_JSON}:{mistake.lineno}:{mistake.colno}"
+    except json.JSONDecodeError as error:
+        place = f"{inspect.DAEMON_JSON}:{error.lineno}:{error.colno}"
         raise MachineError(
-            f"{place}: not JSON: {mistake.msg}; the engine cannot read it either", f"mend {inspect.DAEMON_JSON}"
-        ) from mistake
+            f"{place}: not JSON: {error.msg}; the engine cannot read it either", f"mend {inspect.DAEMON_JSON}"
+        ) from error
     features = settings.get("features", {}) if isinstance(settings, dict) else None
     if not isinstance(features, dict):
         raise MachineError(
@@ -152,7 +152,7 @@ def with_image_store(text: str | None) -> str:
     return json.dumps({**settings, "features": {**features, "containerd-snapshotter": True}}, indent=2) + "\n"
 
 
-def _packages(machine: Host, recipe: Recipe, packages: tuple[Package, ...]) -> Iterator[Step]:
+def _packages(machine: Host, recipe: HostRecipe, packages: tuple[HostPackage, ...]) -> Iterator[SetupStep]:
     if any(package.suite for package in packages):
         if machine.site is None:
             raise MachineError(
@@ -165,25 +165,27 @@ def _packages(machine: Host, recipe: Recipe, packages: tuple[Package, ...]) -> I
             (apt.SOURCES, apt.sources(recipe, machine.site), f"on your own mirror: {added}"),
         ):
             if machine.files.get(path) != text:
-                yield Step(f"write {path}", why, Write(path, text))
+                yield SetupStep(f"write {path}", why, Write(path, text))
     names = tuple(package.name for package in packages)
-    yield Step(f"apt-get install {' '.join(names)}", "; ".join(package.why for package in packages), Install(names))
+    yield SetupStep(
+        f"apt-get install {' '.join(names)}", "; ".join(package.why for package in packages), Install(names)
+    )
     for service in (package.service for package in packages if package.service):
-        yield Step(
+        yield SetupStep(
             f"switch the service {service} off",
             "the package starts it by itself; ours runs on demand",
             Silence(service),
         )
 
 
-def _emulator(machine: Host, facts: Needs) -> Iterator[Step]:
+def _emulator(machine: Host, facts: Needs) -> Iterator[SetupStep]:
     """Plan the registration: one that serves containers and is new enough is left alone."""
     known, minimum = machine.emulation, facts.needs["emulator"].minimum
     old = known.running is not None and not inspect.recent(known.running, minimum)
     if known.serves_containers and not old:
         return
     if not known.mounted:
-        yield Step(
+        yield SetupStep(
             f"mount binfmt_misc on {binfmt.FOLDER}", "the kernel's table of foreign programs is not there", Mount()
         )
     stale = tuple(entry.name for entry in known.entries if old or not entry.serves_containers)
@@ -193,15 +195,15 @@ def _emulator(machine: Host, facts: Needs) -> Iterator[Step]:
         if old
         else "flag F: containers can use it though its file is not in them"
     )
-    yield Step(f"register QEMU for aarch64 programs{told}", why, Register(stale))
+    yield SetupStep(f"register QEMU for aarch64 programs{told}", why, Register(stale))
 
 
-def _start_engine(machine: Host, *, replaced: bool) -> Iterator[Step]:
+def _start_engine(machine: Host, *, replaced: bool) -> Iterator[SetupStep]:
     if machine.engine is None:
-        yield Step(
+        yield SetupStep(
             "start the Docker Engine" + ("" if machine.systemd else f", log in {ENGINE_LOG}"),
             "it does not run",
             Start(),
         )
     elif replaced or not (machine.engine.containerd_store or machine.remote):
-        yield Step("restart the Docker Engine", "to take up what changed; no container runs", Start(again=True))
+        yield SetupStep("restart the Docker Engine", "to take up what changed; no container runs", Start(again=True))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from armwright.matrix import matrix_file
 from armwright.matrix.matrix_file import Axes
-from armwright.matrix.rules import Rule, judge, order
+from armwright.matrix.rules import Rule, apply_rules, order
 from armwright.recipes import loader
 from armwright.recipes.bases import Base
-from armwright.recipes.frameworks import Flavour, Framework, Release
+from armwright.recipes.frameworks import Framework, FrameworkBackend, Release
 from armwright.recipes.loader import Axis, Recipes
 from armwright.recipes.model import Environment
 from armwright.recipes.targets import Target
@@ -92,7 +92,7 @@ class Combo:
         return self.framework.versions[self.version]
 
     @property
-    def flavour(self) -> Flavour:
+    def flavour(self) -> FrameworkBackend:
         """The facts about this framework over this backend."""
         return self.framework.backends[self.backend]
 
@@ -191,7 +191,7 @@ class Matrix:
             target = self.recipes.targets[name]
             here = [rule for rule in speaking if rule.pattern.of_target(name)]
             for backend in self.axes.backends:
-                said = judge([rule for rule in here if rule.pattern.of_backend(backend)])
+                said = apply_rules([rule for rule in here if rule.pattern.of_backend(backend)])
                 refusal = said.refusal
                 if refusal is None and backend not in recipe.backends:
                     refusal = f"{recipe.title} has no recipe for the backend {backend}"
@@ -209,7 +209,7 @@ def load_matrix(root: Path) -> Matrix:
     """
     mistakes = Mistakes()
     known = loader.load_recipes(root, mistakes)
-    parsed = matrix_file.read(root, known, mistakes)
+    parsed = matrix_file.read_matrix_file(root, known, mistakes)
     mistakes.raise_if_any()
     assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a file
     matrix = Matrix(root, known, parsed.axes, tuple(parsed.rules))

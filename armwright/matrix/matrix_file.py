@@ -13,7 +13,7 @@ from armwright.matrix.rules import Rule
 from armwright.recipes import loader
 from armwright.recipes.loader import Recipes
 from armwright.recipes.model import Recipe
-from armwright.recipes.patterns import Name, Version
+from armwright.recipes.patterns import Name, VersionName
 from armwright.system import yaml_file
 from armwright.system.errors import nearest
 from armwright.system.yaml_file import Document, Mistakes
@@ -24,7 +24,7 @@ FILE = "matrix.yaml"
 class Axes(Recipe):
     """The values of the axes."""
 
-    frameworks: dict[Name, Annotated[list[Version], Field(min_length=1)]] = Field(min_length=1)
+    frameworks: dict[Name, Annotated[list[VersionName], Field(min_length=1)]] = Field(min_length=1)
     targets: list[Name] = Field(min_length=1)
     backends: list[Name] = Field(min_length=1)
 
@@ -36,7 +36,7 @@ class Published(Recipe):
     rules: list[Rule] = Field(default=[])
 
 
-def read(root: Path, known: Recipes, mistakes: Mistakes) -> Published | None:
+def read_matrix_file(root: Path, known: Recipes, mistakes: Mistakes) -> Published | None:
     """Read and check matrix.yaml.
 
     Args:
@@ -47,12 +47,12 @@ def read(root: Path, known: Recipes, mistakes: Mistakes) -> Published | None:
     Returns:
         what it says; None when it cannot be understood.
     """
-    document = yaml_file.read(root / FILE, FILE, mistakes)
+    document = yaml_file.read_yaml(root / FILE, FILE, mistakes)
     if document is None:
         return None
-    parsed = yaml_file.parse(document, Published, mistakes)
+    parsed = yaml_file.parse_document(document, Published, mistakes)
     words = _Words(document, mistakes)
-    files = {axis: loader.files(root, f"{axis}s") for axis in ("framework", "target", "backend")}
+    files = {axis: loader.recipe_files(root, f"{axis}s") for axis in ("framework", "target", "backend")}
     _check_frameworks(words, known, files["framework"])
     words.check(("axes", "targets"), files["target"], "target")
     words.check(("axes", "backends"), files["backend"], "backend")

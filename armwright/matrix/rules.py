@@ -57,14 +57,14 @@ def _versions(value: object) -> object:
         raise ValueError("must be text: put it in quotes, for example '==2.10.0'")  # noqa: TRY004 - pydantic's way
     try:
         return Versions(SpecifierSet(value))
-    except InvalidSpecifier as wrong:
-        raise ValueError(f"{wrong}; write for example '==2.10.0' or '>=2.10,<2.12', or a list of versions") from wrong
+    except InvalidSpecifier as error:
+        raise ValueError(f"{error}; write for example '==2.10.0' or '>=2.10,<2.12', or a list of versions") from error
 
 
 Names = Annotated[list[Name], BeforeValidator(_one_or_more)]
 
 
-class Pattern(Recipe):
+class AxisPattern(Recipe):
     """The combinations a rule speaks of; an axis left out means any value."""
 
     framework: Names | None = None
@@ -73,7 +73,7 @@ class Pattern(Recipe):
     backend: Names | None = None
 
     @model_validator(mode="after")
-    def _names_an_axis(self) -> Pattern:
+    def _names_an_axis(self) -> AxisPattern:
         if not self.model_fields_set:
             raise ValueError("a rule names at least one axis; an empty one would refuse everything")
         return self
@@ -106,8 +106,8 @@ class Rule(Recipe):
             name.
     """
 
-    refuse: Pattern | None = None
-    unverified: Pattern | None = None
+    refuse: AxisPattern | None = None
+    unverified: AxisPattern | None = None
     because: Reason
 
     @model_validator(mode="after")
@@ -117,7 +117,7 @@ class Rule(Recipe):
         return self
 
     @property
-    def pattern(self) -> Pattern:
+    def pattern(self) -> AxisPattern:
         """The combinations it speaks of."""
         pattern = self.refuse or self.unverified
         assert pattern is not None  # noqa: S101 - for the type checker: checked when it was made
@@ -132,7 +132,7 @@ class Verdict:
     unverified: str | None = None
 
 
-def judge(rules: Sequence[Rule]) -> Verdict:
+def apply_rules(rules: Sequence[Rule]) -> Verdict:
     """Return what rules say together of a combination that all of them speak of."""
     refusal = next((rule.because for rule in rules if rule.refuse is not None), None)
     return Verdict(refusal, next((rule.because for rule in rules if rule.unverified is not None), None))

@@ -14,7 +14,7 @@ from armwright.engine.client import Engine
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline import build_combo as builds
 from armwright.pipeline import summary
-from armwright.pipeline.build_combo import Options, Result
+from armwright.pipeline.build_combo import BuildOptions, ComboResult
 from armwright.plan.plan import make_plan
 from armwright.proof import evidence, smoke, state, wording
 from armwright.system import console, interrupt, process
@@ -26,7 +26,7 @@ STEP = 0.5  # seconds in which an interrupt is noticed at the latest
 LISTED = 12  # combos that a plan names before it counts them
 
 
-def build(matrix: Matrix, combos: Sequence[Combo], options: Options) -> list[Result]:
+def build_combos(matrix: Matrix, combos: Sequence[Combo], options: BuildOptions) -> list[ComboResult]:
     """Build and prove combos.
 
     Args:
@@ -45,15 +45,15 @@ def build(matrix: Matrix, combos: Sequence[Combo], options: Options) -> list[Res
     with process.alone(matrix.root / "build" / ".turn", lambda: console.say("another run works here: waiting for it")):
         plans = [make_plan(matrix, combo, options.source) for combo in combos]
         engine = Engine()
-        results = [Result(combo) for combo in combos]
-        jobs = options.jobs or room(_cores(engine), _memory(engine))
+        results = [ComboResult(combo) for combo in combos]
+        jobs = options.jobs or jobs_for(_cores(engine), _memory(engine))
         names = engine.names()
         states: list[str] = [state.plan_state(matrix.root, one, names) for one in plans]
         _announce(combos, states, options, jobs)
         _check(matrix.root, engine, options, results, states)
         ended = threading.Event()
 
-        def work(result: Result) -> None:
+        def work(result: ComboResult) -> None:
             if not ended.is_set() and result.problem is None:
                 with console.voice(result.combo.id if len(results) > 1 else "", brief=_brief(results, options)):
                     _work(matrix, engine, options, result, ended)
@@ -65,12 +65,12 @@ def build(matrix: Matrix, combos: Sequence[Combo], options: Options) -> list[Res
             for result in results:
                 if result.began and not result.ended:
                     result.outcome, result.ended = "interrupted", time.monotonic()
-            console.say(f"interrupted: {summary.counted(results)}", "yellow")
+            console.say(f"interrupted: {summary.count_outcomes(results)}", "yellow")
             raise
         return results
 
 
-def count(word: str) -> int:
+def parse_jobs(word: str) -> int:
     """Return how many combos are worked on at once: 0 for as many as there is room for.
 
     Raises:
@@ -81,20 +81,20 @@ def count(word: str) -> int:
     return int(word or 0)
 
 
-def room(cores: int, memory: int) -> int:
+def jobs_for(cores: int, memory: int) -> int:
     """Return for how many combos at once a machine has room: one for each core, as far as the memory goes."""
     return max(1, min(cores, memory // MEMORY))
 
 
-def in_threads(work: Callable[[Result], None], results: Sequence[Result], jobs: int) -> None:
+def in_threads(work: Callable[[ComboResult], None], results: Sequence[ComboResult], jobs: int) -> None:
     """Work on results, at most so many at once; they begin in order.
 
     Raises:
         KeyboardInterrupt: passed on; what ran was stopped and has ended, the others did not begin.
     """
 
-    def begin(result: Result) -> None:
-        interrupt.check()
+    def begin(result: ComboResult) -> None:
+        interrupt.check_interrupted()
         work(result)
 
     pool = ThreadPoolExecutor(max_workers=jobs)
@@ -113,19 +113,19 @@ def in_threads(work: Callable[[Result], None], results: Sequence[Result], jobs: 
         pool.shutdown()
 
 
-def _brief(results: Sequence[Result], options: Options) -> bool:
+def _brief(results: Sequence[ComboResult], options: BuildOptions) -> bool:
     return len(results) > wording.FEW and not options.verbose
 
 
-def _work(matrix: Matrix, engine: Engine, options: Options, result: Result, ended: threading.Event) -> None:
+def _work(matrix: Matrix, engine: Engine, options: BuildOptions, result: ComboResult, ended: threading.Event) -> None:
     """Make a combo; where it fails, say whether the run has ended for the others too."""
     result.began = time.monotonic()
     try:
-        builds.make(matrix, result.combo, engine, options, result)
+        builds.build_combo(matrix, result.combo, engine, options, result)
     except ArmwrightError as problem:
         result.problem = problem
-    except OSError as broken:
-        result.problem = MachineError(f"this machine said no: {broken}", "invoke doctor")
+    except OSError as error:
+        result.problem = MachineError(f"this machine said no: {error}", "invoke doctor")
     if result.problem is not None:
         result.outcome = "failed"
         if not options.keep_going or (isinstance(result.problem, MachineError) and not _serves(matrix.root, engine)):
@@ -143,20 +143,20 @@ def _serves(root: Path, engine: Engine) -> bool:
     return True
 
 
-def _tell(root: Path, result: Result, *, among: int, whole: bool) -> None:
+def _tell(root: Path, result: ComboResult, *, among: int, whole: bool) -> None:
     """Say what happened to a combo as soon as it did: its whole proof, or a line."""
     with console.block():
         if whole and result.proof:
-            wording.show(result.proof)
+            wording.print_proof(result.proof)
             if not result.problem:
-                console.detail(f"evidence: {evidence.path(root, result.combo.id).relative_to(root)}")
+                console.detail(f"evidence: {evidence.evidence_path(root, result.combo.id).relative_to(root)}")
         if among > 1 and result.problem:
             console.say(f"failed: {summary.first_line(result)}", "red")
         elif among > 1:
-            console.say(f"{result.outcome}{f': {wording.line(result.proof)}' if result.proof else ''}", "green")
+            console.say(f"{result.outcome}{f': {wording.proof_line(result.proof)}' if result.proof else ''}", "green")
 
 
-def _announce(combos: Sequence[Combo], states: Sequence[str], options: Options, jobs: int) -> None:
+def _announce(combos: Sequence[Combo], states: Sequence[str], options: BuildOptions, jobs: int) -> None:
     """Say what is going to be done."""
     together = f", {jobs} at a time" if jobs > 1 and len(combos) > 1 else ""
     console.step(f"plan: {len(combos)} image(s), {states.count('not built')} to build{together}")
@@ -170,12 +170,14 @@ def _announce(combos: Sequence[Combo], states: Sequence[str], options: Options, 
             console.detail(f"{states.count(state):3}  {words}")
 
 
-def _check(root: Path, engine: Engine, options: Options, results: Sequence[Result], states: Sequence[str]) -> None:
+def _check(
+    root: Path, engine: Engine, options: BuildOptions, results: Sequence[ComboResult], states: Sequence[str]
+) -> None:
     """Refuse what cannot end well before anything is started."""
     if "not built" in states:
         _require_room(root, engine)
     if options.builder:
-        buildx.require(options.builder)
+        buildx.require_builder(options.builder)
     if options.smoke:
         unproven = [result for result, state in zip(results, states, strict=True) if state != "proven"]
         _require_runners(unproven, keep_going=options.keep_going)
@@ -197,7 +199,7 @@ def _require_room(root: Path, engine: Engine) -> None:
             )
 
 
-def _require_runners(results: Sequence[Result], *, keep_going: bool) -> None:
+def _require_runners(results: Sequence[ComboResult], *, keep_going: bool) -> None:
     """Check that this machine can run what is to be proven; told to keep going, leave out what it cannot.
 
     Raises:

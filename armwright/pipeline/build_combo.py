@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from armwright.assembly import assemble, record
-from armwright.assembly.buildx import Step
+from armwright.assembly.buildx import BuildStep
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan.plan import Source, make_plan
@@ -22,7 +22,7 @@ Outcome = Literal["proven", "built", "proven before", "built before", "failed", 
 
 
 @dataclass(frozen=True)
-class Options:
+class BuildOptions:
     """How to build.
 
     Attributes:
@@ -45,7 +45,7 @@ class Options:
 
 
 @dataclass
-class Result:
+class ComboResult:
     """What happened to one combo.
 
     Attributes:
@@ -64,14 +64,14 @@ class Result:
     outcome: Outcome = "not started"
     image: Image | None = None
     seconds: dict[str, float] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[BuildStep] = field(default_factory=list)
     proof: Evidence | None = None
     problem: ArmwrightError | None = None
     began: float = 0.0
     ended: float = 0.0
 
 
-def make(matrix: Matrix, combo: Combo, engine: Engine, options: Options, result: Result) -> None:
+def build_combo(matrix: Matrix, combo: Combo, engine: Engine, options: BuildOptions, result: ComboResult) -> None:
     """Build and prove a combo.
 
     Args:
@@ -114,7 +114,7 @@ def make(matrix: Matrix, combo: Combo, engine: Engine, options: Options, result:
 
 
 @contextlib.contextmanager
-def _timed(result: Result, name: str) -> Iterator[None]:
+def _timed(result: ComboResult, name: str) -> Iterator[None]:
     started = time.monotonic()
     try:
         yield

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"  # of every schema that is printed
 
-State = Literal["proven", "built", "not built", "unverified", "refused", "unknown"]
-MEANING: dict[State, str] = {
+ComboState = Literal["proven", "built", "not built", "unverified", "refused", "unknown"]
+MEANING: dict[ComboState, str] = {
     "proven": "its image is here, with valid evidence",
     "built": "its image is here, and not proven",
     "not built": "it has no image here",
@@ -20,13 +20,13 @@ MEANING: dict[State, str] = {
 }
 
 
-class Row(BaseModel):
+class DocumentRow(BaseModel):
     """What all rows have in common."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Listed(Row):
+class ListedRow(DocumentRow):
     """One combo of `invoke list --json`."""
 
     id: str
@@ -55,7 +55,7 @@ class Listed(Row):
     """the model that QEMU plays where no real CPU is at hand"""
     image: str
     """the name its image gets when it is proven, without a registry"""
-    state: State
+    state: ComboState
     """proven: its image is in the engine, with valid evidence; built: it is there, and not proven; not built: it is not
     there; unverified: it is not there, and is built only by name; refused: it cannot exist; unknown: the engine does
     not answer"""
@@ -67,12 +67,12 @@ class Listed(Row):
     """the id of the nearest combo that is known to work, for one that is refused"""
 
 
-class Planned(Row):
+class PlannedRow(DocumentRow):
     """One image of `invoke plan --json`, in the order in which they would be built."""
 
     id: str
     """framework-version-target-backend; what `--combo` takes"""
-    state: State
+    state: ComboState
     """as in `invoke list --json`"""
     why: str
     """what the state means for a build"""
@@ -92,11 +92,11 @@ class Planned(Row):
     """why it was left out unless asked for by name; null for one that is known to work"""
 
 
-def document(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def to_documents(rows: Sequence[DocumentRow]) -> list[dict[str, Any]]:
     """Return rows as a JSON document."""
     return [row.model_dump() for row in rows]
 
 
-def schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a model, or a list of one
+def json_schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a model, or a list of one
     """Return the JSON Schema of a document that is printed."""
     return {"$schema": DIALECT, **TypeAdapter(kind).json_schema(mode="serialization")}

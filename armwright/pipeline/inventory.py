@@ -9,13 +9,13 @@ from functools import cached_property
 
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Combo, Matrix
-from armwright.pipeline.documents import Listed, Planned, State
+from armwright.pipeline.documents import ComboState, ListedRow, PlannedRow
 from armwright.plan.plan import Plan, make_plan
 from armwright.proof import state
 from armwright.system.errors import MachineError
 
 SILENT = "the engine does not answer; ./inv setup"
-_WHY: dict[State, str] = {
+_WHY: dict[ComboState, str] = {
     "proven": "its evidence is valid for the image in the engine: nothing to do",
     "built": "the image is there and not proven: smoke only",
     "not built": "the engine has no image of these inputs: build and smoke",
@@ -36,11 +36,11 @@ class Inventory:
     matrix: Matrix
     names: Mapping[str, str] | None
 
-    def state(self, one: Plan) -> State:
+    def state(self, plan: Plan) -> ComboState:
         """Say how far a plan has come."""
-        return "unknown" if self.names is None else state.plan_state(self.matrix.root, one, dict(self.names))
+        return "unknown" if self.names is None else state.plan_state(self.matrix.root, plan, dict(self.names))
 
-    def listed_state(self, combo: Combo) -> State:
+    def listed_state(self, combo: Combo) -> ComboState:
         """Say how far a combo has come; planned is only what has an image here, of whatever inputs."""
         if combo.refusal is not None:
             return "refused"
@@ -49,12 +49,12 @@ class Inventory:
         state = self.state(make_plan(self.matrix, combo)) if combo.tag in self._built else "not built"
         return "unverified" if state == "not built" and combo.unverified is not None else state
 
-    def listed(self, combo: Combo) -> Listed:
+    def listed(self, combo: Combo) -> ListedRow:
         """Return a combo's row."""
         state = self.listed_state(combo)
         near = self.matrix.instead(combo) if combo.refusal is not None else None
         base = self.matrix.base(combo)
-        return Listed(
+        return ListedRow(
             id=combo.id,
             framework=combo.framework.name,
             version=combo.version,
@@ -74,20 +74,20 @@ class Inventory:
             nearest=near.id if near else None,
         )
 
-    def planned(self, one: Plan) -> Planned:
+    def planned(self, plan: Plan) -> PlannedRow:
         """Return a plan's row."""
-        state = self.state(one)
-        return Planned(
-            id=one.combo.id,
+        state = self.state(plan)
+        return PlannedRow(
+            id=plan.combo.id,
             state=state,
             why=_WHY[state],
-            base=f"{one.base.name} ({one.source})",
-            emulator=one.combo.target.emulator.cpu,
-            inputs=one.inputs,
-            image=one.tag,
-            reference=one.reference,
-            files=sorted(one.files),
-            unverified=one.combo.unverified,
+            base=f"{plan.base.name} ({plan.source})",
+            emulator=plan.combo.target.emulator.cpu,
+            inputs=plan.inputs,
+            image=plan.tag,
+            reference=plan.reference,
+            files=sorted(plan.files),
+            unverified=plan.combo.unverified,
         )
 
     @cached_property

@@ -49,7 +49,7 @@ def adopt_wheel(matrix: Matrix, chosen: Selector, wheel: str) -> None:
         InputError: it cannot be read, or it is none that they take.
     """
     files = [file for combo in selection.select_combos(matrix, chosen) for file in combo.release.files]
-    downloads.adopt(matrix.root / "build" / "cache", files, Path(wheel))
+    downloads.adopt_file(matrix.root / "build" / "cache", files, Path(wheel))
 
 
 def parse_source(word: str) -> Source:

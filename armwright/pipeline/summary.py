@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from armwright.assembly import buildx
 from armwright.matrix.matrix import Combo
-from armwright.pipeline.build_combo import Result
+from armwright.pipeline.build_combo import ComboResult
 from armwright.system import console
 
 
-def tell(results: Sequence[Result], left_out: Sequence[Combo] = (), *, verbose: bool = False) -> int:
+def print_summary(results: Sequence[ComboResult], left_out: Sequence[Combo] = (), *, verbose: bool = False) -> int:
     """Print what happened to each combo, and how to go on.
 
     Args:
@@ -29,10 +29,10 @@ def tell(results: Sequence[Result], left_out: Sequence[Combo] = (), *, verbose: 
     built = [result for result in results if result.steps]
     for result in built if verbose or len(built) == 1 else ():
         with console.voice(result.combo.id if len(built) > 1 else ""):
-            for line in buildx.summary(result.steps):
+            for line in buildx.summarize_steps(result.steps):
                 console.detail(line)
     if len(results) > 1 or left_out:
-        console.say(counted(results, left_out))
+        console.say(count_outcomes(results, left_out))
     for result in results:
         if result.problem:
             with console.voice(result.combo.id if len(results) > 1 else ""):
@@ -43,12 +43,12 @@ def tell(results: Sequence[Result], left_out: Sequence[Combo] = (), *, verbose: 
     return next((result.problem.code for result in results if result.problem), 0)
 
 
-def first_line(result: Result) -> str:
+def first_line(result: ComboResult) -> str:
     """Return the first line of what went wrong; nothing where nothing did."""
     return result.problem.what.splitlines()[0] if result.problem else ""
 
 
-def counted(results: Sequence[Result], left_out: Sequence[Combo] = ()) -> str:
+def count_outcomes(results: Sequence[ComboResult], left_out: Sequence[Combo] = ()) -> str:
     """Say how many combos came how far: "8 images in 412 s: 7 proven, 1 failed; left out: 12 refused"."""
     outcomes: Counter[str] = Counter(result.outcome for result in results)
     kinds = Counter("unverified" if combo.refusal is None else "refused" for combo in left_out)
@@ -62,7 +62,7 @@ def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counter.items())
 
 
-def _row(result: Result) -> list[str]:
+def _row(result: ComboResult) -> list[str]:
     image = result.image
     return [
         result.combo.id,
@@ -75,7 +75,7 @@ def _row(result: Result) -> list[str]:
     ]
 
 
-def _go_on(results: Sequence[Result]) -> None:
+def _go_on(results: Sequence[ComboResult]) -> None:
     """Say how an image that is proven is run and shared."""
     proven = next((result for result in results if result.outcome.startswith("proven")), None)
     if proven and proven.image:

@@ -67,7 +67,7 @@ def _packages(combo: Combo, wheels: str) -> dict[str, str]:
     dropped = [path for drop in combo.framework.drop for path in drop.paths]
     return {
         name: version
-        for name, version in ingredients.installed(combo, wheels).items()
+        for name, version in ingredients.installed_packages(combo, wheels).items()
         if not any(fnmatchcase(f"{name.replace('-', '_')}-{version}.dist-info", path) for path in dropped)
     }
 

@@ -17,14 +17,14 @@ def interpreter(distribution: Distribution) -> Interpreter | None:
     return distribution.interpreter if isinstance(distribution, Archive) else None
 
 
-def downloads(release: Release, distribution: Distribution) -> list[Download]:
+def list_downloads(release: Release, distribution: Distribution) -> list[Download]:
     """Return the files that are taken as they are, one by one: sources first."""
     python, build = interpreter(distribution), release.build
     sources = [*([python.source] if python else []), *([build.bazel.source, build.source] if build else [])]
     return [*sources, *release.files]
 
 
-def installed(combo: Combo, wheels: str) -> dict[str, str]:
+def installed_packages(combo: Combo, wheels: str) -> dict[str, str]:
     """Return the distributions that are installed, by name: the lock's, those that come as files, what is compiled.
 
     Args:
@@ -35,7 +35,7 @@ def installed(combo: Combo, wheels: str) -> dict[str, str]:
     return {**locks.locked_packages(wheels), **dict(file.pinned for file in combo.release.files), **compiled}
 
 
-def files(root: Path, combo: Combo) -> dict[str, bytes]:
+def context_files(root: Path, combo: Combo) -> dict[str, bytes]:
     """Collect the context's files for them: the patches, and pip's lines for distributions that come as files.
 
     Args:
@@ -58,7 +58,7 @@ def files(root: Path, combo: Combo) -> dict[str, bytes]:
     return found
 
 
-def words(combo: Combo, base: Base) -> list[str]:
+def build_arguments(combo: Combo, base: Base) -> list[str]:
     """Return what the build tool is told; nothing where nothing is compiled.
 
     Raises:

@@ -98,8 +98,8 @@ def read_base_lock(root: Path, base: str) -> BaseLock:
 def _parsed(path: Path, name: str, _: bytes) -> BaseLock:
     """Read a base's lock once for the same bytes: every combo of a base is planned with it."""
     mistakes = Mistakes()
-    document = yaml_file.read(path, name, mistakes)
-    parsed = yaml_file.parse(document, BaseLock, mistakes) if document else None
+    document = yaml_file.read_yaml(path, name, mistakes)
+    parsed = yaml_file.parse_document(document, BaseLock, mistakes) if document else None
     mistakes.raise_if_any()
     assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a lock
     return parsed

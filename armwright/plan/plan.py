@@ -45,7 +45,7 @@ class Plan:
     @property
     def downloads(self) -> list[Download]:
         """The files that are taken as they are, one by one."""
-        return ingredients.downloads(self.combo.release, _distribution(self.base, self.source))
+        return ingredients.list_downloads(self.combo.release, _distribution(self.base, self.source))
 
     @property
     def compiles(self) -> bool:
@@ -77,7 +77,7 @@ def make_plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
     base = matrix.base(combo)
     base_lock = locks.read_base_lock(matrix.root, base.name)
     wheels = locks.read_wheel_lock(matrix.root, combo.framework.name, combo.version)
-    pinned = ingredients.installed(combo, wheels).get(combo.distribution)
+    pinned = ingredients.installed_packages(combo, wheels).get(combo.distribution)
     if pinned != combo.upstream:
         raise InputError(
             f"the lock of {combo.framework.name} {combo.version} pins {combo.distribution} {pinned}",
@@ -86,7 +86,7 @@ def make_plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
     chosen = _distribution(base, source)
     files = {
         "requirements.txt": wheels.encode(),
-        **ingredients.files(matrix.root, combo),
+        **ingredients.context_files(matrix.root, combo),
         f"image/{HOME}/image.json": _json(image_facts(matrix, combo, base, wheels)),
         **script_files(matrix.root, combo),
         **overlay_files(matrix.root, combo.release.overlay, chosen.site),
@@ -102,12 +102,12 @@ def make_plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
         "source": source,
         "distribution": chosen,
         "interpreter": ingredients.interpreter(chosen),
-        "words": ingredients.words(combo, base),
+        "words": ingredients.build_arguments(combo, base),
         "epoch": base_lock.epoch,
     }
 
     def dockerfile(inputs: str) -> bytes:
-        return render.dockerfile(
+        return render.render_dockerfile(
             matrix.root, {**context, "labels": image_labels(matrix, combo, base, base_lock, inputs)}
         )
 

@@ -33,7 +33,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
 
 
-def dockerfile(root: Path, context: Mapping[str, Any]) -> bytes:
+def render_dockerfile(root: Path, context: Mapping[str, Any]) -> bytes:
     """Render the Dockerfile of a plan.
 
     Args:
@@ -46,7 +46,7 @@ def dockerfile(root: Path, context: Mapping[str, Any]) -> bytes:
     return _environment(root / "dockerfiles").get_template("Dockerfile.j2").render(context).encode()
 
 
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_context(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a context's own files; what an earlier plan left there is removed, downloads too.
 
     BuildKit takes a file of the same path, size and time for unchanged, also from one combo to the next. So a file's

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from armwright.proof.evidence import Evidence, Report, Run
 
-Name = TypeVar("Name", bound=Hashable)
+Key = TypeVar("Key", bound=Hashable)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -32,7 +32,7 @@ class NoEvidenceError(Exception):
     """A document is not evidence; its text says where."""
 
 
-def read(text: str) -> Evidence:
+def read_evidence(text: str) -> Evidence:
     """Read evidence, strictly: one JSON document with these fields and no other, each once, every number finite.
 
     Raises:
@@ -41,12 +41,12 @@ def read(text: str) -> Evidence:
     try:
         document = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
         return Evidence.model_validate(document)
-    except ValidationError as wrong:
-        first = wrong.errors(include_url=False)[0]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the document"
-        raise NoEvidenceError(f"{place}: {first['msg']}") from wrong
-    except (ValueError, RecursionError) as wrong:
-        raise NoEvidenceError(f"it is no JSON document of evidence: {wrong}") from wrong
+        raise NoEvidenceError(f"{place}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise NoEvidenceError(f"it is no JSON document of evidence: {error}") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _finite(text: str) -> float:
     return value
 
 
-def problems(proof: Evidence) -> list[Problem]:
+def find_contradictions(proof: Evidence) -> list[Problem]:
     """Say what in evidence contradicts itself, or proves nothing; nothing is compared with a plan."""
     found = list(_frame(proof))
     for name, report in reports(proof):
@@ -137,5 +137,5 @@ def _run(run: Run, states: Mapping[str, str]) -> Iterator[Problem]:
         yield Problem("kernels", f"{name}: a kernel that was never called")
 
 
-def _repeated(names: Iterable[Name]) -> list[Name]:
+def _repeated(names: Iterable[Key]) -> list[Key]:
     return [name for name, number in Counter(names).items() if number > 1]

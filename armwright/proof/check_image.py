@@ -30,7 +30,7 @@ _USUAL = {"WorkingDir": "/"}  # where a container starts when nothing is said
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedImage:
     """What the last stage of a plan's Dockerfile makes of an image."""
 
     labels: Mapping[str, str]
@@ -41,12 +41,12 @@ class Planned:
     layers: int
 
 
-def checks(engine: Engine, one: Plan, image: Image, made: str | None, reference: str = "") -> list[Check]:
+def check_image(engine: Engine, plan: Plan, image: Image, made: str | None, reference: str = "") -> list[Check]:
     """Compare an image with its plan; no program of it runs.
 
     Args:
         engine: the engine that has it.
-        one: the plan.
+        plan: the plan.
         image: what the engine knows about it.
         made: the digest that the build of this plan left behind (`recorded`); None where there is no record.
         reference: its name, where it is not the plan's.
@@ -54,34 +54,34 @@ def checks(engine: Engine, one: Plan, image: Image, made: str | None, reference:
     Raises:
         FailedError: its files cannot be read.
     """
-    meant = planned(one.files["Dockerfile"].decode())
+    meant = planned_image(plan.files["Dockerfile"].decode())
     return [
         _compared("image labels", meant.labels, image.labels),
         _configuration(meant, image),
         _check(
             "image layers", len(image.layers) == meant.layers, f"{meant.layers} layers", f"{len(image.layers)} layers"
         ),
-        _files(engine, reference or one.reference, one),
+        _files(engine, reference or plan.reference, plan),
         _digest(made, image.digest),
     ]
 
 
-def require(root: Path, engine: Engine, one: Plan, image: Image) -> None:
+def require_planned_image(root: Path, engine: Engine, plan: Plan, image: Image) -> None:
     """Refuse an image that is not what its plan makes.
 
     Raises:
         FailedError: each difference is named, with what was expected and found.
     """
-    wrong = [check for check in checks(engine, one, image, read_record(root, one)) if check.state == "fail"]
+    wrong = [check for check in check_image(engine, plan, image, read_record(root, plan)) if check.state == "fail"]
     if wrong:
         lines = "".join(f"\n  {check.name}: expected {check.expected}, found {check.found}" for check in wrong)
         raise FailedError(
-            f"{one.reference} is not what its plan makes; it was not started:{lines}",
-            f"docker rmi {one.reference}, then invoke build --combo {one.combo.id}",
+            f"{plan.reference} is not what its plan makes; it was not started:{lines}",
+            f"docker rmi {plan.reference}, then invoke build --combo {plan.combo.id}",
         )
 
 
-def planned(dockerfile: str) -> Planned:
+def planned_image(dockerfile: str) -> PlannedImage:
     """Read what the last stage of a rendered Dockerfile says: our own template, dockerfiles/image.j2, and no other."""
     layers, configuration = last_stage(dockerfile)
     labels: dict[str, str] = {}
@@ -96,7 +96,7 @@ def planned(dockerfile: str) -> Planned:
         else:
             said[instruction] = words
     entrypoint, command = json.loads(said.get("ENTRYPOINT", "[]")), json.loads(said.get("CMD", "[]"))
-    return Planned(labels, environment, said.get("USER", ""), entrypoint, command, len(layers))
+    return PlannedImage(labels, environment, said.get("USER", ""), entrypoint, command, len(layers))
 
 
 def last_stage(dockerfile: str) -> tuple[list[str], list[str]]:
@@ -113,7 +113,7 @@ def _pairs(words: str) -> dict[str, str]:
     return {name: value for name, _, value in found}
 
 
-def _configuration(meant: Planned, image: Image) -> Check:
+def _configuration(meant: PlannedImage, image: Image) -> Check:
     seen = image.configuration
     others = {key: str(value) for key, value in seen.items() if key not in _SAID and value and value != _USUAL.get(key)}
     expected = _told(meant.environment, meant.user, meant.entrypoint, meant.command)
@@ -129,9 +129,9 @@ def _told(
     return {**variables, "USER": user, "ENTRYPOINT": json.dumps(list(entrypoint)), "CMD": json.dumps(list(command))}
 
 
-def _files(engine: Engine, reference: str, one: Plan) -> Check:
+def _files(engine: Engine, reference: str, plan: Plan) -> Check:
     """Compare our own files: all of our folder, where nothing may be added either, and what lands elsewhere."""
-    meant = {name.removeprefix(CONTEXT): data for name, data in one.files.items() if name.startswith(CONTEXT)}
+    meant = {name.removeprefix(CONTEXT): data for name, data in plan.files.items() if name.startswith(CONTEXT)}
     elsewhere = [f"/{name}" for name in meant if not name.startswith(f"{HOME}/")]
     found: dict[str, bytes | None] = {}
     for path, archive in engine.read(reference, [f"/{HOME}", *elsewhere]).items():

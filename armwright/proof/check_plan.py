@@ -16,11 +16,11 @@ from armwright.plan.image_facts import HOME
 from armwright.plan.plan import Plan
 from armwright.proof.check_evidence import Problem, reports
 from armwright.proof.evidence import Evidence, Kernel, NotRun, Report, Run
-from armwright.recipes.targets import Smaller, Target
+from armwright.recipes.targets import BaselineCpu, Target
 
 IN_IMAGE = f"image/{HOME}"
 ALWAYS = ("floor", "cpu", "user", "files", "import", "version python", "kernels known")
-Facts = Mapping[str, Any]
+ImageFacts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Demands:
         runs: by workload and data type, the manifest's numbers and its operations; None for what is not run.
     """
 
-    image: Facts
-    runs: Mapping[tuple[str, str], Facts | None]
+    image: ImageFacts
+    runs: Mapping[tuple[str, str], ImageFacts | None]
 
     @property
     def checks(self) -> list[str]:
@@ -44,13 +44,13 @@ class Demands:
         return [*ALWAYS, *precision, *(f"version {name}" for name in versions), *rules]
 
 
-def problems(proof: Evidence, one: Plan) -> list[Problem]:
+def find_shortfalls(proof: Evidence, one: Plan) -> list[Problem]:
     """Say in what evidence falls short of a plan; its digests are compared elsewhere."""
     target, asked = one.combo.target, demands(one)
     found = []
     for name, report in reports(proof):
         emulator = target.emulator if report is proof.report else target.emulator.smaller
-        skips = emulator.skips if isinstance(emulator, Smaller) else []
+        skips = emulator.skips if isinstance(emulator, BaselineCpu) else []
         complaints = [*_report(report, asked, skips)]
         if report.cpu.emulator and (emulator is None or report.cpu.emulator.partition(" ")[2] != emulator.cpu):
             told = emulator.cpu if emulator else "none"
@@ -63,24 +63,24 @@ def problems(proof: Evidence, one: Plan) -> list[Problem]:
     return found
 
 
-def demands(one: Plan) -> Demands:
+def demands(plan: Plan) -> Demands:
     """Read a plan's demands out of what it puts into the image."""
-    image = json.loads(one.files[f"{IN_IMAGE}/image.json"])
-    runs: dict[tuple[str, str], Facts | None] = {}
+    image = json.loads(plan.files[f"{IN_IMAGE}/image.json"])
+    runs: dict[tuple[str, str], ImageFacts | None] = {}
     for name in image["smoke"]["workloads"]:
-        own = _manifest(one, name)
-        manifest = {**_manifest(one, own.get("shares", name)), "skips": own.get("skips", [])}
+        own = _manifest(plan, name)
+        manifest = {**_manifest(plan, own.get("shares", name)), "skips": own.get("skips", [])}
         for dtype in image["dtypes"]:
             runs[name, dtype["name"]] = _asked(manifest, dtype, image)
     return Demands(image, runs)
 
 
-def _manifest(one: Plan, name: str) -> Facts:
-    manifest: Facts = json.loads(one.files[f"{IN_IMAGE}/smoke/{name}/manifest.json"])
+def _manifest(plan: Plan, name: str) -> ImageFacts:
+    manifest: ImageFacts = json.loads(plan.files[f"{IN_IMAGE}/smoke/{name}/manifest.json"])
     return manifest
 
 
-def _asked(manifest: Facts, dtype: Facts, image: Facts) -> Facts | None:
+def _asked(manifest: ImageFacts, dtype: ImageFacts, image: ImageFacts) -> ImageFacts | None:
     """Return a run's numbers; None where it is left out."""
     name = dtype["name"]
     skipped = any(
@@ -124,7 +124,7 @@ def _report(report: Report, asked: Demands, skips: Collection[str]) -> Iterator[
         yield Problem("runs", f"{' '.join(key)} is there, and the plan has none")
 
 
-def _run(name: str, done: Run | NotRun | None, numbers: Facts | None) -> Iterator[Problem]:
+def _run(name: str, done: Run | NotRun | None, numbers: ImageFacts | None) -> Iterator[Problem]:
     if done is None:
         yield Problem("runs", f"{name} is missing")
     elif isinstance(done, NotRun) != (numbers is None):
@@ -154,17 +154,17 @@ def _kernels(report: Report, asked: Demands) -> Iterator[Problem]:
                     yield Problem("kernels", f"{' '.join(key).strip() or 'loading'}: no {_name(rule)[8:]} was seen")
 
 
-def _speaks(rule: Facts, dtype: str, row: Kernel) -> bool:
+def _speaks(rule: ImageFacts, dtype: str, row: Kernel) -> bool:
     of_dtype = rule["dtypes"] is None or not dtype or dtype in rule["dtypes"]
     return of_dtype and row.source == rule["source"] and fnmatchcase(row.operation, rule["operation"])
 
 
-def _allows(rule: Facts, row: Kernel) -> bool:
+def _allows(rule: ImageFacts, row: Kernel) -> bool:
     of_types = rule["types"] == "*" or fnmatchcase(row.types, rule["types"])
     return of_types and any(fnmatchcase(row.implementation, one) for one in rule["implementations"])
 
 
-def _expected(rule: Facts, asked: Demands) -> list[tuple[str, str]]:
+def _expected(rule: ImageFacts, asked: Demands) -> list[tuple[str, str]]:
     """Name the runs that must show a kernel; OpenBLAS names its core once, when it is loaded."""
     if rule["source"] == "openblas":
         return [("", "")]
@@ -175,5 +175,5 @@ def _expected(rule: Facts, asked: Demands) -> list[tuple[str, str]]:
     ]
 
 
-def _name(rule: Facts) -> str:
+def _name(rule: ImageFacts) -> str:
     return " ".join(["kernels", rule["source"], rule["operation"], *(rule["dtypes"] or [])])

@@ -18,7 +18,7 @@ class Difference(NamedTuple):
     second: str
 
 
-def between(first: Evidence, second: Evidence, *, times: bool = False) -> list[Difference]:
+def compare_evidence(first: Evidence, second: Evidence, *, times: bool = False) -> list[Difference]:
     """Compare two proofs.
 
     Args:

@@ -18,11 +18,11 @@ RUN = "run "  # begins the name of a check that says what was not asked for
 OF_THE_CPU = re.compile(r"floor$|cpu$|kernels ")  # what cannot hold on a CPU that is not the target's
 
 
-class _Part(BaseModel):
+class _EvidenceModel(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-class Check(_Part):
+class Check(_EvidenceModel):
     """One check of a smoke run: what was expected, what was found."""
 
     name: str
@@ -31,7 +31,7 @@ class Check(_Part):
     found: str
 
 
-class Kernel(_Part):
+class Kernel(_EvidenceModel):
     """One kind of kernel that ran: who told it, what computed what on which types, how often, its first problem."""
 
     source: str
@@ -42,7 +42,7 @@ class Kernel(_Part):
     shape: str
 
 
-class Metric(_Part):
+class Metric(_EvidenceModel):
     """What a workload's answers are worth, and the least they must be."""
 
     name: str
@@ -50,7 +50,7 @@ class Metric(_Part):
     minimum: float
 
 
-class Run(_Part):
+class Run(_EvidenceModel):
     """One workload's answers in one data type, compared with values computed independently of any framework.
 
     Attributes:
@@ -74,7 +74,7 @@ class Run(_Part):
     kernels: list[Kernel]
 
 
-class NotRun(_Part):
+class NotRun(_EvidenceModel):
     """A workload in a data type that is not run, and why."""
 
     workload: str
@@ -82,7 +82,7 @@ class NotRun(_Part):
     reason: str
 
 
-class Cpu(_Part):
+class CpuReading(_EvidenceModel):
     """The CPU of the run; `emulator` is empty on a real one."""
 
     title: str
@@ -93,13 +93,13 @@ class Cpu(_Part):
     cpus: int
 
 
-class Report(_Part):
+class Report(_EvidenceModel):
     """What `smoke --json` prints inside an image (scripts/smoke/smoke.py)."""
 
     schema_: Literal[2]
     combo: str
     proven: bool
-    cpu: Cpu
+    cpu: CpuReading
     versions: dict[str, str]
     checks: list[Check]
     runs: list[Run]
@@ -113,7 +113,7 @@ class Report(_Part):
     )
 
 
-class Evidence(_Part):
+class Evidence(_EvidenceModel):
     """A report with what only the outside knows.
 
     Attributes:
@@ -170,12 +170,12 @@ class Evidence(_Part):
         return [check for check in self.smaller.checks if check.state == "fail"] if self.smaller else []
 
 
-def path(root: Path, combo: str) -> Path:
+def evidence_path(root: Path, combo: str) -> Path:
     """Return the file of a combo's evidence."""
     return root / "build" / "evidence" / f"{combo}.json"
 
 
-def write(root: Path, evidence: Evidence) -> Path:
+def write_evidence(root: Path, evidence: Evidence) -> Path:
     """Write the evidence of a proven image, whole or not at all.
 
     Raises:
@@ -186,20 +186,20 @@ def write(root: Path, evidence: Evidence) -> Path:
         wrong += [f"{check.name} on a smaller CPU" for check in evidence.above]
         otherwise = "it was not run whole on a smaller CPU" if evidence.report.proven else "its report says so"
         raise FailedError(f"{evidence.combo} is not proven: {', '.join(wrong) or otherwise}")
-    file = path(root, evidence.combo)
+    file = evidence_path(root, evidence.combo)
     write_whole(file, json.dumps(evidence.model_dump(by_alias=True), indent=1, sort_keys=True) + "\n")
     return file
 
 
-def read(root: Path, combo: str) -> Evidence | None:
+def read_lenient(root: Path, combo: str) -> Evidence | None:
     """Read a combo's evidence; None if there is none or it is not valid evidence."""
     try:
-        return Evidence.model_validate_json(path(root, combo).read_text(encoding="utf-8"))
+        return Evidence.model_validate_json(evidence_path(root, combo).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
 
 
-def doubt(evidence: Evidence | None, *, combo: str, inputs: str, digest: str) -> str | None:
+def mismatch(evidence: Evidence | None, *, combo: str, inputs: str, digest: str) -> str | None:
     """Say why evidence does not prove an image; None if it does.
 
     Args:
@@ -234,7 +234,7 @@ def fingerprint(evidence: Evidence) -> str:
     return f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
 
 
-def load(data: Any) -> Report:  # noqa: ANN401 - a JSON document
+def parse_report(data: Any) -> Report:  # noqa: ANN401 - a JSON document
     """Check a report that came out of an image.
 
     Raises:

@@ -26,13 +26,13 @@ def proof_slot() -> AbstractContextManager[None]:
     return process.turn("proof", places=os.cpu_count() or 1)
 
 
-def prove_plan(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ()) -> Evidence:
+def prove_plan(root: Path, engine: Engine, plan: Plan, words: Sequence[str] = ()) -> Evidence:
     """Prove the image of a plan: it gets evidence and its name when it is proven, and loses both when a check fails.
 
     Args:
         root: the project's root.
         engine: the engine that has the image.
-        one: the plan.
+        plan: the plan.
         words: options of the smoke run; when they leave something out, evidence and name stay as they are.
 
     Returns:
@@ -42,35 +42,35 @@ def prove_plan(root: Path, engine: Engine, one: Plan, words: Sequence[str] = ())
         FailedError: there is no report, or it is not of this plan's image.
         MachineError: see `prove`.
     """
-    target = one.combo.target
-    image = find_image(engine, one.reference)
+    target = plan.combo.target
+    image = find_image(engine, plan.reference)
     try:
-        check_image.require(root, engine, one, image)
+        check_image.require_planned_image(root, engine, plan, image)
     except FailedError:
-        _withdraw(root, engine, one, image)
+        _withdraw(root, engine, plan, image)
         raise
-    with console.progress(f"prove {one.combo.id} on {target.title} ({target.emulator.cpu})"):
+    with console.progress(f"prove {plan.combo.id} on {target.title} ({target.emulator.cpu})"):
         try:
-            proof = run_smoke(engine, one.reference, image, target, words)
+            proof = run_smoke(engine, plan.reference, image, target, words)
         except FailedError:
-            _withdraw(root, engine, one, image)
+            _withdraw(root, engine, plan, image)
             raise
     if proof.proves:
-        doubt = verify.doubt_of(proof, one, image.digest)
+        doubt = verify.proof_doubt(proof, plan, image.digest)
         if doubt:
-            raise FailedError(f"{one.reference}: {doubt}", f"docker rmi {one.reference}, then the same command again")
+            raise FailedError(f"{plan.reference}: {doubt}", f"docker rmi {plan.reference}, then the same command again")
         conclude(root, proof)
-        engine.tag(one.reference, one.tag)
+        engine.tag(plan.reference, plan.tag)
     elif proof.failed:
-        _withdraw(root, engine, one, image)
+        _withdraw(root, engine, plan, image)
     return proof
 
 
-def _withdraw(root: Path, engine: Engine, one: Plan, image: Image) -> None:
+def _withdraw(root: Path, engine: Engine, plan: Plan, image: Image) -> None:
     """Take back what an earlier proof gave: it no longer holds."""
-    evidence.path(root, one.combo.id).unlink(missing_ok=True)
-    if engine.names().get(one.tag) == image.digest:
-        engine.untag(one.tag)
+    evidence.evidence_path(root, plan.combo.id).unlink(missing_ok=True)
+    if engine.names().get(plan.tag) == image.digest:
+        engine.untag(plan.tag)
 
 
 def conclude(root: Path, proof: Evidence) -> Path:
@@ -80,13 +80,13 @@ def conclude(root: Path, proof: Evidence) -> Path:
         FailedError: it is not proven.
     """
     require_proven(proof)
-    return evidence.write(root, proof)
+    return evidence.write_evidence(root, proof)
 
 
 def require_proven(proof: Evidence) -> None:
     """Raise FailedError if an image is not proven; each failed check is named with what was expected and found."""
     if not proof.proves:
         raise FailedError(
-            f"{proof.combo} is not proven:\n" + "\n".join(f"  {line}" for line in wording.failures(proof)),
+            f"{proof.combo} is not proven:\n" + "\n".join(f"  {line}" for line in wording.failed_checks(proof)),
             f"docker run --rm -it {proof.image[:19]} shows the image; build/logs/{proof.combo}.log its making",
         )

@@ -94,7 +94,7 @@ def require_runner(target: Target) -> str:
     """
     if platform.machine() == "aarch64":
         return ""
-    emulation = binfmt.look()
+    emulation = binfmt.read_emulation()
     if not emulation.serves_containers:
         raise MachineError(
             "no emulator for aarch64 is registered that serves containers; nothing was started", "./inv setup"
@@ -117,12 +117,12 @@ def _parse_report(reference: str, code: int, out: str, err: str) -> Report:
     if code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
         raise FailedError(f"{reference} died from signal {code - 128}: {words[-1]}", "invoke doctor")
     try:
-        report = evidence.load(json.loads(out))
-    except (json.JSONDecodeError, ValidationError) as wrong:
+        report = evidence.parse_report(json.loads(out))
+    except (json.JSONDecodeError, ValidationError) as error:
         raise FailedError(
             f"{reference} gave no report (exit {code}); its last words: {words[-1]}",
             f"docker run --rm {reference} smoke",
-        ) from wrong
+        ) from error
     if any(check.state == "fail" for check in report.checks) != (code != 0):
         what = f"the report of {reference} and its exit code {code} disagree"
         raise FailedError(what, f"docker run --rm {reference} smoke")

@@ -16,7 +16,7 @@ from armwright.recipes.bases import Base
 
 
 @dataclass(frozen=True)
-class Found:
+class EvidenceFile:
     """A file of evidence: what it was called by, and where it is."""
 
     name: str
@@ -32,60 +32,60 @@ class Verified:
     not_compared: list[str] = field(default_factory=list)
 
 
-def verify(matrix: Matrix, one: Found, engine: Engine | None) -> Verified:
+def verify_evidence(matrix: Matrix, file: EvidenceFile, engine: Engine | None) -> Verified:
     """Verify one file of evidence.
 
     Args:
         matrix: the loaded matrix.
-        one: the file.
+        file: the file.
         engine: the engine that may have the image; None where none answers.
     """
-    result = Verified(one.name)
+    result = Verified(file.name)
     try:
-        proof = check_evidence.read(one.file.read_text(encoding="utf-8"))
-    except (NoEvidenceError, OSError, UnicodeDecodeError) as wrong:
-        result.problems.append(Problem("schema", str(wrong)))
+        proof = check_evidence.read_evidence(file.file.read_text(encoding="utf-8"))
+    except (NoEvidenceError, OSError, UnicodeDecodeError) as error:
+        result.problems.append(Problem("schema", str(error)))
         return result
-    result.problems += check_evidence.problems(proof)
+    result.problems += check_evidence.find_contradictions(proof)
     combo = matrix.by_id.get(proof.combo)
     if combo is None:
         result.problems.append(Problem("combo", f"no recipe here knows {proof.combo}"))
         return result
-    if one.file == evidence.path(matrix.root, one.name) and one.name != proof.combo:
+    if file.file == evidence.evidence_path(matrix.root, file.name) and file.name != proof.combo:
         result.problems.append(Problem("combo", f"it is of {proof.combo}"))
     planned = _plan(matrix, proof, matrix.base(combo))
     if planned.inputs != proof.inputs:
         words = f"it is of {proof.inputs}, and the plan's are {planned.inputs}: recipes or scripts changed since"
         result.problems.append(Problem("inputs", words))
     else:
-        result.problems += check_plan.problems(proof, planned)
+        result.problems += check_plan.find_shortfalls(proof, planned)
         _compare(matrix.root, proof, planned, engine, result)
     return result
 
 
-def doubt(root: Path, one: Plan, digest: str) -> str | None:
+def evidence_doubt(root: Path, plan: Plan, digest: str) -> str | None:
     """Say why the evidence of a plan does not prove an image; None if it does.
 
     Args:
         root: the project's root.
-        one: the plan.
+        plan: the plan.
         digest: the image's digest.
     """
     try:
-        proof = check_evidence.read(evidence.path(root, one.combo.id).read_text(encoding="utf-8"))
+        proof = check_evidence.read_evidence(evidence.evidence_path(root, plan.combo.id).read_text(encoding="utf-8"))
     except (NoEvidenceError, OSError, UnicodeDecodeError):
-        return evidence.doubt(None, combo=one.combo.id, inputs=one.inputs, digest=digest)
-    return doubt_of(proof, one, digest)
+        return evidence.mismatch(None, combo=plan.combo.id, inputs=plan.inputs, digest=digest)
+    return proof_doubt(proof, plan, digest)
 
 
-def doubt_of(proof: Evidence, one: Plan, digest: str) -> str | None:
+def proof_doubt(proof: Evidence, plan: Plan, digest: str) -> str | None:
     """Say why a proof does not prove the image of a plan; None if it does."""
-    return evidence.doubt(proof, combo=one.combo.id, inputs=one.inputs, digest=digest) or _shortfall(proof, one)
+    return evidence.mismatch(proof, combo=plan.combo.id, inputs=plan.inputs, digest=digest) or _shortfall(proof, plan)
 
 
-def _shortfall(proof: Evidence, one: Plan) -> str | None:
+def _shortfall(proof: Evidence, plan: Plan) -> str | None:
     """Say in what a proof contradicts itself or falls short of its plan; None if in nothing."""
-    problems = [*check_evidence.problems(proof), *check_plan.problems(proof, one)]
+    problems = [*check_evidence.find_contradictions(proof), *check_plan.find_shortfalls(proof, plan)]
     if not problems:
         return None
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
@@ -112,7 +112,7 @@ def _compare(root: Path, proof: Evidence, planned: Plan, engine: Engine | None, 
     if (image.compressed, image.platform) != (proof.compressed_bytes, proof.platform):
         words = f"the image has {image.compressed} bytes for {image.platform}, not {proof.compressed_bytes}"
         result.problems.append(Problem("image", f"{words} for {proof.platform}"))
-    for check in check_image.checks(engine, planned, image, record.read_record(root, planned)):
+    for check in check_image.check_image(engine, planned, image, record.read_record(root, planned)):
         if check.state == "fail":
             words = f"{check.name}: expected {check.expected}, found {check.found}"
             result.problems.append(Problem("image", words))

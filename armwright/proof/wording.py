@@ -8,7 +8,7 @@ from armwright.system import console
 FEW = 3  # combos whose proofs are shown whole; of each of more than these, a line
 
 
-def line(proof: Evidence) -> str:
+def proof_line(proof: Evidence) -> str:
     """Say in a few words what a proof comes to: how many checks held, on which CPU."""
     checks = proof.report.checks
     held = sum(check.state == "pass" for check in checks)
@@ -20,7 +20,7 @@ def _where(report: Report) -> str:
     return report.cpu.title + (f", emulated by {report.cpu.emulator}" if report.cpu.emulator else "")
 
 
-def show(proof: Evidence) -> None:
+def print_proof(proof: Evidence) -> None:
     """Print the checks as a table, and the kernels below; no other thread's words come between."""
     with console.block():
         _show(proof)
@@ -67,16 +67,18 @@ def _run(run: Run) -> tuple[str, str]:
     return run.workload, run.dtype
 
 
-def conclusion(proof: Evidence) -> None:
+def print_conclusion(proof: Evidence) -> None:
     """Say in a line what a proof comes to; what failed or was not run, below."""
     if proof.proves:
         console.say(f"{proof.combo}: proven", "green")
     else:
         verdict = "NOT PROVEN" if proof.failed else "right as far as was asked for; not proven as a whole"
-        console.say(f"{proof.combo}: {verdict}\n  " + "\n  ".join(failures(proof)), "red" if proof.failed else "yellow")
+        console.say(
+            f"{proof.combo}: {verdict}\n  " + "\n  ".join(failed_checks(proof)), "red" if proof.failed else "yellow"
+        )
 
 
-def failures(proof: Evidence) -> list[str]:
+def failed_checks(proof: Evidence) -> list[str]:
     """Say what failed, with what was expected and found, and what was not run."""
     failed = [_failure(check) for check in proof.report.checks if check.state == "fail"]
     if proof.smaller:
@@ -89,7 +91,7 @@ def _failure(check: Check) -> str:
     return f"{check.name}: expected {check.expected}, found {check.found}"
 
 
-def document(proof: Evidence) -> object:
+def proof_document(proof: Evidence) -> object:
     """Return the evidence as a JSON document."""
     return proof.model_dump(by_alias=True)
 

@@ -43,7 +43,7 @@ class Status:
         return {**vars(self), "folder": str(self.folder), "repositories": list(self.repositories)}
 
 
-def show(home: Path) -> Status:
+def registry_status(home: Path) -> Status:
     """Look whether the registry runs and what it holds.
 
     Raises:
@@ -55,12 +55,12 @@ def show(home: Path) -> Status:
     return Status(pid is not None, address, pid, tuple(sorted(held)), home)
 
 
-def answers(home: Path) -> bool:
+def registry_answers(home: Path) -> bool:
     """Say whether something answers as a registry where ours is, or would be."""
     return http.answers(f"http://{HOST}:{_port(home)}/v2/")
 
 
-def start(home: Path, port: int = PORT) -> tuple[Status, bool]:
+def start_registry(home: Path, port: int = PORT) -> tuple[Status, bool]:
     """Start the registry, if it does not run, and wait until it answers.
 
     Args:
@@ -80,16 +80,16 @@ def start(home: Path, port: int = PORT) -> tuple[Status, bool]:
         if _pid(home):
             if _port(home) != port:
                 raise MachineError(f"the registry runs already, on port {_port(home)}", "invoke registry stop")
-            return show(home), False
+            return registry_status(home), False
         _refuse_taken(port)
         write_whole(_configuration(home), _configured(port, home / "data"))
         arguments = [program, "serve", str(_configuration(home))]
-        pid = daemon.start(arguments, _log(home), lambda: http.answers(f"http://{HOST}:{port}/v2/"), patience=20)
+        pid = daemon.start_daemon(arguments, _log(home), lambda: http.answers(f"http://{HOST}:{port}/v2/"), patience=20)
         (home / "pid").write_text(f"{pid}\n", encoding="utf-8")
-        return show(home), True
+        return registry_status(home), True
 
 
-def stop(home: Path) -> bool:
+def stop_registry(home: Path) -> bool:
     """End the registry; its data stays.
 
     Returns:
@@ -103,7 +103,7 @@ def stop(home: Path) -> bool:
     with process.alone(home / "lock"):
         pid = _pid(home)
         if pid:
-            daemon.stop(pid)
+            daemon.stop_daemon(pid)
         (home / "pid").unlink(missing_ok=True)
         return pid is not None
 

@@ -12,13 +12,13 @@ _ABSENT = (401, 403, 404)
 _QUICK = (1.0, 5.0)  # seconds to connect, seconds for an answer
 
 
-def find_staged(registry: str, one: Plan) -> str:
+def find_staged(registry: str, plan: Plan) -> str:
     """Return the name under which a registry has a plan's image; what is staged is proven. Empty where it has none."""
-    name, _, tag = one.reference.partition(":")
+    name, _, tag = plan.reference.partition(":")
     scheme = "http" if http.loopback(f"http://{registry}") else "https"
     url = f"{scheme}://{registry}/v2/{stage.STAGING}/{name}/manifests/{tag}"
     try:
         there = http.request("HEAD", url, headers={"Accept": _MANIFESTS}, accept=_ABSENT, retries=0, timeout=_QUICK).ok
     except (MachineError, FailedError):  # nobody is there to be asked
         return ""
-    return f"{registry}/{stage.STAGING}/{one.tag}" if there else ""
+    return f"{registry}/{stage.STAGING}/{plan.tag}" if there else ""

@@ -20,7 +20,7 @@ _REGISTRY = re.compile(r"localhost(:\d{1,5})?|[a-z0-9-]+:\d{1,5}|[a-z0-9-]+(\.[a
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedImage:
     """A staged image: its combo, digest, and the name to pull."""
 
     combo: Combo
@@ -28,7 +28,9 @@ class Staged:
     name: str
 
 
-def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source: Source = "archive") -> list[Staged]:
+def stage_images(
+    matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source: Source = "archive"
+) -> list[StagedImage]:
     """Push proven images.
 
     Every image is first pushed under its immutable name (tag and inputs), and the registry's digest compared with the
@@ -44,7 +46,7 @@ def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source
         InputError: `registry` is no host and port; nothing was started.
         FailedError: an image is not proven for its very digest (nothing is pushed), or the registry failed.
     """
-    check(registry, "--to")
+    check_registry(registry, "--to")
     engine = Engine()
     plans = [make_plan(matrix, combo, source) for combo in combos]
     digests = _proven(matrix, plans, engine)
@@ -55,11 +57,11 @@ def stage(matrix: Matrix, combos: Sequence[Combo], registry: str = LOCAL, source
         for one in plans:
             name = f"{registry}/{STAGING}/{one.tag}"
             _push(engine, one, name, digests[one.combo.id], shown)
-            staged.append(Staged(one.combo, digests[one.combo.id], name))
+            staged.append(StagedImage(one.combo, digests[one.combo.id], name))
     return staged
 
 
-def check(registry: str, option: str) -> None:
+def check_registry(registry: str, option: str) -> None:
     """Look whether a word is the host and port of a registry.
 
     Raises:
@@ -78,7 +80,7 @@ def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, 
         if image is None:
             problems.append(f"{one.combo.id}: not built")
             continue
-        doubt = verify.doubt(matrix.root, one, image.digest)
+        doubt = verify.evidence_doubt(matrix.root, one, image.digest)
         if doubt:
             problems.append(f"{one.combo.id}: {doubt}")
         digests[one.combo.id] = image.digest
@@ -90,12 +92,12 @@ def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, 
     return digests
 
 
-def _push(engine: Engine, one: Plan, name: str, digest: str, shown: console.Progress) -> None:
+def _push(engine: Engine, plan: Plan, name: str, digest: str, shown: console.Progress) -> None:
     if engine.remote_digest(name) != digest:
         before = engine.find(name)
-        engine.tag(one.reference, name)
+        engine.tag(plan.reference, name)
         try:
-            engine.push(name, lambda status: shown.update(f"{one.tag}: {status}"))
+            engine.push(name, lambda status: shown.update(f"{plan.tag}: {status}"))
         finally:  # the name belongs to the registry: here it is again what it was, perhaps an image somebody pulled
             if before is None:
                 engine.untag(name)

@@ -11,7 +11,7 @@ from armwright.recipes.patterns import Absolute, Glob, Name, Reason, Sentence
 from armwright.recipes.source_builds import Interpreter
 
 
-class Package(Recipe):
+class BasePackage(Recipe):
     """A package of the distribution, with the reason it is there."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
@@ -65,7 +65,7 @@ class Archive(Distribution):
     merged: Merged | None = None
     early: list[Link] = Field(default=[])
     keyring: Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.gpg$")]
-    packages: list[Package] = Field(min_length=1)
+    packages: list[BasePackage] = Field(min_length=1)
     interpreter: Interpreter | None = None
 
 
@@ -88,7 +88,7 @@ class Builder(Recipe):
 
     gcc: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
     compiler: Annotated[str, StringConstraints(pattern=r"^gcc-[0-9]+$")]
-    packages: list[Package] = Field(min_length=1)
+    packages: list[BasePackage] = Field(min_length=1)
     links: list[Link] = Field(default=[])
 
 
@@ -112,7 +112,7 @@ class Base(Recipe):
     glibc: Annotated[str, StringConstraints(pattern=r"^2\.[0-9]+$")]
     archive: Archive
     registry: Registry | None = None
-    tools: list[Package]
+    tools: list[BasePackage]
     builder: Builder | None = None
     unstripped: Drop | None = None
 

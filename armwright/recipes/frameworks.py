@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from armwright.recipes.kernels import KernelRule, Override, Precision
+from armwright.recipes.kernels import DtypeSupport, KernelRule, Override
 from armwright.recipes.model import Drop, Environment, Recipe
-from armwright.recipes.patterns import DTYPES, Dtype, Feature, Name, Reason, Requirement, Sentence, Version
+from armwright.recipes.patterns import DTYPES, Dtype, Feature, Name, Reason, Requirement, Sentence, VersionName
 from armwright.recipes.source_builds import PythonFile, SourceBuild
 from armwright.recipes.targets import Target
 
@@ -39,7 +39,7 @@ class Release(Recipe):
     build: SourceBuild | None = None
     libraries: dict[Sentence, Annotated[str, StringConstraints(pattern=r"^[0-9][0-9a-z.]*$")]] = Field(default={})
     title: Sentence | None = None
-    upstream: Version | None = None
+    upstream: VersionName | None = None
     distribution: Name | None = None
     dialect: Name | None = None
     overlay: Name | None = None
@@ -60,8 +60,8 @@ class Strip(Recipe):
     reason: Reason
 
 
-PLAIN = Precision(fast=[], note="every model's own")
-UNKNOWN = Precision(runs=False, note="nobody has looked at what it comes to over this backend")
+PLAIN = DtypeSupport(fast=[], note="every model's own")
+UNKNOWN = DtypeSupport(runs=False, note="nobody has looked at what it comes to over this backend")
 
 
 class FastMath(Environment):
@@ -70,18 +70,18 @@ class FastMath(Environment):
     feature: Feature
 
 
-class Flavour(Recipe):
+class FrameworkBackend(Recipe):
     """A framework over one backend: what switches it on, its data types, and what must be seen to run."""
 
     overlay: Name | None = None
     environment: list[Environment] = Field(default=[])
     fast_math: FastMath | None = None
-    dtypes: dict[Dtype, Precision] = Field(default={})
+    dtypes: dict[Dtype, DtypeSupport] = Field(default={})
     kernels: list[KernelRule] = Field(min_length=1)
     overrides: list[Override] = Field(default=[])
 
     @model_validator(mode="after")
-    def _fast_math_has_its_variable(self) -> Flavour:
+    def _fast_math_has_its_variable(self) -> FrameworkBackend:
         told = [self.dtypes, *(one.dtypes for one in self.overrides)]
         asked = [one["bf16-fast-math"] for one in told if "bf16-fast-math" in one]
         if self.fast_math is None and any(one.runs for one in asked):
@@ -122,11 +122,11 @@ class Framework(Recipe):
     module: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
     distribution: Name
     workloads: list[Name] = Field(min_length=1)
-    versions: dict[Version, Release] = Field(min_length=1)
+    versions: dict[VersionName, Release] = Field(min_length=1)
     drop: list[Drop] = Field(default=[])
     strip: Strip | None = None
     environment: list[Environment] = Field(default=[])
-    backends: dict[Name, Flavour] = Field(min_length=1)
+    backends: dict[Name, FrameworkBackend] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _environment_is_not_doubled(self) -> Framework:

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.recipes.model import Recipe
-from armwright.recipes.patterns import Dtype, Feature, Name, Reason, Sentence, Version
+from armwright.recipes.patterns import Dtype, Feature, Name, Reason, Sentence, VersionName
 from armwright.recipes.targets import Target
 
 Implementation = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:*.+{}-]+$")]
 
 
-class Precision(Recipe):
+class DtypeSupport(Recipe):
     """What a data type comes to over a backend.
 
     Attributes:
@@ -93,8 +93,8 @@ class Override(Recipe):
     """Data types and kernel rules that replace those of the same key on some targets, in some versions."""
 
     targets: Annotated[list[Name], Field(min_length=1)] | None = None
-    versions: Annotated[list[Version], Field(min_length=1)] | None = None
-    dtypes: dict[Dtype, Precision] = Field(default={})
+    versions: Annotated[list[VersionName], Field(min_length=1)] | None = None
+    dtypes: dict[Dtype, DtypeSupport] = Field(default={})
     kernels: list[KernelRule] = Field(default=[])
 
     def speaks_of(self, target: str, version: str) -> bool:

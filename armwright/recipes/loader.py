@@ -28,7 +28,7 @@ class Backend(Recipe):
     aliases: list[Name] = Field(default=[])
 
 
-Kind = TypeVar("Kind", Framework, Backend, Target, Base)
+RecipeKind = TypeVar("RecipeKind", Framework, Backend, Target, Base)
 Axis = Literal["frameworks", "backends", "targets"]
 
 
@@ -58,7 +58,7 @@ def load_recipes(root: Path, mistakes: Mistakes) -> Recipes:
     backends = _folder(root, "backends", Backend, mistakes)
     targets = _folder(root, "targets", Target, mistakes)
     bases = _folder(root, "bases", Base, mistakes)
-    known = {folder: files(root, folder) for folder in ("backends", "targets", "bases")}
+    known = {folder: recipe_files(root, folder) for folder in ("backends", "targets", "bases")}
     for framework, document in frameworks.values():
         _check_framework(framework, _Names(document, known, mistakes))
     taken = {one.name for framework, _ in frameworks.values() for one in _environment(framework)}
@@ -129,12 +129,14 @@ def _environment(framework: Framework) -> list[Environment]:
     return [*framework.environment, *versions, *backends]
 
 
-def _folder(root: Path, folder: str, model: type[Kind], mistakes: Mistakes) -> dict[str, tuple[Kind, Document]]:
-    found: dict[str, tuple[Kind, Document]] = {}
+def _folder(
+    root: Path, folder: str, model: type[RecipeKind], mistakes: Mistakes
+) -> dict[str, tuple[RecipeKind, Document]]:
+    found: dict[str, tuple[RecipeKind, Document]] = {}
     taken: dict[str, str] = {}
     for path in sorted((root / "recipes" / folder).glob("*.yaml")):
-        document = yaml_file.read(path, str(path.relative_to(root)), mistakes)
-        recipe: Kind | None = yaml_file.parse(document, model, mistakes) if document else None
+        document = yaml_file.read_yaml(path, str(path.relative_to(root)), mistakes)
+        recipe: RecipeKind | None = yaml_file.parse_document(document, model, mistakes) if document else None
         if document is None or recipe is None:
             continue
         if recipe.name != path.stem:
@@ -146,10 +148,10 @@ def _folder(root: Path, folder: str, model: type[Kind], mistakes: Mistakes) -> d
     return found
 
 
-def files(root: Path, folder: str) -> list[str]:
+def recipe_files(root: Path, folder: str) -> list[str]:
     """Name the recipes of a folder by their files: a recipe with a mistake in it is not unknown for that."""
     return sorted(path.stem for path in (root / "recipes" / folder).glob("*.yaml"))
 
 
-def _plain(found: Mapping[str, tuple[Kind, Document]]) -> dict[str, Kind]:
+def _plain(found: Mapping[str, tuple[RecipeKind, Document]]) -> dict[str, RecipeKind]:
     return {name: document[0] for name, document in found.items()}

@@ -26,14 +26,14 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=40)]
 # Upstream's, 2.10.0, or a name of ours that says what it is: 1.x-compat.
 # Digits are written out: \d stands for those of every script.
-Version = Annotated[
+VersionName = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+(\.([0-9]+|x)){1,3}([a-z]+[0-9]*)?(-[a-z]+)?$", max_length=24)
 ]
 Requirement = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(\s*[<>=!~]=?\s*[0-9][0-9.]*\s*,?)*$")
 ]
 Feature = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
-Part = Annotated[str, StringConstraints(pattern=r"^(0x[0-9a-f]{2}:(0x[0-9a-f]{3}|\*)|\*)$")]
+CpuPart = Annotated[str, StringConstraints(pattern=r"^(0x[0-9a-f]{2}:(0x[0-9a-f]{3}|\*)|\*)$")]
 Flags = Annotated[str, StringConstraints(pattern=r"^-m(cpu|arch|tune)=[a-z0-9.+-]+( -m[a-z-]+(=[a-z0-9.+-]+)?)*$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Setting = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.{},:=/-]*$")]

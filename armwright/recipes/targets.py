@@ -8,11 +8,11 @@ from packaging.version import Version
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.recipes.model import Environment, Recipe
-from armwright.recipes.patterns import Dtype, EmulatedCpu, Feature, Flags, Name, Part, Reason, Sentence
-from armwright.recipes.patterns import Version as Text
+from armwright.recipes.patterns import CpuPart, Dtype, EmulatedCpu, Feature, Flags, Name, Reason, Sentence
+from armwright.recipes.patterns import VersionName as Text
 
 
-class Smaller(Recipe):
+class BaselineCpu(Recipe):
     """A smaller CPU, without any feature that the target's own CPU lacks.
 
     Attributes:
@@ -39,7 +39,7 @@ class Emulator(Recipe):
     cpu: EmulatedCpu
     match: Literal["exact", "subset", "superset"]
     note: Reason
-    smaller: Smaller | None = None
+    smaller: BaselineCpu | None = None
 
     @property
     def models(self) -> list[str]:
@@ -55,7 +55,7 @@ class Emulator(Recipe):
         return self
 
 
-Release = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$")]
+CompilerRelease = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$")]
 
 
 class Compiler(Recipe):
@@ -68,8 +68,8 @@ class Compiler(Recipe):
     """
 
     flags: Flags
-    least: Release | None
-    backports: list[Release] = Field(default=[])
+    least: CompilerRelease | None
+    backports: list[CompilerRelease] = Field(default=[])
 
     def understood_by(self, release: str) -> bool:
         """Say whether a release is known to understand the flags."""
@@ -125,7 +125,7 @@ class Target(Recipe):
     name: Name
     title: Sentence
     aliases: list[Name] = Field(default=[])
-    parts: list[Part] = Field(min_length=1)
+    parts: list[CpuPart] = Field(min_length=1)
     floor: list[Feature] = Field(min_length=1)
     vector_bytes: Literal[16, 32, 64, 128, 256] | None = None
     openblas_cores: list[Annotated[str, StringConstraints(pattern=r"^([a-z0-9]+|\*)$")]] = Field(min_length=1)

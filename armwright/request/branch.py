@@ -100,10 +100,10 @@ class _Git:
         """Write a commit, in the name of who git's configuration says."""
         try:
             self.run("var", "GIT_COMMITTER_IDENT")
-        except FailedError as nobody:
+        except FailedError as error:
             raise InputError(
                 "git does not know who commits", "git config user.name NAME; git config user.email ADDRESS"
-            ) from nobody
+            ) from error
         return self.run("commit-tree", tree, "-p", parent, "-m", message)
 
     def _blob(self, text: str, *words: str) -> str:

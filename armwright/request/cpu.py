@@ -31,7 +31,7 @@ _TOO_SHORT = 5  # letters of a name that means something only when nothing stand
 
 
 @dataclass(frozen=True)
-class Cpu:
+class SubmittedCpu:
     """What a CPU is, and what is right for it.
 
     Attributes:
@@ -64,7 +64,7 @@ class _Seen:
         return bool(self.parts or self.features)
 
 
-def read(text: str, matrix: Matrix, known: Cpus) -> Cpu:
+def parse_cpu(text: str, matrix: Matrix, known: Cpus) -> SubmittedCpu:
     """Find the target that is right for a CPU.
 
     The part's number decides first. Where no target is made for it, or where it is hidden, the features do: of the
@@ -78,7 +78,9 @@ def read(text: str, matrix: Matrix, known: Cpus) -> Cpu:
     targets = [matrix.recipes.targets[name] for name in matrix.axes.targets]
     seen = _seen(text, known, frozenset(feature for target in targets for feature in target.floor))
     if seen.foreign:
-        return Cpu(None, f"this is the output of {seen.foreign}; the machine that is meant has 64-bit Arm CPUs")
+        return SubmittedCpu(
+            None, f"this is the output of {seen.foreign}; the machine that is meant has 64-bit Arm CPUs"
+        )
     if not seen.anything:
         return _named(text, matrix, known, targets)
     return _decided(seen, known, targets)
@@ -113,7 +115,7 @@ def _seen(text: str, known: Cpus, wanted: frozenset[str]) -> _Seen:
     return seen
 
 
-def _decided(seen: _Seen, known: Cpus, targets: list[Target]) -> Cpu:
+def _decided(seen: _Seen, known: Cpus, targets: list[Target]) -> SubmittedCpu:
     features = frozenset.intersection(*seen.features) if seen.features else None
     parts = list(seen.parts)
     own = [_own(part, targets) for part in parts]
@@ -122,7 +124,7 @@ def _decided(seen: _Seen, known: Cpus, targets: list[Target]) -> Cpu:
     unmade = False
     called = _listed([known.title(part) for part in parts]) or "a CPU"
     if made is not None and not hidden:
-        cpu = Cpu(made, f"it is {called}, for which {made.name} ({made.title}) is made", features)
+        cpu = SubmittedCpu(made, f"it is {called}, for which {made.name} ({made.title}) is made", features)
         if not (missing := cpu.lacks(made)):
             return cpu
         why = f"it is {called}, for which {made.name} is made; but here it lacks {_listed(missing)}"
@@ -140,9 +142,9 @@ def _decided(seen: _Seen, known: Cpus, targets: list[Target]) -> Cpu:
     return replace(_by_features(why, features, targets, made if hidden else None), unmade=unmade)
 
 
-def _by_features(why: str, features: frozenset[str], targets: list[Target], rather: Target | None) -> Cpu:
+def _by_features(why: str, features: frozenset[str], targets: list[Target], rather: Target | None) -> SubmittedCpu:
     """Take the largest floor that is met; of several that are as large the CPU's own, or the first."""
-    cpu = Cpu(None, f"{why}; it meets no target's floor", features)
+    cpu = SubmittedCpu(None, f"{why}; it meets no target's floor", features)
     fitting = [target for target in targets if not cpu.lacks(target)]
     if not fitting:
         return cpu
@@ -153,10 +155,10 @@ def _by_features(why: str, features: frozenset[str], targets: list[Target], rath
     nearest = min(larger, key=lambda target: len(cpu.lacks(target)), default=None)
     above = f"; for {nearest.name} it lacks {_listed(cpu.lacks(nearest))}" if nearest else ""
     floor = f"of the floors that its features meet, that of {chosen.name} ({chosen.title}) is the largest"
-    return Cpu(chosen, f"{why}; {floor}{above}", features)
+    return SubmittedCpu(chosen, f"{why}; {floor}{above}", features)
 
 
-def _named(text: str, matrix: Matrix, known: Cpus, targets: list[Target]) -> Cpu:
+def _named(text: str, matrix: Matrix, known: Cpus, targets: list[Target]) -> SubmittedCpu:
     """Find a CPU by its name; a target that is for every CPU counts only where no other is named."""
     words = re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(text) <= _LONGEST_NAME else []
     spans = ["".join(words[i : i + n]) for n in range(1, _WORDS_OF_A_NAME + 1) for i in range(len(words) + 1 - n)]
@@ -166,12 +168,12 @@ def _named(text: str, matrix: Matrix, known: Cpus, targets: list[Target]) -> Cpu
     special = {name for name in found if "*" not in matrix.recipes.targets[name].parts} or set(found)
     if len(special) == 1:
         target = matrix.recipes.targets[special.pop()]
-        return Cpu(target, f"it is named, and {target.name} ({target.title}) is made for it")
+        return SubmittedCpu(target, f"it is named, and {target.name} ({target.title}) is made for it")
     parts = [part for part, name in known.parts.items() if _plain(name) in said] if not special else []
     if parts:
         return _decided(_Seen(dict.fromkeys(parts[:1])), known, targets)
     several = f"it names several: {_listed(sorted(special))}" if special else "it is no name that is known here"
-    return Cpu(None, f"{several}; `lscpu` or `cat /proc/cpuinfo` prints what is needed")
+    return SubmittedCpu(None, f"{several}; `lscpu` or `cat /proc/cpuinfo` prints what is needed")
 
 
 def _names(matrix: Matrix, targets: list[Target]) -> Mapping[str, str]:
@@ -179,11 +181,13 @@ def _names(matrix: Matrix, targets: list[Target]) -> Mapping[str, str]:
     return {**{_plain(target.title): target.name for target in targets}, **published}
 
 
-def _any(why: str, targets: list[Target]) -> Cpu:
+def _any(why: str, targets: list[Target]) -> SubmittedCpu:
     """Take the target that is for every CPU."""
     chosen = next((target for target in targets if "*" in target.parts), None)
     more = "`lscpu` or `cat /proc/cpuinfo` shows its features, and those may meet a larger floor"
-    return Cpu(chosen, f"{why}; {more}" if chosen is None else f"{why}; {chosen.name} ({chosen.title}) runs; {more}")
+    return SubmittedCpu(
+        chosen, f"{why}; {more}" if chosen is None else f"{why}; {chosen.name} ({chosen.title}) runs; {more}"
+    )
 
 
 def _own(part: str, targets: list[Target]) -> Target | None:

@@ -39,15 +39,15 @@ class Cpus(Recipe):
         return name if part.endswith("*") else f"{name} ({part})"
 
 
-def load(root: Path) -> Cpus:
+def load_cpu_names(root: Path) -> Cpus:
     """Load recipes/cpus.yaml.
 
     Raises:
         InputError: every mistake in it, with its place.
     """
     mistakes = Mistakes()
-    document = yaml_file.read(root / FILE, FILE, mistakes)
-    facts = yaml_file.parse(document, Cpus, mistakes) if document else None
+    document = yaml_file.read_yaml(root / FILE, FILE, mistakes)
+    facts = yaml_file.parse_document(document, Cpus, mistakes) if document else None
     mistakes.raise_if_any()
     assert facts is not None  # noqa: S101 - where it is None, there was a mistake
     return facts

@@ -9,8 +9,8 @@ from typing import Literal
 from armwright.bump.proposal import Proposal
 from armwright.matrix import matrix_file
 from armwright.matrix.matrix import Combo, Matrix
-from armwright.matrix.rules import Pattern
-from armwright.pipeline.documents import State
+from armwright.matrix.rules import AxisPattern
+from armwright.pipeline.documents import ComboState
 from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import Plan, make_plan
 from armwright.recipes.frameworks import Framework
@@ -21,12 +21,12 @@ from armwright.request.unpublished import UnfitError
 from armwright.system import yaml_file
 from armwright.system.yaml_file import Mistakes
 
-Kind = Literal["exists", "buildable", "change", "refused"]
-Staged = Callable[[Plan], str]  # the name under which a plan's image can be pulled; empty where it cannot
+DecisionKind = Literal["exists", "buildable", "change", "refused"]
+FindStaged = Callable[[Plan], str]  # the name under which a plan's image can be pulled; empty where it cannot
 
 
 @dataclass(frozen=True)
-class Answer:
+class Decision:
     """What becomes of a request.
 
     Attributes:
@@ -46,14 +46,14 @@ class Answer:
         notes: what else should be known.
     """
 
-    kind: Kind
+    kind: DecisionKind
     request: Request
     target: Target
     version: str
     backend: str
     combo: Combo | None = None
     plan: Plan | None = None
-    state: State = "unknown"
+    state: ComboState = "unknown"
     image: str = ""
     reason: str = ""
     place: str = ""
@@ -73,7 +73,7 @@ class Answer:
         return [one for one in told if one["name"] in self.request.dtypes or not self.request.dtypes]
 
 
-def decide(matrix: Matrix, request: Request, here: Inventory, staged: Staged) -> Answer:
+def decide_request(matrix: Matrix, request: Request, here: Inventory, staged: FindStaged) -> Decision:
     """Decide what becomes of a request.
 
     Args:
@@ -87,7 +87,7 @@ def decide(matrix: Matrix, request: Request, here: Inventory, staged: Staged) ->
         MachineError: a version is not published, and the package index cannot be reached.
         FailedError: the package index's answer makes no sense.
     """
-    asked = _Asked.of(matrix, request)
+    asked = _Candidate.of(matrix, request)
     versions = matrix.versions(request.framework)
     known = not request.version or request.version in versions
     combo = _first(asked.combos([request.version] if request.version and known else versions))
@@ -106,13 +106,13 @@ def decide(matrix: Matrix, request: Request, here: Inventory, staged: Staged) ->
     newest = matrix.by_id[f"{request.framework}-{versions[0]}-{asked.target.name}-{backend}"]
     passed = [f"{newest.id} is refused: {newest.refusal}"] if not request.version and newest.refusal else []
     reason, place = asked.said(version, backend, "unverified")
-    return Answer(
+    return Decision(
         "exists" if image or state == "proven" else "buildable", request, asked.target, version, backend, combo=combo,
         plan=one, state=state, image=image, reason=reason, place=place, notes=(*asked.notes(), *passed),
     )  # fmt: skip
 
 
-def _change(asked: _Asked, near: Combo) -> Answer:
+def _change(asked: _Candidate, near: Combo) -> Decision:
     """Answer where the version is not published: what is said of all versions comes before the index is asked."""
     version = asked.request.version
     refusals = {one: asked.said(version, one, "refuse") for one in asked.backends}
@@ -120,13 +120,13 @@ def _change(asked: _Asked, near: Combo) -> Answer:
     if any(refusals[backend]):
         return asked.refused(version, backend, refusals[backend], near)
     try:
-        proposal = unpublished.propose(asked.matrix, asked.framework, version)
-    except UnfitError as unfit:
-        return asked.refused(version, backend, (str(unfit), ""), near)
+        proposal = unpublished.propose_unpublished(asked.matrix, asked.framework, version)
+    except UnfitError as error:
+        return asked.refused(version, backend, (str(error), ""), near)
     reason, place = asked.said(version, backend, "unverified")
     others = [one for one in asked.combos(asked.matrix.versions(asked.framework.name)) if one.backend == backend]
     doubts = [f"every published version is refused there: {others[0].refusal}"] if all(map(_refused, others)) else []
-    return Answer(
+    return Decision(
         "change", asked.request, asked.target, version, backend, reason=reason, place=place, proposal=proposal,
         notes=(*asked.notes(), *doubts),
     )  # fmt: skip
@@ -137,7 +137,7 @@ def _refused(combo: Combo) -> bool:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Candidate:
     """A request beside the matrix."""
 
     matrix: Matrix
@@ -147,7 +147,7 @@ class _Asked:
     backends: Sequence[str]
 
     @classmethod
-    def of(cls, matrix: Matrix, request: Request) -> _Asked:
+    def of(cls, matrix: Matrix, request: Request) -> _Candidate:
         named = matrix.recipes.targets.get(request.target)
         target = named or (request.cpu.target if request.cpu else None)
         assert target is not None  # noqa: S101 - for the type checker: a request without any is malformed
@@ -165,7 +165,7 @@ class _Asked:
     def said(self, version: str, backend: str, verb: Literal["refuse", "unverified"]) -> tuple[str, str]:
         """Return what the data says of a combo, published or not, and where; nothing where it says nothing."""
         for index, rule in enumerate(self.matrix.rules):
-            pattern: Pattern | None = getattr(rule, verb)
+            pattern: AxisPattern | None = getattr(rule, verb)
             if (
                 pattern is not None
                 and pattern.of_version(self.framework.name, version)
@@ -179,10 +179,10 @@ class _Asked:
             return reason, self._place(file, ("backends",))
         return "", ""
 
-    def refused(self, version: str, backend: str, said: tuple[str, str], near: Combo) -> Answer:
+    def refused(self, version: str, backend: str, said: tuple[str, str], near: Combo) -> Decision:
         """Refuse for a reason at a place; `near` is the nearest combo, whether it is known to work or not."""
         nearest = near if near.sound else self.matrix.instead(near)
-        return Answer(
+        return Decision(
             "refused", self.request, self.target, version, backend, reason=said[0], place=said[1], nearest=nearest,
             notes=self.notes(),
         )  # fmt: skip
@@ -197,7 +197,7 @@ class _Asked:
         return (f"for the CPU that was shown {shown.target.name} is right: {shown.reason}",)
 
     def _place(self, file: str, location: yaml_file.Location) -> str:
-        document = yaml_file.read(self.matrix.root / file, file, Mistakes())
+        document = yaml_file.read_yaml(self.matrix.root / file, file, Mistakes())
         return f"{file}:{document.place(location, key=True)[0]}" if document else file
 
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from armwright.pipeline.documents import Row, State
-from armwright.request.decide import Answer
+from armwright.pipeline.documents import ComboState, DocumentRow
+from armwright.request.decide import Decision
 
 
-class Precision(Row):
+class DtypeAnswer(DocumentRow):
     """What a data type comes to."""
 
     name: str
@@ -21,7 +21,7 @@ class Precision(Row):
     """by what, or why"""
 
 
-class Wanted(Row):
+class Wanted(DocumentRow):
     """The combination that a request comes to."""
 
     id: str
@@ -36,7 +36,7 @@ class Wanted(Row):
     """what was found out about the CPU that was shown; empty where none was"""
     backend: str
     """the backend that was asked for, else the first that will do"""
-    state: State
+    state: ComboState
     """how far its image has come here, as in `invoke list --json`; unknown also where nothing can be built yet"""
     image: str
     """the name under which it can be pulled; empty where it cannot"""
@@ -48,7 +48,7 @@ class Wanted(Row):
     """the file and line that say so; empty where the package index or the CPU does"""
     nearest: str | None
     """where it is refused, the id of the nearest combo that is known to work"""
-    dtypes: list[Precision]
+    dtypes: list[DtypeAnswer]
     """the data types that were asked for, or all of them; none where the version is not published"""
     notes: list[str]
     """what else should be known"""
@@ -57,7 +57,7 @@ class Wanted(Row):
 Becomes = Literal["exists", "buildable", "change", "refused", "built", "failed", "malformed"]
 
 
-class Answered(Row):
+class Answered(DocumentRow):
     """What became of a request."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
@@ -85,7 +85,7 @@ class Answered(Row):
     """the answer as a comment"""
 
 
-def wanted(answer: Answer) -> Wanted:
+def wanted(answer: Decision) -> Wanted:
     """Return what a request comes to."""
     return Wanted(
         id=answer.id,
@@ -100,6 +100,6 @@ def wanted(answer: Answer) -> Wanted:
         reason=answer.reason,
         place=answer.place,
         nearest=answer.nearest.id if answer.nearest else None,
-        dtypes=[Precision(**one) for one in answer.dtypes],
+        dtypes=[DtypeAnswer(**one) for one in answer.dtypes],
         notes=list(answer.notes),
     )

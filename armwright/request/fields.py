@@ -16,7 +16,7 @@ _VERSION = 24
 _PASTED = 60_000  # /proc/cpuinfo of some 80 CPUs; what the others look like is known by then
 
 
-class Kind(enum.Enum):
+class FieldKind(enum.Enum):
     """How a field is filled in, and so how it is read."""
 
     CHOICE = enum.auto()
@@ -44,7 +44,7 @@ class Field:
 
     key: str
     heading: str
-    kind: Kind
+    kind: FieldKind
     help: str
     required: bool = False
     choices: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ def new_combination(matrix: Matrix) -> tuple[Field, ...]:
     return (
         _choice("framework", "Framework", "What the models are written for.", frameworks, matrix.names("frameworks")),
         Field(
-            "version", "Version", Kind.VERSION, "For example 2.10.0. Left empty: the newest that is known to work.",
+            "version", "Version", FieldKind.VERSION, "For example 2.10.0. Left empty: the newest that is known to work.",
             limit=_VERSION,
         ),
         _choice(
@@ -77,18 +77,18 @@ def new_combination(matrix: Matrix) -> tuple[Field, ...]:
             unsure + targets, matrix.names("targets"),
         ),
         Field(
-            "cpu", "CPU", Kind.CPU,
+            "cpu", "CPU", FieldKind.CPU,
             "What `lscpu` or `cat /proc/cpuinfo` prints on that machine, or what the CPU is called.", limit=_PASTED,
         ),
         _choice(
             "backend", "Backend", "The library that does the arithmetic.", unsure + backends, matrix.names("backends")
         ),
         Field(
-            "dtypes", "Data types", Kind.CHOICES, "The data types that your models compute in.",
+            "dtypes", "Data types", FieldKind.CHOICES, "The data types that your models compute in.",
             choices=DTYPES, shown=DTYPES,
         ),
         Field(
-            "use", "Use case", Kind.FREE, "What you want to run, for the people who read this; no program does.",
+            "use", "Use case", FieldKind.FREE, "What you want to run, for the people who read this; no program does.",
             limit=MOST,
         ),
     )  # fmt: skip
@@ -96,7 +96,7 @@ def new_combination(matrix: Matrix) -> tuple[Field, ...]:
 
 def _choice(key: str, heading: str, text: str, named: Iterable[tuple[str, str]], aliases: Mapping[str, str]) -> Field:
     choices, shown = zip(*named, strict=True)
-    return Field(key, heading, Kind.CHOICE, text, required=True, choices=choices, shown=shown, aliases=aliases)
+    return Field(key, heading, FieldKind.CHOICE, text, required=True, choices=choices, shown=shown, aliases=aliases)
 
 
 def _titled(name: str, title: str) -> str:

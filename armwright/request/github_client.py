@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from armwright.system import console, http
 from armwright.system.errors import ArmwrightError, FailedError, InputError, MachineError
-from armwright.system.http import Answer
+from armwright.system.http import HttpResponse
 
 CALLED = "GitHub"
 API = "https://api.github.com"
@@ -71,7 +71,7 @@ class Client:
         *,
         place: str,
         accept: tuple[int, ...] = (),
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send one request; wait where GitHub asks for it, follow where the API itself moved to.
 
         Args:
@@ -105,7 +105,7 @@ class Client:
             else:
                 raise _refusal(answer, place)
 
-    def pages(self, path: str, *, place: str) -> Iterator[Answer]:
+    def pages(self, path: str, *, place: str) -> Iterator[HttpResponse]:
         """Yield the pages of a list, as GitHub's links lead from one to the next.
 
         Raises:
@@ -157,7 +157,7 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
-def _pause(answer: Answer, tries: int) -> int | None:
+def _pause(answer: HttpResponse, tries: int) -> int | None:
     """Return the seconds after which GitHub wants to be asked again; None where no limit is the matter.
 
     A limit of a few requests in a short time does not always say when it ends: at least a minute, and longer each time.
@@ -174,7 +174,7 @@ def _pause(answer: Answer, tries: int) -> int | None:
     return None
 
 
-def _refusal(answer: Answer, place: str) -> ArmwrightError:
+def _refusal(answer: HttpResponse, place: str) -> ArmwrightError:
     """Say what an error's status means; no word of the answer is in it, but for the permission that GitHub names."""
     needs = answer.headers.get("X-Accepted-GitHub-Permissions", "")
     named = f" ({needs})" if _NEEDS.fullmatch(needs) else ""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 from armwright.request import github_client, reply
 from armwright.system import process
 from armwright.system.errors import FailedError, InputError
-from armwright.system.http import Answer
+from armwright.system.http import HttpResponse
 
 SERVER = "https://github.com"
 LONGEST = 65_536  # characters that GitHub takes for a comment
@@ -254,8 +254,8 @@ def _checked(name: str) -> str:
     return name
 
 
-def _read(shape: type[Read], answer: Answer) -> Read:
+def _read(shape: type[Read], answer: HttpResponse) -> Read:
     try:
         return TypeAdapter(shape).validate_json(answer.body)
-    except ValidationError as wrong:
-        raise FailedError(f"{github_client.CALLED}'s answer makes no sense", "the same command again, later") from wrong
+    except ValidationError as error:
+        raise FailedError(f"{github_client.CALLED}'s answer makes no sense", "the same command again, later") from error

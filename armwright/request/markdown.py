@@ -20,14 +20,14 @@ def code(text: str) -> str:
     return f"{fence}{pad}{shown or '-'}{pad}{fence}"
 
 
-def block(text: str, language: str) -> str:
+def code_block(text: str, language: str) -> str:
     """Put lines into a code block."""
     shown = "\n".join(map(_printable, text.rstrip("\n").split("\n")))
     fence = _fence(shown, 3)
     return f"{fence}{language}\n{shown}\n{fence}"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, own: int = 0) -> str:
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, own: int = 0) -> str:
     """Set a table.
 
     Args:

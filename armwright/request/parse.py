@@ -19,13 +19,13 @@ from armwright.matrix.rules import NAMED, order
 from armwright.recipes import patterns
 from armwright.recipes.patterns import Dtype
 from armwright.request import cpu, cpu_names
-from armwright.request.cpu import Cpu
-from armwright.request.fields import UNSURE, Field, Kind
-from armwright.request.submission import MalformedError, Value, Values
+from armwright.request.cpu import SubmittedCpu
+from armwright.request.fields import UNSURE, Field, FieldKind
+from armwright.request.submission import FieldValue, FieldValues, MalformedError
 from armwright.system.errors import nearest
 
 _EMPTY = ("", "_No response_", "None")  # how GitHub writes a field that was left empty
-_VERSION: TypeAdapter[str] = TypeAdapter(patterns.Version)
+_VERSION: TypeAdapter[str] = TypeAdapter(patterns.VersionName)
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class Request:
     target: str = ""
     backend: str = ""
     dtypes: tuple[Dtype, ...] = ()
-    cpu: Cpu | None = None
+    cpu: SubmittedCpu | None = None
 
 
-def read(matrix: Matrix, form: Sequence[Field], values: Values) -> Request:
+def parse_request(matrix: Matrix, form: Sequence[Field], values: FieldValues) -> Request:
     """Make a request of what was written into the fields.
 
     Raises:
         MalformedError: a field does not hold what it can hold; all of them are named.
     """
-    reader = _Reader(matrix, values)
-    kinds: Mapping[Kind, Field] = {one.kind: one for one in form if one.kind is not Kind.CHOICE}
-    words = {one.key: reader.choice(one) for one in form if one.kind is Kind.CHOICE}
-    version = reader.version(kinds[Kind.VERSION], words["framework"])
-    dtypes = cast("tuple[Dtype, ...]", reader.choices(kinds[Kind.CHOICES]))
-    shown = reader.cpu(kinds[Kind.CPU], words["target"])
+    reader = _RequestReader(matrix, values)
+    kinds: Mapping[FieldKind, Field] = {one.kind: one for one in form if one.kind is not FieldKind.CHOICE}
+    words = {one.key: reader.choice(one) for one in form if one.kind is FieldKind.CHOICE}
+    version = reader.version(kinds[FieldKind.VERSION], words["framework"])
+    dtypes = cast("tuple[Dtype, ...]", reader.choices(kinds[FieldKind.CHOICES]))
+    shown = reader.cpu(kinds[FieldKind.CPU], words["target"])
     if reader.mistakes:
         raise MalformedError(*reader.mistakes)
     said = {key: "" if word == UNSURE else word for key, word in words.items()}
@@ -68,32 +68,32 @@ def read(matrix: Matrix, form: Sequence[Field], values: Values) -> Request:
 
 
 @dataclass
-class _Reader:
+class _RequestReader:
     """Reads what stands in fields, and notes what is wrong with it."""
 
     matrix: Matrix
-    values: Values
+    values: FieldValues
     mistakes: list[str] = field(default_factory=list)
 
-    def choice(self, one: Field) -> str:
+    def choice(self, field: Field) -> str:
         """Read a value of a closed set; empty where it is a wrong one."""
-        text, place = self._value(one)
+        text, place = self._value(field)
         if text:
-            return self._meant(one, text, place)
-        if UNSURE not in one.choices:
-            self.mistakes.append(f"{place}: it is missing; allowed: {', '.join(one.choices)}")
+            return self._meant(field, text, place)
+        if UNSURE not in field.choices:
+            self.mistakes.append(f"{place}: it is missing; allowed: {', '.join(field.choices)}")
             return ""
         return UNSURE
 
-    def choices(self, one: Field) -> tuple[str, ...]:
+    def choices(self, field: Field) -> tuple[str, ...]:
         """Read several values, with commas between them."""
-        text, place = self._value(one)
+        text, place = self._value(field)
         words = [word.strip() for word in text.split(",")] if text else []
-        return tuple(dict.fromkeys(self._meant(one, word, place) for word in words))
+        return tuple(dict.fromkeys(self._meant(field, word, place) for word in words))
 
-    def version(self, one: Field, framework: str) -> str:
+    def version(self, field: Field, framework: str) -> str:
         """Read a version: a published one however it is spelled, or one that a recipe could hold."""
-        text, place = self._value(one)
+        text, place = self._value(field)
         published = self.matrix.versions(framework) if framework else []
         if not published or not text or not self._printable(text, place, published):
             return ""
@@ -107,30 +107,30 @@ class _Reader:
             self.mistakes.append(f"{place}: it is no version: {nearest(text, published)}")
             return ""
 
-    def cpu(self, one: Field, target: str) -> Cpu | None:
+    def cpu(self, field: Field, target: str) -> SubmittedCpu | None:
         """Read what somebody pasted; it must tell enough where the target is left to it."""
-        text, place = self._value(one)
-        found = cpu.read(text, self.matrix, cpu_names.load(self.matrix.root)) if text else None
+        text, place = self._value(field)
+        found = cpu.parse_cpu(text, self.matrix, cpu_names.load_cpu_names(self.matrix.root)) if text else None
         if target == UNSURE and found is None:
-            self.mistakes.append(f"{place}: it is empty, and it would have to say which target is right. {one.help}")
+            self.mistakes.append(f"{place}: it is empty, and it would have to say which target is right. {field.help}")
         elif target == UNSURE and found is not None and found.target is None:
             self.mistakes.append(f"{place}: {found.reason}")
         return found
 
-    def _value(self, one: Field) -> Value:
-        text, place = self.values.get(one.key, Value("", f"'{one.heading}'"))
+    def _value(self, field: Field) -> FieldValue:
+        text, place = self.values.get(field.key, FieldValue("", f"'{field.heading}'"))
         text = text.strip(" \t\n")
-        if len(text) > one.limit:
-            self.mistakes.append(f"{place}: it has more than {one.limit} characters")
+        if len(text) > field.limit:
+            self.mistakes.append(f"{place}: it has more than {field.limit} characters")
             text = ""
-        return Value("" if text in _EMPTY else text, place)
+        return FieldValue("" if text in _EMPTY else text, place)
 
-    def _meant(self, one: Field, word: str, place: str) -> str:
-        if not self._printable(word, place, one.choices):
+    def _meant(self, field: Field, word: str, place: str) -> str:
+        if not self._printable(word, place, field.choices):
             return ""
-        found = one.meaning(word)
+        found = field.meaning(word)
         if found is None:
-            self.mistakes.append(f"{place}: it is none of the values: {nearest(word, one.choices)}")
+            self.mistakes.append(f"{place}: it is none of the values: {nearest(word, field.choices)}")
         return found or ""
 
     def _printable(self, word: str, place: str, allowed: Sequence[str]) -> bool:

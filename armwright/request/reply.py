@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from armwright.bump.proposal import Proposal
 from armwright.matrix.matrix import Matrix
-from armwright.pipeline.build_combo import Result
+from armwright.pipeline.build_combo import ComboResult
 from armwright.proof import wording
 from armwright.proof.evidence import Evidence
-from armwright.request.decide import Answer
+from armwright.request.decide import Decision
 from armwright.request.document import Becomes
-from armwright.request.markdown import block, code, folded, table
+from armwright.request.markdown import code, code_block, folded, markdown_table
 
 MARKER = "<!-- armwright: answer -->"
 LABELS: tuple[str, ...] = (
@@ -65,7 +65,7 @@ def malformed(mistakes: Sequence[str]) -> Reply:
     return _reply("malformed", ["### This request cannot be understood", listed, "Edit it, and it is read again."])
 
 
-def of(answer: Answer, matrix: Matrix, again: str, result: Result | None = None) -> Reply:
+def of(answer: Decision, matrix: Matrix, again: str, result: ComboResult | None = None) -> Reply:
     """Say what became of a request.
 
     Args:
@@ -75,7 +75,11 @@ def of(answer: Answer, matrix: Matrix, again: str, result: Result | None = None)
         result: what became of it, where it was built.
     """
     kind: Becomes = answer.kind if result is None else "failed" if result.problem else "built"
-    parts = [f"### {code(answer.id)} {_SAID[kind]}", *_reasons(answer), table(["", ""], _facts(answer, matrix), own=1)]
+    parts = [
+        f"### {code(answer.id)} {_SAID[kind]}",
+        *_reasons(answer),
+        markdown_table(["", ""], _facts(answer, matrix), own=1),
+    ]
     parts += _notes(answer)
     parts += _dtypes(answer)
     parts += _outcome(result) if result else []
@@ -95,7 +99,7 @@ def _reply(kind: Becomes, parts: Sequence[str]) -> Reply:
     return Reply(kind, "\n\n".join([*said, *cut]) + "\n")
 
 
-def _reasons(answer: Answer) -> Iterator[str]:
+def _reasons(answer: Decision) -> Iterator[str]:
     if answer.reason:
         state = "" if answer.kind == "refused" else "It is unverified: written completely, and never seen working. "
         where = f" ({code(answer.place)})" if answer.place else ""
@@ -108,7 +112,7 @@ def _reasons(answer: Answer) -> Iterator[str]:
         )
 
 
-def _facts(answer: Answer, matrix: Matrix) -> Iterator[tuple[str, str]]:
+def _facts(answer: Decision, matrix: Matrix) -> Iterator[tuple[str, str]]:
     """Yield what was understood, and the plan."""
     request, target = answer.request, answer.target
     yield "framework", matrix.recipes.frameworks[request.framework].title
@@ -123,7 +127,7 @@ def _facts(answer: Answer, matrix: Matrix) -> Iterator[tuple[str, str]]:
         yield "inputs", answer.plan.inputs
 
 
-def _notes(answer: Answer) -> Iterator[str]:
+def _notes(answer: Decision) -> Iterator[str]:
     yield from (f"Note: {code(note)}" for note in answer.notes)
     if answer.request.cpu and answer.request.cpu.unmade:
         yield (
@@ -133,14 +137,16 @@ def _notes(answer: Answer) -> Iterator[str]:
         )
 
 
-def _dtypes(answer: Answer) -> Iterator[str]:
+def _dtypes(answer: Decision) -> Iterator[str]:
     if answer.dtypes:
-        yield table(["data type", "there", ""], [(one["name"], one["state"], one["note"]) for one in answer.dtypes])
+        yield markdown_table(
+            ["data type", "there", ""], [(one["name"], one["state"], one["note"]) for one in answer.dtypes]
+        )
 
 
-def _outcome(result: Result) -> Iterator[str]:
+def _outcome(result: ComboResult) -> Iterator[str]:
     if result.problem:
-        yield block(result.problem.what[:_LONGEST_CAUSE], "text")
+        yield code_block(result.problem.what[:_LONGEST_CAUSE], "text")
     if result.proof:
         yield from _proof(result.proof)
     if result.image:
@@ -150,19 +156,19 @@ def _outcome(result: Result) -> Iterator[str]:
 def _proof(proof: Evidence) -> Iterator[str]:
     """Yield what was checked, what the answers are worth, and what computed them."""
     report = proof.report
-    yield f"The proof: {code(wording.line(proof))}"
-    yield table(["check", "", "found"], [(one.name, one.state, one.found) for one in report.checks])
+    yield f"The proof: {code(wording.proof_line(proof))}"
+    yield markdown_table(["check", "", "found"], [(one.name, one.state, one.found) for one in report.checks])
     runs = [(run.workload, run.dtype, run.metric.name, f"{run.metric.value:.4f}") for run in report.runs]
-    yield table(["workload", "data type", "metric", ""], runs)
+    yield markdown_table(["workload", "data type", "metric", ""], runs)
     kernels: dict[str, dict[str, int]] = {}
     for one in (*(kernel for run in report.runs for kernel in run.kernels), *report.loaded):
         calls = kernels.setdefault(one.operation, {})
         calls[one.implementation] = calls.get(one.implementation, 0) + one.calls
     said = [(name, ", ".join(f"{by} x{count}" for by, count in calls.items())) for name, calls in kernels.items()]
-    yield folded("kernels", table(["operation", "computed by"], said))
+    yield folded("kernels", markdown_table(["operation", "computed by"], said))
 
 
-def _next(answer: Answer, kind: str, again: str) -> Iterator[str]:
+def _next(answer: Decision, kind: str, again: str) -> Iterator[str]:
     """Yield the next commands."""
     near = answer.nearest
     if kind == "exists":
@@ -175,7 +181,7 @@ def _next(answer: Answer, kind: str, again: str) -> Iterator[str]:
         lines = [f"./inv registry start && ./inv stage --combo {answer.id}"]
     else:
         lines = [f"./inv build --combo {answer.id}"]
-    yield f"Next:\n\n{block(chr(10).join(lines), 'sh')}"
+    yield f"Next:\n\n{code_block(chr(10).join(lines), 'sh')}"
 
 
 def _diffs(proposal: Proposal) -> Iterator[str]:
@@ -186,4 +192,4 @@ def _diffs(proposal: Proposal) -> Iterator[str]:
     )
     diffs = {change.path: "\n".join(change.diff()) for change in proposal.changes}
     for path in sorted(diffs, key=lambda path: len(diffs[path])):
-        yield folded(path, block(diffs[path], "diff"))
+        yield folded(path, code_block(diffs[path], "diff"))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from armwright.request import fields
-from armwright.request.fields import Field, Kind
+from armwright.request.fields import Field, FieldKind
 from armwright.system.errors import InputError, nearest
 
 _HEADING = re.compile(r"### (?P<name>.*)")
@@ -42,7 +42,7 @@ class MalformedError(InputError):
         super().__init__(what, "mend the request; nothing was started")
 
 
-class Value(NamedTuple):
+class FieldValue(NamedTuple):
     """What was written into a field, and where it stands."""
 
     text: str
@@ -57,10 +57,10 @@ class _Pair(NamedTuple):
     place: str
 
 
-Values = Mapping[str, Value]
+FieldValues = Mapping[str, FieldValue]
 
 
-def of_body(form: Sequence[Field], body: str) -> Values:
+def of_body(form: Sequence[Field], body: str) -> FieldValues:
     """Read an issue's text, as GitHub makes it of the form; below the free field, which is the last, nothing is read.
 
     Raises:
@@ -69,25 +69,25 @@ def of_body(form: Sequence[Field], body: str) -> Values:
     if len(body) > fields.MOST or len(body.encode(errors="surrogatepass")) > fields.MOST:
         raise _too_long()
     headings = {one.heading: one for one in form}
-    found: dict[str, Value] = {}
+    found: dict[str, FieldValue] = {}
     mistakes: list[str] = []
     for number, name, text in _sections(body.replace("\r\n", "\n").replace("\r", "\n")):
         one = headings.get(name)
         if one is None:
             mistakes.append(f"line {number}: the form has no field of this name; it has: {', '.join(headings)}")
-        elif one.kind is Kind.FREE:
+        elif one.kind is FieldKind.FREE:
             break
         elif one.key in found:
             mistakes.append(f"line {number}: '{one.heading}' is there twice")
         else:
-            found[one.key] = Value(text, f"line {number}, '{one.heading}'")
+            found[one.key] = FieldValue(text, f"line {number}, '{one.heading}'")
     if not found:
         mistakes.append(f"it is not made of the form: a heading such as '### {form[0].heading}', and below it a value")
     _refuse(mistakes)
     return found
 
 
-def of_file(form: Sequence[Field], path: Path) -> Values:
+def of_file(form: Sequence[Field], path: Path) -> FieldValues:
     """Read a file: the fields' keys as YAML or JSON by its suffix, else an issue's text.
 
     Raises:
@@ -99,7 +99,7 @@ def of_file(form: Sequence[Field], path: Path) -> Values:
     if path.suffix not in readers:
         return of_body(form, text)
     keys = {one.key: one for one in form}
-    found: dict[str, Value] = {}
+    found: dict[str, FieldValue] = {}
     mistakes: list[str] = []
     for key, texts, place in readers[path.suffix](text):
         if key not in keys:
@@ -109,7 +109,7 @@ def of_file(form: Sequence[Field], path: Path) -> Values:
         elif not all(isinstance(one, str) or one is None for one in texts):
             mistakes.append(f"{place}'{key}': {_TYPES}")
         else:
-            found[key] = Value(", ".join(one for one in texts if one), f"{place}'{key}'")
+            found[key] = FieldValue(", ".join(one for one in texts if one), f"{place}'{key}'")
     _refuse(mistakes)
     return found
 
@@ -124,14 +124,14 @@ def content(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(fields.MOST + 1)
-    except OSError as wrong:
-        raise InputError(f"{str(path)!r} cannot be read: {wrong.strerror}", "invoke request --help") from wrong
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}", "invoke request --help") from error
     if len(data) > fields.MOST:
         raise _too_long()
     try:
         return data.decode()
-    except UnicodeDecodeError as wrong:
-        raise MalformedError(f"byte {wrong.start + 1} is no UTF-8") from wrong
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"byte {error.start + 1} is no UTF-8") from error
 
 
 def _too_long() -> MalformedError:
@@ -181,10 +181,10 @@ def _json(text: str) -> list[_Pair]:
     """Read keys and values of JSON; numbers as they are written."""
     try:
         data = json.loads(text, object_pairs_hook=list, parse_int=str, parse_float=str, parse_constant=str)
-    except json.JSONDecodeError as wrong:
-        raise MalformedError(f"line {wrong.lineno}, column {wrong.colno}: it is no JSON") from wrong
-    except RecursionError as wrong:
-        raise MalformedError(f"it is nested: {_TYPES}") from wrong
+    except json.JSONDecodeError as error:
+        raise MalformedError(f"line {error.lineno}, column {error.colno}: it is no JSON") from error
+    except RecursionError as error:
+        raise MalformedError(f"it is nested: {_TYPES}") from error
     if not isinstance(data, list) or not all(isinstance(one, tuple) for one in data):
         raise MalformedError("it is no JSON object of fields and values")
     return [_Pair(key, value if isinstance(value, list) else [value], "") for key, value in data]
@@ -201,8 +201,8 @@ def _yaml(text: str) -> list[_Pair]:
             if depth > _DEEPEST:
                 raise MalformedError(f"{_line(event.start_mark)}it is nested: {_TYPES}")
         root = yaml.compose(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as wrong:
-        raise MalformedError(f"{_line(getattr(wrong, 'problem_mark', None))}it is no YAML") from wrong
+    except yaml.YAMLError as error:
+        raise MalformedError(f"{_line(getattr(error, 'problem_mark', None))}it is no YAML") from error
     if not isinstance(root, yaml.MappingNode):
         raise MalformedError("it is no YAML mapping of fields and values")
     return [_pair(key, value) for key, value in root.value]

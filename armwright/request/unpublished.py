@@ -23,7 +23,7 @@ class UnfitError(Exception):
     """A version cannot be published; the text says why."""
 
 
-def propose(matrix: Matrix, framework: Framework, version: str) -> Proposal:
+def propose_unpublished(matrix: Matrix, framework: Framework, version: str) -> Proposal:
     """Propose a version, newer or older than the published ones.
 
     It is modelled on the next older one that is published, else on the next newer one, and put on the newest
@@ -48,7 +48,7 @@ def propose(matrix: Matrix, framework: Framework, version: str) -> Proposal:
         refusal = judged.refusal
         if not refusal:
             try:
-                return proposal.propose(matrix, framework, model.version, version, model.base)
+                return proposal.propose_version(matrix, framework, model.version, version, model.base)
             except FailedError as failure:
                 refusal = failure.what
         against[refusal] = None
@@ -69,7 +69,7 @@ def _judged(known: Sequence[PublishedVersion], name: str, version: str) -> Itera
                 yield model, Candidate(version, f"the package index has no {model.distribution} {version}{has}")
                 continue
             for base in models.bases_of(known):
-                yield model._replace(base=base), candidates.judge(wanted, there[wanted], base, asked)
+                yield model._replace(base=base), candidates.judge_version(wanted, there[wanted], base, asked)
 
 
 def _models(known: Sequence[PublishedVersion], version: str) -> Iterator[PublishedVersion]:

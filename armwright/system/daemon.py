@@ -34,7 +34,7 @@ def alive(pid_file: Path, marker: str) -> int | None:
     return pid if any(marker.encode() in word for word in words) else None
 
 
-def start(arguments: Sequence[str], log: Path, answers: Callable[[], bool], *, patience: float = 60) -> int:
+def start_daemon(arguments: Sequence[str], log: Path, answers: Callable[[], bool], *, patience: float = 60) -> int:
     """Start a daemon and wait until it answers.
 
     Args:
@@ -66,11 +66,11 @@ def start(arguments: Sequence[str], log: Path, answers: Callable[[], bool], *, p
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    stop(child.pid)
+    stop_daemon(child.pid)
     child.wait()
 
 
-def stop(pid: int, *, patience: float = 20) -> None:
+def stop_daemon(pid: int, *, patience: float = 20) -> None:
     """End a process: first asked, then killed. Returns when it is gone; a process that is gone already is no mistake.
 
     Raises:
@@ -86,8 +86,8 @@ def stop(pid: int, *, patience: float = 20) -> None:
                 return
     except ProcessLookupError:
         return
-    except PermissionError as refusal:
-        raise MachineError(f"process {pid} belongs to another user", f"sudo kill {pid}") from refusal
+    except PermissionError as error:
+        raise MachineError(f"process {pid} belongs to another user", f"sudo kill {pid}") from error
 
 
 def _running(pid: int) -> bool:

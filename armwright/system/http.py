@@ -173,7 +173,7 @@ def fetch(  # noqa: PLR0913 - the words of an HTTP request
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """A whole answer, whatever its status.
 
     Attributes:
@@ -195,7 +195,7 @@ class Answer:
 
 def exchange(  # noqa: PLR0913 - the words of an HTTP request
     method: str, url: str, *, limit: int, called: str, headers: Mapping[str, str], data: bytes | None = None
-) -> Answer:
+) -> HttpResponse:
     """Send one request to a service and return its answer: redirects, limits and errors too are the caller's.
 
     Args:
@@ -223,7 +223,7 @@ def exchange(  # noqa: PLR0913 - the words of an HTTP request
             body.write(part)
             if body.tell() > limit:
                 raise FailedError(f"{called} answered with more than {limit} bytes")
-        return Answer(answer.status_code, answer.headers, body.getvalue())
+        return HttpResponse(answer.status_code, answer.headers, body.getvalue())
 
 
 @contextmanager
@@ -231,16 +231,16 @@ def _explained(place: str, mend: str, bundle: str | None = None) -> Iterator[Non
     """Turn what goes wrong on the way to a host into a sentence."""
     try:
         yield
-    except requests.exceptions.SSLError as refusal:
+    except requests.exceptions.SSLError as error:
         raise MachineError(
             f"the certificate of {place} is not trusted with the CA bundle "
             f"{bundle or ca_bundle() or 'of the certifi package'}",
             "set SSL_CERT_FILE to the bundle of your network; invoke doctor",
-        ) from refusal
-    except requests.exceptions.ProxyError as refusal:
-        raise MachineError(f"the proxy on the way to {place} refuses", "check HTTPS_PROXY and NO_PROXY") from refusal
-    except requests.exceptions.Timeout as late:
-        raise MachineError(f"{place} did not answer in time", "try again; invoke doctor") from late
+        ) from error
+    except requests.exceptions.ProxyError as error:
+        raise MachineError(f"the proxy on the way to {place} refuses", "check HTTPS_PROXY and NO_PROXY") from error
+    except requests.exceptions.Timeout as error:
+        raise MachineError(f"{place} did not answer in time", "try again; invoke doctor") from error
     except requests.exceptions.RequestException as failure:
         raise MachineError(f"{place} cannot be reached: {_reason(failure)}", mend) from failure
 

@@ -19,7 +19,7 @@ _stopping = threading.Event()
 _running: list[Stop] = []
 
 
-def check() -> None:
+def check_interrupted() -> None:
     """Begin nothing while everything is being stopped.
 
     Raises:
@@ -49,12 +49,12 @@ def stoppable(stop: Stop) -> Iterator[None]:
     try:
         yield
     except Exception:
-        check()  # it failed because it was stopped
+        check_interrupted()  # it failed because it was stopped
         raise
     finally:
         with _guard:
             _running.remove(stop)
-    check()
+    check_interrupted()
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ def capture(
         FailedError: it failed (the tail of what it printed is in the message) or took too long.
     """
     program = require(arguments[0])
-    interrupt.check()
+    interrupt.check_interrupted()
     try:
         done = subprocess.run(
             [program, *arguments[1:]],
@@ -69,8 +69,8 @@ def capture(
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
         )
-    except subprocess.TimeoutExpired as late:
-        raise FailedError(f"'{arguments[0]}' did not finish within {timeout:.0f} s") from late
+    except subprocess.TimeoutExpired as error:
+        raise FailedError(f"'{arguments[0]}' did not finish within {timeout:.0f} s") from error
     if check and done.returncode:
         raise FailedError(_failure(arguments, done.returncode, (done.stdout + done.stderr).splitlines()))
     return done.stdout
@@ -99,7 +99,7 @@ def stream(
         KeyboardInterrupt: passed on after the program and its children were told to stop, in this thread or another.
     """
     program = require(arguments[0])
-    interrupt.check()
+    interrupt.check_interrupted()
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: list[str] = []
     with log.open("a", encoding="utf-8") as sink:
@@ -185,7 +185,7 @@ def turn(name: str, places: int = 1) -> Iterator[None]:
     with _guard:
         free = _turns.setdefault((name, places), threading.Semaphore(places))
     with free:
-        interrupt.check()
+        interrupt.check_interrupted()
         yield
 
 

@@ -103,7 +103,7 @@ def at(data: Any, location: Location) -> Any:  # noqa: ANN401 - any YAML value
     return data
 
 
-def read(path: Path, name: str, mistakes: Mistakes) -> Document | None:
+def read_yaml(path: Path, name: str, mistakes: Mistakes) -> Document | None:
     """Read one YAML file.
 
     Args:
@@ -118,20 +118,20 @@ def read(path: Path, name: str, mistakes: Mistakes) -> Document | None:
     try:
         loader = yaml.CSafeLoader(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
-        document = Document(name, _Reader(loader, name, mistakes).value(root) if root else {}, root)
-    except yaml.MarkedYAMLError as wrong:
-        mark = wrong.problem_mark or wrong.context_mark
+        document = Document(name, _NodeReader(loader, name, mistakes).value(root) if root else {}, root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        mistakes.found.append(Mistake(name, line, column, f"not YAML: {wrong.problem}"))
+        mistakes.found.append(Mistake(name, line, column, f"not YAML: {error.problem}"))
     except RecursionError:
         mistakes.found.append(Mistake(name, 1, 1, "cannot be read: it is nested too deeply"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
-        mistakes.found.append(Mistake(name, 1, 1, f"cannot be read: {' '.join(str(wrong).split())}"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mistakes.found.append(Mistake(name, 1, 1, f"cannot be read: {' '.join(str(error).split())}"))
     return document if len(mistakes.found) == before else None
 
 
 @dataclass
-class _Reader:
+class _NodeReader:
     """Turns nodes into data, and notes what a reader would have to puzzle out: doubled keys, aliases, keys of parts."""
 
     loader: Any
@@ -172,7 +172,7 @@ class _Reader:
         self.mistakes.found.append(Mistake(self.name, node.start_mark.line + 1, node.start_mark.column + 1, text))
 
 
-def parse(document: Document, model: type[Model], mistakes: Mistakes) -> Model | None:
+def parse_document(document: Document, model: type[Model], mistakes: Mistakes) -> Model | None:
     """Turn a document into a model.
 
     Returns:

@@ -67,7 +67,7 @@ def make(engine: Engine, context: Callable[..., Path], tmp_path: Path) -> Make:
     def build(name: str, labels: Mapping[str, str] | None = None, content: str = "content") -> Image:
         lines = [f'LABEL {key}="{value}"' for key, value in (labels or {}).items()]
         folder = context("\n".join(["FROM scratch", "COPY file /file", *lines, ""]), file=content)
-        buildx.build(folder, tmp_path / "log", name=name, epoch=EPOCH, compression=plans.COMPRESSION)
+        buildx.run_build(folder, tmp_path / "log", name=name, epoch=EPOCH, compression=plans.COMPRESSION)
         image = engine.find(name)
         assert image is not None
         return image
@@ -93,10 +93,10 @@ def _root(matrix: Matrix, role: debian_roots.Role, factory: pytest.TempPathFacto
     base, cache = matrix.recipes.bases["debian-13"], matrix.root / "build" / "cache"
     log = factory.mktemp("roots") / "log"
     try:
-        return debian_roots.ensure(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
+        return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
     except debian_roots.StaleLockError:  # the archive moved on since the lock was made, as `build` does
         debian_roots.refresh_lock(matrix.root, cache, base, log)
-        return debian_roots.ensure(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
+        return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
 
 
 @pytest.fixture(scope="session")

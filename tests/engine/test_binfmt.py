@@ -45,7 +45,7 @@ def in_own_table(script: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def own_table() -> None:
     """Kernels before 6.7 have one table for everybody and refuse to mount it here, so nothing can be harmed."""
-    if binfmt.look().installed is None:
+    if binfmt.read_emulation().installed is None:
         pytest.fail("no emulator is described in binfmt.d: ./inv setup")
     if in_own_table("from armwright.host import binfmt; assert not binfmt.entries()").returncode:
         pytest.skip("this kernel has no binfmt_misc of its own for a user namespace (Linux 6.7 has)")

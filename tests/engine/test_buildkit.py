@@ -53,7 +53,7 @@ def test_a_small_build_gets_its_name_and_tells_its_steps(
     engine: Engine, context: Context, log: Path, name: str
 ) -> None:
     folder = context("FROM scratch\nCOPY file /file\nLABEL a=b\n", file="x")
-    steps = buildx.build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION)
+    steps = buildx.run_build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION)
     image = engine.find(name)
     assert image is not None
     assert (image.labels, image.platform) == ({"a": "b"}, PLATFORM)
@@ -68,7 +68,7 @@ def test_the_same_context_gives_the_same_digest_at_another_time_and_place(
     for number in (1, 2):
         folder = context("FROM scratch\nCOPY --link --chmod=644 file /\n", file="x")
         os.utime(folder / "file", (EPOCH, EPOCH))
-        buildx.build(folder, log, name=f"{name}-{number}", epoch=EPOCH, compression=COMPRESSION)
+        buildx.run_build(folder, log, name=f"{name}-{number}", epoch=EPOCH, compression=COMPRESSION)
         digests.add(engine.names()[f"{name}-{number}"])
     assert len(digests) == 1
 
@@ -78,7 +78,7 @@ def test_a_build_that_fails_shows_the_tail_and_leaves_no_name(
 ) -> None:
     folder = context("FROM scratch\nCOPY file /\nCOPY not-there-at-all /\n", file="x")
     with pytest.raises(FailedError, match="not-there-at-all") as failed:
-        buildx.build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION)
+        buildx.run_build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION)
     assert failed.value.next_step == f"the whole log: {log}"
     assert "not-there-at-all" in log.read_text()
     assert engine.find(name) is None
@@ -88,7 +88,7 @@ def test_a_dockerfile_that_cannot_be_read_is_told_with_its_line(
     engine: Engine, context: Context, log: Path, name: str
 ) -> None:
     with pytest.raises(FailedError, match="unknown instruction: FORM"):
-        buildx.build(context("FORM scratch\n"), log, name=name, epoch=EPOCH, compression=COMPRESSION)
+        buildx.run_build(context("FORM scratch\n"), log, name=name, epoch=EPOCH, compression=COMPRESSION)
     assert engine.find(name) is None
 
 
@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_no_name_and_no_process_and_the_same_build_then_succeeds(
     assert engine.find(name) is None
     _wait(lambda: not _processes(str(folder)) and not _processes("sleep\x006"), 5)
 
-    buildx.build(folder, log, name=name, epoch=0, compression=COMPRESSION)
+    buildx.run_build(folder, log, name=name, epoch=0, compression=COMPRESSION)
     assert engine.find(name) is not None
 
 
@@ -141,11 +141,11 @@ def test_contexts_of_one_family_send_what_they_share_once_and_never_pass_for_eac
     sent, digests = [], []
     for number, (called, own) in enumerate([(family, b"12"), (family, b"21"), (family, b"12"), ("", b"21")]):
         folder = tmp_path / f"context-{number}"
-        render.write(folder, {"Dockerfile": dockerfile, "own": own})
+        render.write_context(folder, {"Dockerfile": dockerfile, "own": own})
         os.link(tmp_path / "download", folder / "download")
         events.clear()
         built = f"{name}-{number}"
-        buildx.build(folder, log, name=built, epoch=EPOCH, compression=COMPRESSION, family=called)
+        buildx.run_build(folder, log, name=built, epoch=EPOCH, compression=COMPRESSION, family=called)
         sent.append(_sent(events))
         digests.append(engine.names()[built])
     assert [size > 3_000_000 for size in sent] == [True, False, False, True]
@@ -158,8 +158,8 @@ def test_another_builder_gives_the_same_digest_and_leaves_no_archive(
     engine: Engine, context: Context, log: Path, name: str
 ) -> None:
     folder = context("FROM scratch\nCOPY --link file /file\nLABEL a=b\n", file="x")
-    buildx.build(folder, log, name=f"{name}-direct", epoch=EPOCH, compression=COMPRESSION)
-    buildx.build(folder, log, name=f"{name}-other", epoch=EPOCH, compression=COMPRESSION, builder="default")
+    buildx.run_build(folder, log, name=f"{name}-direct", epoch=EPOCH, compression=COMPRESSION)
+    buildx.run_build(folder, log, name=f"{name}-other", epoch=EPOCH, compression=COMPRESSION, builder="default")
     names = engine.names()
     assert names[f"{name}-direct"] == names[f"{name}-other"]
     assert not list(folder.parent.glob("*.tar"))
@@ -170,7 +170,7 @@ def test_a_builder_nobody_made_is_named_with_the_command_that_lists_them(
 ) -> None:
     folder = context("FROM scratch\nCOPY file /file\n", file="x")
     with pytest.raises(MachineError, match=r"(?s)no such builder.*nobody-made-this") as refused:
-        buildx.build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION, builder="nobody-made-this")
+        buildx.run_build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION, builder="nobody-made-this")
     assert refused.value.next_step == "docker buildx ls"
     assert engine.find(name) is None
 

@@ -31,7 +31,7 @@ def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engin
     folder = context(DOCKERFILE)
     (folder / "bare.so").write_bytes(elf([NOP, LDADD, RET]))
     (folder / "guarded.so").write_bytes(elf([*GUARDED]))
-    buildx.build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=plans.COMPRESSION)
+    buildx.run_build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=plans.COMPRESSION)
     found = engine.find(name)
     assert found is not None
     return found
@@ -40,7 +40,7 @@ def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engin
 def test_findings_name_the_file_in_the_image_and_no_container_stays(
     tree: Tree, name: str, image: Image, engine: Engine, docker: Callable[..., str]
 ) -> None:
-    audit = image_audit.of_image(tree.root, engine, name, image, tree.load().recipes.targets["generic"])
+    audit = image_audit.audit_image(tree.root, engine, name, image, tree.load().recipes.targets["generic"])
     assert [(row.path, row.state, row.feature, row.bare) for row in audit.rows] == [
         ("usr/lib/bare.so", "above", "atomics", 1),
         ("usr/lib/below/guarded.so", "guarded", "atomics", 0),
@@ -53,12 +53,12 @@ def test_an_image_is_read_once_for_all_floors(
     tree: Tree, name: str, image: Image, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     targets = tree.load().recipes.targets
-    assert image_audit.of_image(tree.root, engine, name, image, targets["generic"]).findings
+    assert image_audit.audit_image(tree.root, engine, name, image, targets["generic"]).findings
     monkeypatch.setattr(engine, "export", lambda _: pytest.fail("read again"))
-    assert image_audit.of_image(tree.root, engine, name, image, targets["n1"]).rows == []
+    assert image_audit.audit_image(tree.root, engine, name, image, targets["n1"]).rows == []
 
 
 def test_an_image_that_is_gone_is_said_so(tree: Tree, name: str, image: Image, engine: Engine) -> None:
     engine.untag(name)
     with pytest.raises(FailedError, match="the Docker engine refused"):
-        image_audit.of_image(tree.root, engine, name, image, tree.load().recipes.targets["n1"])
+        image_audit.audit_image(tree.root, engine, name, image, tree.load().recipes.targets["n1"])

@@ -43,7 +43,7 @@ def log(tmp_path: Path) -> Path:
 def test_the_same_lock_unpacks_to_the_same_content(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
     contents = []
     for number in (1, 2):
-        unpacked = debian_roots.ensure(tmp_path / f"cache-{number}", base, _lock(right), "root", log)
+        unpacked = debian_roots.ensure_root(tmp_path / f"cache-{number}", base, _lock(right), "root", log)
         with tarfile.open(unpacked.tar) as archive:
             contents.append({entry.name: _entry(archive, entry) for entry in archive})
         assert f"Package: {SMALL}\nStatus: install ok unpacked\n" in unpacked.status.read_text()
@@ -53,9 +53,9 @@ def test_the_same_lock_unpacks_to_the_same_content(base: Base, right: Deb, tmp_p
 
 
 def test_what_was_unpacked_is_not_unpacked_again(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
-    first = debian_roots.ensure(tmp_path, base, _lock(right), "root", log)
+    first = debian_roots.ensure_root(tmp_path, base, _lock(right), "root", log)
     log.unlink()
-    assert debian_roots.ensure(tmp_path, base, _lock(right), "root", log) == first
+    assert debian_roots.ensure_root(tmp_path, base, _lock(right), "root", log) == first
     assert not log.exists()
 
 
@@ -80,7 +80,7 @@ def test_an_unpacking_that_is_killed_leaves_no_mount_of_the_host_and_no_folder(
     watcher.start()
     try:
         with pytest.raises(FailedError):
-            debian_roots.ensure(tmp_path / "cache", base, whole, "root", log)
+            debian_roots.ensure_root(tmp_path / "cache", base, whole, "root", log)
     finally:
         seen = killed.is_set()
         killed.set()
@@ -95,7 +95,7 @@ def test_a_package_with_another_hash_than_the_locks_is_refused_and_nothing_is_ke
 ) -> None:
     wrong = Deb(version=right.version, sha256="0" * 64)
     with pytest.raises(FailedError, match=f"not those of the lock: {SMALL}; nothing was kept") as refused:
-        debian_roots.ensure(tmp_path, base, _lock(wrong), "root", log)
+        debian_roots.ensure_root(tmp_path, base, _lock(wrong), "root", log)
     assert refused.value.next_step == "if you trust your mirror: invoke lock --base debian-13"
     assert _files(tmp_path / "roots") == []
 
@@ -105,7 +105,7 @@ def test_a_version_the_archive_no_longer_has_makes_the_lock_stale(
 ) -> None:
     gone = Deb(version="1.0-gone", sha256=right.sha256)
     with pytest.raises(debian_roots.StaleLockError, match=rf"no longer has {SMALL} 1\.0-gone") as stale:
-        debian_roots.ensure(tmp_path, base, _lock(gone), "root", log)
+        debian_roots.ensure_root(tmp_path, base, _lock(gone), "root", log)
     assert stale.value.next_step.startswith("invoke lock --base debian-13")
     assert _files(tmp_path / "roots") == []
 
@@ -116,7 +116,7 @@ def test_a_wheel_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept
     text = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", _wheel(matrix))
     locks.check_wheel_lock(text, "the altered lock")
     with pytest.raises(InputError, match="a wheel on the index is not the one of the lock") as refused:
-        wheels.ensure(tmp_path, base, text, log)
+        wheels.ensure_wheels(tmp_path, base, text, log)
     assert refused.value.code == 2
     assert _files(tmp_path / "wheels") == []
 
@@ -124,7 +124,7 @@ def test_a_wheel_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept
 def test_a_wheel_the_index_does_not_have_is_wrong_input(matrix: Matrix, base: Base, tmp_path: Path, log: Path) -> None:
     text = re.sub(r"==\S+", "==0.0.0.1", _wheel(matrix))
     with pytest.raises(InputError, match="the index does not have a wheel of the lock"):
-        wheels.ensure(tmp_path, base, text, log)
+        wheels.ensure_wheels(tmp_path, base, text, log)
     assert _files(tmp_path / "wheels") == []
 
 
@@ -137,15 +137,15 @@ def test_an_index_that_cannot_be_reached_is_the_machines_fault_and_the_same_comm
         cut.delenv("PIP_EXTRA_INDEX_URL", raising=False)
         cut.delenv("PIP_FIND_LINKS", raising=False)
         with pytest.raises(MachineError, match="the package index cannot be reached") as failed:
-            wheels.ensure(tmp_path, base, _wheel(matrix), log)
+            wheels.ensure_wheels(tmp_path, base, _wheel(matrix), log)
     assert failed.value.code == 3
     assert _files(tmp_path / "wheels") == []
 
-    folder = wheels.ensure(tmp_path, base, _wheel(matrix), log)
+    folder = wheels.ensure_wheels(tmp_path, base, _wheel(matrix), log)
     (wheel,) = folder.iterdir()
     assert hashlib.sha256(wheel.read_bytes()).hexdigest() in _wheel(matrix)
     log.unlink()
-    assert wheels.ensure(tmp_path, base, _wheel(matrix), log) == folder
+    assert wheels.ensure_wheels(tmp_path, base, _wheel(matrix), log) == folder
     assert not log.exists()
 
 

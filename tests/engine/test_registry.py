@@ -21,23 +21,23 @@ from armwright.system.errors import FailedError, InputError, MachineError
 def home(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "build" / "registry"
     yield folder
-    local_registry.stop(folder)
+    local_registry.stop_registry(folder)
 
 
 def test_it_starts_once_answers_and_is_stopped_once(home: Path, port: int) -> None:
-    first, started = local_registry.start(home, port)
+    first, started = local_registry.start_registry(home, port)
     assert (started, first.running, first.address) == (True, True, f"127.0.0.1:{port}")
     assert http.get(f"http://127.0.0.1:{port}/v2/").ok
-    again, started = local_registry.start(home, port)
+    again, started = local_registry.start_registry(home, port)
     assert (started, again.pid) == (False, first.pid)
-    assert local_registry.stop(home)
-    assert not local_registry.stop(home)
-    assert not local_registry.show(home).running
-    assert not local_registry.answers(home)
+    assert local_registry.stop_registry(home)
+    assert not local_registry.stop_registry(home)
+    assert not local_registry.registry_status(home).running
+    assert not local_registry.registry_answers(home)
 
 
 def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
-    status, _ = local_registry.start(home, port)
+    status, _ = local_registry.start_registry(home, port)
     upload = http.request("POST", f"http://{status.address}/v2/staging/thing/blobs/uploads/").headers["Location"]
     digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # of "hello"
     http.request(
@@ -47,22 +47,22 @@ def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
     os.kill(status.pid, signal.SIGKILL)
     while daemon.alive(home / "pid", "docker-registry"):
         time.sleep(0.01)
-    assert not local_registry.show(home).running
-    assert local_registry.start(home, port)[1]
+    assert not local_registry.registry_status(home).running
+    assert local_registry.start_registry(home, port)[1]
     assert http.get(f"http://{status.address}/v2/staging/thing/blobs/{digest}").content == b"hello"
 
 
 def test_a_process_id_that_was_given_to_somebody_else_is_not_believed_and_not_killed(home: Path, port: int) -> None:
     home.mkdir(parents=True)
     (home / "pid").write_text(f"{os.getpid()}\n")
-    assert not local_registry.stop(home)
+    assert not local_registry.stop_registry(home)
     (home / "pid").write_text(f"{os.getpid()}\n")
-    assert local_registry.start(home, port)[1]
+    assert local_registry.start_registry(home, port)[1]
 
 
 def test_calls_at_the_same_time_start_one(home: Path, port: int) -> None:
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: local_registry.start(home, port), range(4)))
+        results = list(pool.map(lambda _: local_registry.start_registry(home, port), range(4)))
     assert sum(started for _, started in results) == 1
     assert len({status.pid for status, _ in results}) == 1
 
@@ -71,24 +71,26 @@ def test_a_port_of_somebody_else_is_refused_with_their_name(home: Path) -> None:
     with socket.create_server((local_registry.HOST, 0)) as other:
         taken = other.getsockname()[1]
         with pytest.raises(MachineError, match=f"port {taken} .*process {os.getpid()}") as caught:
-            local_registry.start(home, taken)
+            local_registry.start_registry(home, taken)
     assert f"--port {taken + 1}" in caught.value.next_step
 
 
 def test_a_second_port_is_refused_while_it_runs(home: Path, port: int) -> None:
-    local_registry.start(home, port)
+    local_registry.start_registry(home, port)
     with pytest.raises(MachineError, match=f"runs already, on port {port}"):
-        local_registry.start(home, port + 1)
+        local_registry.start_registry(home, port + 1)
 
 
 def test_a_registry_that_ends_at_once_shows_the_tail_of_its_log(home: Path) -> None:
     with pytest.raises(MachineError, match=r"ended with [1-9][\s\S]*parsing"):
-        daemon.start(["docker-registry", "serve", "/dev/null"], home / "log", lambda: local_registry.answers(home))
+        daemon.start_daemon(
+            ["docker-registry", "serve", "/dev/null"], home / "log", lambda: local_registry.registry_answers(home)
+        )
 
 
 def test_a_daemon_that_stays_silent_is_ended(home: Path) -> None:
     with pytest.raises(MachineError, match=r"was silent"):
-        daemon.start(["sleep", "600"], home / "log", lambda: False, patience=0.3)
+        daemon.start_daemon(["sleep", "600"], home / "log", lambda: False, patience=0.3)
 
 
 def test_an_address_where_nobody_listens_says_so_without_a_stack_of_wrappings(port: int) -> None:
@@ -98,7 +100,7 @@ def test_an_address_where_nobody_listens_says_so_without_a_stack_of_wrappings(po
 
 
 def test_a_status_that_is_an_error_is_one_unless_it_is_an_answer(home: Path, port: int) -> None:
-    address = local_registry.start(home, port)[0].address
+    address = local_registry.start_registry(home, port)[0].address
     with pytest.raises(FailedError, match="/v2/none/manifests/1 was answered with 404"):
         http.get(f"http://{address}/v2/none/manifests/1")
     assert http.get(f"http://{address}/v2/none/manifests/1", accept=(404,)).status_code == 404
@@ -133,4 +135,4 @@ def test_wrong_words_start_nothing(tmp_path: Path, action: str, port: int, told:
 def test_no_proxy_stands_between_us_and_loopback(home: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert local_registry.start(home, port)[1]
+    assert local_registry.start_registry(home, port)[1]

@@ -40,26 +40,26 @@ def project(tree: Any, engine: Engine) -> Iterator[Matrix]:  # noqa: ANN401 - th
 def home(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "registry"
     yield folder
-    local_registry.stop(folder)
+    local_registry.stop_registry(folder)
 
 
 @pytest.fixture
 def address(home: Path, port: int) -> str:
-    return local_registry.start(home, port)[0].address
+    return local_registry.start_registry(home, port)[0].address
 
 
 def test_a_combo_that_is_not_built_is_refused_and_nothing_is_pushed(project: Matrix, address: str, home: Path) -> None:
     with pytest.raises(FailedError, match=r"pytorch-2\.10\.0-n1-acl: not built") as refused:
         _stage(project, address)
     assert refused.value.next_step == "invoke build --combo pytorch-2.10.0-n1-acl"
-    assert local_registry.show(home).repositories == ()
+    assert local_registry.registry_status(home).repositories == ()
 
 
 def test_an_image_without_evidence_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
     _built(project, make, prove=False)
     with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
         _stage(project, address)
-    assert local_registry.show(home).repositories == ()
+    assert local_registry.registry_status(home).repositories == ()
 
 
 def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
@@ -68,7 +68,7 @@ def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, ho
     with pytest.raises(FailedError, match="n1-acl: the evidence is of another image") as refused:
         _stage(project, address)
     assert "v1-acl" not in refused.value.what
-    assert local_registry.show(home).repositories == ()  # v1 is proven, but a set is never half published
+    assert local_registry.registry_status(home).repositories == ()  # v1 is proven, but a set is never half published
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_evidence_edited_by_hand_is_refused(  # noqa: PLR0913, PLR0917 - fixture
     project: Matrix, address: str, home: Path, make: Make, keys: tuple[str | int, ...], value: object, told: str
 ) -> None:
     _built(project, make)
-    file = evidence.path(project.root, COMBOS[0])
+    file = evidence.evidence_path(project.root, COMBOS[0])
     document = json.loads(file.read_text())
     place = document
     for key in keys[:-1]:
@@ -97,12 +97,12 @@ def test_evidence_edited_by_hand_is_refused(  # noqa: PLR0913, PLR0917 - fixture
     file.write_text(json.dumps(document))
     with pytest.raises(FailedError, match=told):
         _stage(project, address)
-    assert local_registry.show(home).repositories == ()
+    assert local_registry.registry_status(home).repositories == ()
 
 
 def test_half_a_file_of_evidence_is_refused(project: Matrix, address: str, make: Make) -> None:
     _built(project, make)
-    file = evidence.path(project.root, COMBOS[0])
+    file = evidence.evidence_path(project.root, COMBOS[0])
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
         _stage(project, address)
@@ -167,13 +167,13 @@ def test_a_proof_that_fails_takes_back_the_evidence_and_the_name_of_an_earlier_o
     one = _plans(project)[0]
     labels = {"combo": one.combo.id, "target": one.combo.target.name, "inputs": one.inputs}
     image = make(one.reference, {f"org.armwright.{name}": value for name, value in labels.items()})
-    evidence.write(project.root, _proof(one, image))
+    evidence.write_evidence(project.root, _proof(one, image))
     somebodys = engine.names().get(one.tag)
     engine.tag(one.reference, one.tag)
     try:
         with pytest.raises(FailedError):  # nothing in it can be started
             prove.prove_plan(project.root, engine, one)
-        assert evidence.read(project.root, one.combo.id) is None
+        assert evidence.read_lenient(project.root, one.combo.id) is None
         assert one.tag not in engine.names()
     finally:
         if somebodys:
@@ -188,8 +188,8 @@ def _names(plans: list[Plan]) -> tuple[list[str], list[str]]:
     return [one.reference for one in plans], [one.tag for one in plans]
 
 
-def _stage(project: Matrix, address: str) -> list[stage.Staged]:
-    return stage.stage(project, [project.by_id[combo] for combo in COMBOS], address)
+def _stage(project: Matrix, address: str) -> list[stage.StagedImage]:
+    return stage.stage_images(project, [project.by_id[combo] for combo in COMBOS], address)
 
 
 def _built(project: Matrix, make: Make, *, prove: bool = True) -> dict[str, Image]:
@@ -199,16 +199,16 @@ def _built(project: Matrix, make: Make, *, prove: bool = True) -> dict[str, Imag
         image = make(one.reference, {"org.armwright.combo": one.combo.id, "org.armwright.inputs": one.inputs})
         images[one.combo.id] = image
         if prove:
-            evidence.write(project.root, _proof(one, image))
+            evidence.write_evidence(project.root, _proof(one, image))
     return images
 
 
-def _proof(one: Plan, image: Image) -> Evidence:
+def _proof(plan: Plan, image: Image) -> Evidence:
     of_image = {
         "image": image.digest, "platform": image.platform,
         "compressed_bytes": image.compressed, "unpacked_bytes": image.compressed,  # nothing unpacked it yet
     }  # fmt: skip
-    return Evidence.model_validate({**proofs.document(one), **of_image})
+    return Evidence.model_validate({**proofs.document(plan), **of_image})
 
 
 def _tags(home: Path) -> dict[str, tuple[str, int]]:

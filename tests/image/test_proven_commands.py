@@ -126,7 +126,7 @@ def test_a_staged_image_comes_back_by_the_same_digest(
     proven: Images, matrix: Matrix, engine: Engine, docker: Docker, address: str
 ) -> None:
     one = proven[N1]
-    (staged,) = stage.stage(matrix, [one.plan.combo], address)
+    (staged,) = stage.stage_images(matrix, [one.plan.combo], address)
     assert (staged.name, staged.digest) == (f"{address}/staging/pytorch:2.10.0-n1-acl", one.image.digest)
     try:
         pulled = docker("pull", "--platform", PLATFORM, staged.name)

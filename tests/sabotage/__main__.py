@@ -75,8 +75,8 @@ def repeat(bench: Bench, number: int, *, as_json: bool) -> int:
     for turn in range(1, number + 1):
         try:
             found.append(evidence.fingerprint(bench.prove()))
-        except ArmwrightError as failed:
-            found.append(f"failed: {failed.what}")
+        except ArmwrightError as error:
+            found.append(f"failed: {error.what}")
         console.say(f"{turn} of {number}: {found[-1]}")
     steady = len(set(found)) == 1 and found[0].startswith("sha256:")
     if as_json:

@@ -19,7 +19,7 @@ from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import COMPRESSION, Plan, make_plan
 from armwright.proof import check_image, evidence, prove, smoke, verify
 from armwright.proof.evidence import Check, Evidence
-from armwright.proof.verify import Found
+from armwright.proof.verify import EvidenceFile
 from armwright.publish import stage
 from armwright.recipes.targets import Target
 from armwright.system import process
@@ -115,8 +115,8 @@ class Bench:
         }  # fmt: skip
         try:
             outcome = doors[sabotage.door](sabotage)
-        except (ArmwrightError, AssertionError, OSError, LookupError, ValueError) as wrong:
-            return ledger.broken(name, sabotage.check, f"{type(wrong).__name__}: {wrong}")
+        except (ArmwrightError, AssertionError, OSError, LookupError, ValueError) as error:
+            return ledger.broken(name, sabotage.check, f"{type(error).__name__}: {error}")
         return ledger.judge(name, sabotage.check, sabotage.words, outcome)
 
     def outside(self, sabotage: Sabotage) -> Outcome:
@@ -134,8 +134,8 @@ class Bench:
             checks = self._compared(name)
             try:
                 proof = smoke.run_smoke(self.engine, name, images.find_image(self.engine, name), target, LEAST)
-            except (FailedError, InputError) as refused:
-                return _outcome([*checks, _failure("report", refused)])
+            except (FailedError, InputError) as error:
+                return _outcome([*checks, _failure("report", error)])
         return _outcome([*checks, *proof.report.checks])
 
     def settled(self, sabotage: Sabotage) -> Outcome:
@@ -145,16 +145,16 @@ class Bench:
             one = Renamed(**parts, name=name)
             try:
                 prove.prove_plan(self.project, self.engine, one, LEAST)
-            except FailedError as refused:
-                left = evidence.path(self.project, one.combo.id).exists() or one.tag in self.engine.names()
-                return _outcome([] if left else [_failure("settle", refused)])
+            except FailedError as error:
+                left = evidence.evidence_path(self.project, one.combo.id).exists() or one.tag in self.engine.names()
+                return _outcome([] if left else [_failure("settle", error)])
         return _outcome([])
 
     def verified(self, sabotage: Sabotage) -> Outcome:
         """Verify a document that was edited."""
         file = self.folder / f"{uuid.uuid4().hex}.json"
         file.write_text(self._edited(sabotage), encoding="utf-8")
-        result = verify.verify(self.matrix, Found(file.name, file), self.engine)
+        result = verify.verify_evidence(self.matrix, EvidenceFile(file.name, file), self.engine)
         failed: dict[str, str] = {}
         for problem in result.problems:
             failed[problem.part] = "; ".join(filter(None, (failed.get(problem.part, ""), problem.words)))
@@ -164,13 +164,13 @@ class Bench:
         """Stage the good image with a document that was edited, to a registry that is not there."""
         text = self._edited(sabotage)
         with self._paper:
-            file = evidence.path(self.project, self.plan.combo.id)
+            file = evidence.evidence_path(self.project, self.plan.combo.id)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
             try:
-                stage.stage(self.matrix, [self.plan.combo], NOWHERE)
-            except ArmwrightError as refused:
-                return _outcome([_failure("stage", refused)])
+                stage.stage_images(self.matrix, [self.plan.combo], NOWHERE)
+            except ArmwrightError as error:
+                return _outcome([_failure("stage", error)])
             finally:
                 file.unlink()
         return _outcome([])
@@ -181,7 +181,7 @@ class Bench:
 
     def _compared(self, name: str) -> list[Check]:
         image = images.find_image(self.engine, name)
-        return check_image.checks(self.engine, self.plan, image, self.good.image.digest, name)
+        return check_image.check_image(self.engine, self.plan, image, self.good.image.digest, name)
 
     @contextmanager
     def derived(self, sabotage: Sabotage) -> Iterator[str]:
@@ -197,7 +197,7 @@ class Bench:
         (context / "Dockerfile").write_text("\n".join([*self._begun(sabotage), *sabotage.lines, ""]), encoding="utf-8")
         with process.turn("sabotage"):
             epoch, compression = self.plan.lock.epoch, {**COMPRESSION, "compression-level": "1"}
-            buildx.build(context, context / "log", name=name, epoch=epoch, compression=compression)
+            buildx.run_build(context, context / "log", name=name, epoch=epoch, compression=compression)
         shutil.rmtree(context)
         try:
             yield name

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from armwright.assembly import buildx
-from armwright.assembly.buildx import Follower, Step
+from armwright.assembly.buildx import BuildStep, Follower
 from armwright.system import console
 
 LOAD, COPY, RUN = "sha256:b584", "sha256:b62d", "sha256:36d8"
@@ -140,6 +140,6 @@ def test_seconds_are_counted_from_times_of_any_precision(started: str | None, co
 
 
 def test_a_summary_names_what_took_time_and_was_not_cached() -> None:
-    steps = [Step("a", 12.34, cached=False), Step("b", 99.0, cached=True), Step("c", 0.5, cached=False)]
-    assert buildx.summary(steps) == [" 12.3 s  a"]
-    assert len(buildx.summary(steps, least=0.1)) == 2
+    steps = [BuildStep("a", 12.34, cached=False), BuildStep("b", 99.0, cached=True), BuildStep("c", 0.5, cached=False)]
+    assert buildx.summarize_steps(steps) == [" 12.3 s  a"]
+    assert len(buildx.summarize_steps(steps, least=0.1)) == 2

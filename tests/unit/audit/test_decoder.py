@@ -92,7 +92,7 @@ def test_words_are_sorted_alike_whatever_stands_around_them(monkeypatch: pytest.
 
 def test_only_executable_sections_are_looked_at_and_offsets_are_the_file_s() -> None:
     data = elf([NOP, FADD_HALF], [SVE], data=[LDADD, LDADD])
-    found = decoder.scan(data, DECODER)
+    found = decoder.scan_file(data, DECODER)
     assert [(one.feature, one.count, one.guarded) for one in found] == [("fphp", 1, 0), ("sve", 1, 0)]
     for one, word in zip(found, (FADD_HALF, SVE), strict=True):
         ((first, last, count),) = one.spans
@@ -101,14 +101,14 @@ def test_only_executable_sections_are_looked_at_and_offsets_are_the_file_s() -> 
 
 
 def test_the_same_feature_in_several_sections_is_counted_together() -> None:
-    (found,) = decoder.scan(elf([SVE] * 4, [NOP, SVE, SVE]), DECODER)
+    (found,) = decoder.scan_file(elf([SVE] * 4, [NOP, SVE, SVE]), DECODER)
     assert (found.count, [count for _, _, count in found.spans]) == (6, [4, 2])
 
 
 def test_instructions_near_one_another_are_one_span_and_others_are_not() -> None:
     near = decoder.NEAR // 4
     data = elf([SVE, *[NOP] * (near - 1), SVE, *[NOP] * near, SVE])
-    (found,) = decoder.scan(data, DECODER)
+    (found,) = decoder.scan_file(data, DECODER)
     start = data.index(SVE.to_bytes(4, "little"))
     assert found.spans == (
         (start, start + decoder.NEAR, 2),
@@ -117,17 +117,17 @@ def test_instructions_near_one_another_are_one_span_and_others_are_not() -> None
 
 
 def test_a_file_without_a_section_table_is_looked_at_by_its_segments() -> None:
-    assert [one.feature for one in decoder.scan(elf([NOP, SVE], sections=False), DECODER)] == ["sve"]
+    assert [one.feature for one in decoder.scan_file(elf([NOP, SVE], sections=False), DECODER)] == ["sve"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"#!/bin/sh\n", elf([SVE], machine=62)], ids=str)
 def test_what_is_no_aarch64_file_has_no_code(data: bytes) -> None:
-    assert decoder.scan(data, DECODER) == []
+    assert decoder.scan_file(data, DECODER) == []
 
 
 def test_a_section_that_lies_outside_of_its_file_is_damage() -> None:
     with pytest.raises(decoder.DamagedError, match="outside"):
-        decoder.scan(elf([SVE], beyond=4096), DECODER)
+        decoder.scan_file(elf([SVE], beyond=4096), DECODER)
 
 
 @given(st.binary(max_size=300))
@@ -135,14 +135,14 @@ def test_any_bytes_behind_an_elf_header_are_code_or_damage(noise: bytes) -> None
     data = bytearray(elf([SVE, NOP]))
     data[24 : 24 + len(noise)] = noise
     try:
-        found = decoder.scan(bytes(data), DECODER)
+        found = decoder.scan_file(bytes(data), DECODER)
     except decoder.DamagedError:
         return
     assert all(one.count > 0 for one in found)
 
 
 def test_outline_atomics_are_guarded_by_the_words_around_them() -> None:
-    (found,) = decoder.scan(elf([NOP, *GUARDED]), DECODER)
+    (found,) = decoder.scan_file(elf([NOP, *GUARDED]), DECODER)
     assert (found.count, found.guarded, found.guard) == (1, 1, "outline atomics")
 
 
@@ -159,18 +159,18 @@ def test_outline_atomics_are_guarded_by_the_words_around_them() -> None:
     ],
 )
 def test_an_atomic_instruction_without_all_of_these_words_is_bare(words: tuple[int, ...]) -> None:
-    (found,) = decoder.scan(elf(words), DECODER)
+    (found,) = decoder.scan_file(elf(words), DECODER)
     assert (found.count, found.guarded, found.guard) == (1, 0, "")
 
 
 def test_the_spans_are_of_bare_instructions_only() -> None:
     words = [*GUARDED, NOP, LDADD]
     data = elf(words)
-    (found,) = decoder.scan(data, DECODER)
+    (found,) = decoder.scan_file(data, DECODER)
     assert (found.count, found.guarded) == (2, 1)
     bare = len(words) * 4 - 4 + data.index(GUARDED[0].to_bytes(4, "little"))
     assert found.spans == ((bare, bare, 1),)
-    (whole,) = decoder.scan(elf([*GUARDED]), DECODER)
+    (whole,) = decoder.scan_file(elf([*GUARDED]), DECODER)
     assert whole.spans == ()
 
 

@@ -67,7 +67,7 @@ class Archive:
 
 def audit(tree: Tree, engine: Archive, target: str = "n1", number: int = 1) -> image_audit.Audit:
     recipe = tree.load().recipes.targets[target]
-    return image_audit.of_image(tree.root, cast("Engine", engine), "any", image(number), recipe)
+    return image_audit.audit_image(tree.root, cast("Engine", engine), "any", image(number), recipe)
 
 
 def declare(tree: Tree, text: str) -> None:
@@ -185,7 +185,7 @@ def test_a_file_that_was_in_another_image_is_not_decoded_again(tree: Tree, monke
     declare(tree, "")
     files = {LIBRARY: elf([SVE])}
     first = audit(tree, Archive(files))
-    monkeypatch.setattr(decoder, "scan", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoder, "scan_file", lambda *_: pytest.fail("decoded again"))
     second = audit(tree, Archive({f"{SITE}/same.so": files[LIBRARY]}), number=2)
     assert [row.sha256 for row in second.rows] == [row.sha256 for row in first.rows]
 
@@ -230,11 +230,11 @@ def test_an_archive_that_ends_too_early_fails(tree: Tree) -> None:
 
 def test_findings_come_first() -> None:
     files = [
-        (Code(path=path, sha256="0" * 64, code_bytes=4), decoder.Found("sve", 1, 0, "", ((64, 64, 1),)))
+        (Code(path=path, sha256="0" * 64, code_bytes=4), decoder.FeatureUse("sve", 1, 0, "", ((64, 64, 1),)))
         for path in ("a/torch/lib/liba.so", "z")
     ]
     declared = [Declaration(paths=["torch/lib/lib*.so"], features=["sve"], by="it asks first", source="its source")]
-    rows = image_audit.judge(files, COMBO, ["fp"], FACTS, declared)
+    rows = image_audit.classify(files, COMBO, ["fp"], FACTS, declared)
     assert [(row.path, row.state) for row in rows] == [("z", "above"), ("a/torch/lib/liba.so", "chosen")]
 
 
@@ -252,7 +252,7 @@ def command(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Tree:
 
 
 def test_the_command_says_each_finding_and_fails(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli_audit.of_image(command.load(), "any", Selector(), "", as_json=False) == 1
+    assert cli_audit._audit_image(command.load(), "any", Selector(), "", as_json=False) == 1
     told = capsys.readouterr()
     assert "fail above" in told.out
     assert f"{LIBRARY}: sve, 1 at 0x" in " ".join(told.err.split())
@@ -262,7 +262,7 @@ def test_the_command_says_a_known_fault_with_what_reaches_it_and_does_not_fail(
     command: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     declare(command, DECLARED + "    kind: fault\n")
-    assert cli_audit.of_image(command.load(), "any", Selector(), "", as_json=False) == 0
+    assert cli_audit._audit_image(command.load(), "any", Selector(), "", as_json=False) == 0
     told = capsys.readouterr()
     words = " ".join(told.err.split())
     assert "known to be above n1's floor, and chosen by nobody" in words
@@ -274,24 +274,24 @@ def test_the_command_says_a_known_fault_with_what_reaches_it_and_does_not_fail(
 def test_several_images_are_counted_in_a_table(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     matrix: Matrix = command.load()
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
-    assert cli_audit.of_combos(matrix, combos, "archive", "", as_json=False) == 1
+    assert cli_audit._audit_combos(matrix, combos, "archive", "", as_json=False) == 1
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[1:2] == ["n1"]]
     assert row.split()[2:] == ["0", "0", "0", "0", "1"]
 
 
 def test_the_command_judges_by_another_target_s_floor(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli_audit.of_image(command.load(), "any", Selector(), "graviton3", as_json=True) == 0
+    assert cli_audit._audit_image(command.load(), "any", Selector(), "graviton3", as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["target"] == "v1"
-    assert cli_audit.of_image(command.load(), "any", Selector(), "generic", as_json=True) == 1
+    assert cli_audit._audit_image(command.load(), "any", Selector(), "generic", as_json=True) == 1
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert {row["feature"] for row in found["rows"]} == {"sve", "atomics"}
 
 
 def test_an_unknown_floor_and_an_image_with_selectors_are_refused(command: Tree) -> None:
     with pytest.raises(InputError, match="'n9' is no target"):
-        cli_audit.of_image(command.load(), "any", Selector(), "n9", as_json=False)
+        cli_audit._audit_image(command.load(), "any", Selector(), "n9", as_json=False)
     with pytest.raises(InputError, match="cannot be joined"):
-        cli_audit.of_image(command.load(), "any", Selector(target="n1"), "", as_json=False)
+        cli_audit._audit_image(command.load(), "any", Selector(target="n1"), "", as_json=False)
 
 
 def test_combos_that_are_not_built_are_named(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +300,7 @@ def test_combos_that_are_not_built_are_named(matrix: Matrix, monkeypatch: pytest
 
     monkeypatch.setattr(cli_audit, "Engine", Empty)
     with pytest.raises(InputError, match=f"not built: {COMBO}"):
-        cli_audit.of_combos(matrix, [matrix.by_id[COMBO]], "archive", "", as_json=False)
+        cli_audit._audit_combos(matrix, [matrix.by_id[COMBO]], "archive", "", as_json=False)
 
 
 def test_several_combos_are_one_document_and_the_engine_s_words_are_checked_first(
@@ -308,7 +308,7 @@ def test_several_combos_are_one_document_and_the_engine_s_words_are_checked_firs
 ) -> None:
     matrix: Matrix = command.load()
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
-    assert cli_audit.of_combos(matrix, combos, "archive", "", as_json=True) == 1
+    assert cli_audit._audit_combos(matrix, combos, "archive", "", as_json=True) == 1
     assert [one["target"] for one in json.loads(capsys.readouterr().out)] == ["n1", "v1"]
     assert images.image_target(matrix, image()).name == "n1"
 

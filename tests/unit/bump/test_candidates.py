@@ -28,7 +28,7 @@ def base(matrix: Matrix) -> Base:
 
 
 def files(*wheels: Wheel) -> list[File]:
-    return index_pages.read(json.dumps(page(wheels)).encode(), "application/json", "https://a.example/", "lamp")
+    return index_pages.parse_page(json.dumps(page(wheels)).encode(), "application/json", "https://a.example/", "lamp")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Unasked(Index):
 
 def refusal(base: Base, *wheels: Wheel, index: Index | None = None) -> str:
     found = files(*wheels)
-    return candidates.judge(found[0].version, found, base, index or Unasked(())).refusal
+    return candidates.judge_version(found[0].version, found, base, index or Unasked(())).refusal
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_the_binary_interface_is_called_as_that_python_calls_it(base: Base, pyth
 
 def test_a_source_distribution_is_no_wheel(base: Base) -> None:
     entry = {"files": [{"filename": "lamp-1.1.0.tar.gz", "url": "lamp-1.1.0.tar.gz", "hashes": {"sha256": "0" * 64}}]}
-    found = index_pages.read(json.dumps(entry).encode(), "application/json", "https://a.example/", "lamp")
-    judged = candidates.judge(Version("1.1.0"), found, base, Unasked(()))
+    found = index_pages.parse_page(json.dumps(entry).encode(), "application/json", "https://a.example/", "lamp")
+    judged = candidates.judge_version(Version("1.1.0"), found, base, Unasked(()))
     assert judged == candidates.Candidate("1.1.0", "no wheel for AArch64 and Python 3.13 with glibc 2.41")
 
 

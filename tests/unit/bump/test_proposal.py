@@ -47,7 +47,7 @@ class Told(Index):
     wheels: tuple[Wheel, ...] = ()
 
     def files(self, distribution: str) -> list[File]:
-        found = index_pages.read(
+        found = index_pages.parse_page(
             json.dumps(page(self.wheels)).encode(), "application/json", "https://a.example/", distribution
         )
         return [one for one in found if distribution == "lamp"]
@@ -282,7 +282,7 @@ def proposed(run: Bump, lamp: Tree) -> proposal.Proposal:
     run(Wheel("lamp", "1.2.0"))
     matrix = lamp.load()
     framework = matrix.recipes.frameworks["lamp"]
-    return proposal.propose(matrix, framework, "1.0.0", "1.2.0", matrix.recipes.bases["debian-13"])
+    return proposal.propose_version(matrix, framework, "1.0.0", "1.2.0", matrix.recipes.bases["debian-13"])
 
 
 @pytest.mark.parametrize("file", ["matrix.yaml", "recipes/frameworks/lamp.yaml", "recipes/locks/lamp-1.2.0.txt"])

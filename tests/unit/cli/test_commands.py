@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from armwright.pipeline.documents import Listed, Planned
+from armwright.pipeline.documents import ListedRow, PlannedRow
 from tests.support import ROOT
 
 
@@ -124,7 +124,7 @@ def test_list_json_is_one_document_with_a_row_for_each_combo_of_the_shape_that_t
     assert schema["type"] == "array"
     assert all(set(row) == set(known["properties"]) == set(known["required"]) for row in rows)
     assert all(one["description"] for one in known["properties"].values())
-    assert [Listed.model_validate(row).model_dump() for row in rows] == rows
+    assert [ListedRow.model_validate(row).model_dump() for row in rows] == rows
     states = {row["id"]: row["state"] for row in rows}
     assert states["pytorch-2.10.0-generic-acl"] == "refused"
     assert states["pytorch-2.10.0-n1-acl"] == "unknown"
@@ -149,7 +149,7 @@ def test_plan_json_is_one_document_with_digests_and_reasons(said: dict[str, Said
     rows = document(said["plan --json"])
     known = document(said["plan --schema"])["$defs"]["Planned"]
     assert all(set(row) == set(known["properties"]) for row in rows)
-    assert [Planned.model_validate(row).model_dump() for row in rows] == rows
+    assert [PlannedRow.model_validate(row).model_dump() for row in rows] == rows
     row = next(row for row in rows if row["id"] == "pytorch-2.10.0-n1-acl")
     assert row["inputs"].startswith("sha256:")
     assert row["reference"] == f"pytorch:2.10.0-n1-acl-{row['inputs'][7:19]}"

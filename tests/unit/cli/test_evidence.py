@@ -32,7 +32,7 @@ def project(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def none() -> None:
         raise MachineError("the Docker engine does not answer")
 
-    monkeypatch.setattr(evidence, "path", lambda _, combo: tmp_path / "build" / "evidence" / f"{combo}.json")
+    monkeypatch.setattr(evidence, "evidence_path", lambda _, combo: tmp_path / "build" / "evidence" / f"{combo}.json")
     monkeypatch.setattr(command, "Engine", none)
     for combo in (N1, V1):
         put(matrix, combo)
@@ -53,7 +53,7 @@ def put(matrix: Matrix, combo: str, change: Change = lambda _: None) -> Path:
     """Write evidence where it belongs."""
     data = document(combo)
     change(data)
-    file = evidence.path(matrix.root, combo)
+    file = evidence.evidence_path(matrix.root, combo)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(edits.text(data), encoding="utf-8")
     return file
@@ -103,7 +103,7 @@ def differing(project: Matrix, tmp_path: Path, change: Change, *, times: bool = 
     change(other)
     file = tmp_path / "other.json"
     file.write_text(edits.text(other), encoding="utf-8")
-    rows = compare.between(Evidence.model_validate(document()), Evidence.model_validate(other), times=times)
+    rows = compare.compare_evidence(Evidence.model_validate(document()), Evidence.model_validate(other), times=times)
     same = evidence.fingerprint(Evidence.model_validate(other)) == evidence.fingerprint(
         Evidence.model_validate(document())
     )
@@ -189,9 +189,9 @@ def test_one_that_is_refused_makes_the_exit_code_and_is_named_with_the_reason(
 
 
 def test_evidence_under_another_combos_name_is_refused(project: Matrix) -> None:
-    evidence.path(project.root, V1).write_bytes(evidence.path(project.root, N1).read_bytes())
+    evidence.evidence_path(project.root, V1).write_bytes(evidence.evidence_path(project.root, N1).read_bytes())
     (found,) = command.find(project, V1)
-    result = verify.verify(project, found, None)
+    result = verify.verify_evidence(project, found, None)
     assert [(one.part, one.words) for one in result.problems] == [("combo", f"it is of {N1}")]
 
 
@@ -201,7 +201,7 @@ def test_evidence_of_a_combo_that_nobody_knows_is_refused(project: Matrix, tmp_p
     file = tmp_path / "proof.json"
     file.write_text(edits.text(data))
     (found,) = command.find(project, str(file))
-    (problem,) = verify.verify(project, found, None).problems
+    (problem,) = verify.verify_evidence(project, found, None).problems
     assert problem.words == "no recipe here knows pytorch-9.9.9-n1-acl"
 
 
@@ -230,19 +230,19 @@ def test_what_is_no_evidence_cannot_be_shown(project: Matrix, tmp_path: Path) ->
 
 def test_nothing_is_here_before_the_first_proof(project: Matrix) -> None:
     for combo in (N1, V1):
-        evidence.path(project.root, combo).unlink()
+        evidence.evidence_path(project.root, combo).unlink()
     with pytest.raises(InputError, match="there is no evidence here yet"):
         command.run(project, "verify", "")
 
 
 def test_doubt_is_about_the_parts_and_not_only_about_what_they_say_they_are(project: Matrix) -> None:
     one = planned(N1)
-    assert verify.doubt(project.root, one, synthetic.DIGEST) is None
-    assert "of another image" in str(verify.doubt(project.root, one, edits.OTHER))
+    assert verify.evidence_doubt(project.root, one, synthetic.DIGEST) is None
+    assert "of another image" in str(verify.evidence_doubt(project.root, one, edits.OTHER))
     put(project, N1, lambda data: data["report"]["runs"][0]["kernels"][0].update(implementation="gemm:ref"))
     assert "another kernel than onednn convolution by gemm:ref" in str(
-        verify.doubt(project.root, one, synthetic.DIGEST)
+        verify.evidence_doubt(project.root, one, synthetic.DIGEST)
     )
-    file = evidence.path(project.root, N1)
+    file = evidence.evidence_path(project.root, N1)
     file.write_text(file.read_text().replace("{", '{"combo": "x",', 1))
-    assert verify.doubt(project.root, one, synthetic.DIGEST) == "there is no valid evidence"
+    assert verify.evidence_doubt(project.root, one, synthetic.DIGEST) == "there is no valid evidence"

@@ -27,14 +27,14 @@ def _elements(text: str) -> dict[str, dict[str, Any]]:
 
 
 def test_the_forms_in_the_repository_are_what_the_matrix_makes_them(matrix: Matrix) -> None:
-    for path, text in forms.make(matrix).items():
+    for path, text in forms.make_forms(matrix).items():
         assert (ROOT / path).read_text(encoding="utf-8") == text, "invoke forms"
     forms.run(matrix, check=True)
 
 
 def test_a_value_that_is_published_is_offered_and_one_that_is_not_is_not(tree: Tree, matrix: Matrix) -> None:
     tree.publish("axes: {frameworks: {pytorch: ['2.9.1']}, targets: [n1, a64fx], backends: [acl]}\n")
-    small, large = (_elements(forms.make(one)[ASKING]) for one in (tree.load(), matrix))
+    small, large = (_elements(forms.make_forms(one)[ASKING]) for one in (tree.load(), matrix))
     offered = {key: one["attributes"].get("options") for key, one in small.items()}
     assert offered["framework"] == ["PyTorch"]
     assert offered["target"] == [UNSURE, "n1 - Arm Neoverse N1", "a64fx - Fujitsu A64FX"]
@@ -43,7 +43,7 @@ def test_a_value_that_is_published_is_offered_and_one_that_is_not_is_not(tree: T
 
 
 def test_every_field_that_is_read_is_in_the_form_under_the_heading_by_which_it_is_read(matrix: Matrix) -> None:
-    elements = _elements(forms.make(matrix)[ASKING])
+    elements = _elements(forms.make_forms(matrix)[ASKING])
     for field in new_combination(matrix):
         shown = elements.pop(field.key)
         assert shown["attributes"]["label"] == field.heading
@@ -53,12 +53,12 @@ def test_every_field_that_is_read_is_in_the_form_under_the_heading_by_which_it_i
 
 
 def test_what_is_pasted_from_a_terminal_is_no_markup(matrix: Matrix) -> None:
-    assert _elements(forms.make(matrix)[ASKING])["cpu"]["attributes"]["render"] == "text"
+    assert _elements(forms.make_forms(matrix)[ASKING])["cpu"]["attributes"]["render"] == "text"
 
 
 @pytest.mark.parametrize("path", NAMES)
 def test_github_takes_the_form(matrix: Matrix, path: str) -> None:
-    form = yaml.safe_load(forms.make(matrix)[path])
+    form = yaml.safe_load(forms.make_forms(matrix)[path])
     schema = json.loads((SCHEMAS / "github-issue-forms.json").read_text())
     assert [one.message for one in Draft7Validator(schema).iter_errors(form)] == []
     elements = [one for one in form["body"] if one["type"] != "markdown"]
@@ -72,12 +72,12 @@ def test_github_takes_the_form(matrix: Matrix, path: str) -> None:
 
 
 def test_only_the_form_that_a_program_answers_has_the_label_that_starts_it(matrix: Matrix) -> None:
-    labels = {path: yaml.safe_load(text).get("labels") for path, text in forms.make(matrix).items()}
+    labels = {path: yaml.safe_load(text).get("labels") for path, text in forms.make_forms(matrix).items()}
     assert [path for path, found in labels.items() if found and forms.LABEL in found] == [ASKING]
 
 
 def test_nobody_is_unsure_of_the_image_that_they_have(matrix: Matrix) -> None:
-    made = forms.make(matrix)
+    made = forms.make_forms(matrix)
     for path in NAMES[1:]:
         assert UNSURE not in made[path]
         assert all(
@@ -87,7 +87,7 @@ def test_nobody_is_unsure_of_the_image_that_they_have(matrix: Matrix) -> None:
 
 
 def test_the_config_is_one(matrix: Matrix) -> None:
-    config = yaml.safe_load(forms.make(matrix)[f"{forms.FOLDER}/config.yml"])
+    config = yaml.safe_load(forms.make_forms(matrix)[f"{forms.FOLDER}/config.yml"])
     schema = json.loads((SCHEMAS / "github-issue-config.json").read_text())
     assert [one.message for one in Draft7Validator(schema).iter_errors(config)] == []
 
@@ -104,4 +104,4 @@ def test_writing_is_done_once_and_a_check_writes_nothing(tree: Tree, capsys: pyt
     capsys.readouterr()
     forms.run(loaded)
     assert capsys.readouterr().err.splitlines() == [f"wrote {ASKING}"]
-    assert (tree.root / ASKING).read_text() == forms.make(loaded)[ASKING]
+    assert (tree.root / ASKING).read_text() == forms.make_forms(loaded)[ASKING]

@@ -14,7 +14,7 @@ from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import inventory, selected
-from armwright.pipeline.documents import MEANING, Listed, Planned, State, schema
+from armwright.pipeline.documents import MEANING, ComboState, ListedRow, PlannedRow, json_schema
 from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import make_plan
 from armwright.proof import evidence
@@ -51,10 +51,10 @@ def immutable(matrix: Matrix, combo: str) -> dict[str, str]:
 
 def proven(matrix: Matrix, combo: str) -> None:
     one = make_plan(matrix, matrix.by_id[combo])
-    evidence.write(matrix.root, Evidence.model_validate(proofs.document(one)))
+    evidence.write_evidence(matrix.root, Evidence.model_validate(proofs.document(one)))
 
 
-def state(matrix: Matrix, combo: str, names: Names) -> State:
+def state(matrix: Matrix, combo: str, names: Names) -> ComboState:
     return Inventory(matrix, names).listed_state(matrix.by_id[combo])
 
 
@@ -67,7 +67,7 @@ def test_a_combo_goes_from_not_built_over_built_to_proven(small: Matrix) -> None
     assert state(small, N1, dict.fromkeys(names, f"sha256:{'9' * 64}")) == "built"  # evidence of another image
     short = proofs.document(make_plan(small, small.by_id[N1]))
     short["report"]["runs"].pop()
-    evidence.path(small.root, N1).write_text(json.dumps(short), encoding="utf-8")
+    evidence.evidence_path(small.root, N1).write_text(json.dumps(short), encoding="utf-8")
     assert state(small, N1, names) == "built"  # evidence of less than the plan asks for
 
 
@@ -180,12 +180,12 @@ def test_other_contexts_are_those_that_would_be_built(small: Matrix) -> None:
 def test_a_cell_of_the_grid_holds_its_versions_by_their_state_the_furthest_first(
     small: Matrix, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    states: dict[str, State] = {N1: "proven", "pytorch-2.9.1-n1-openblas": "built"}
+    states: dict[str, ComboState] = {N1: "proven", "pytorch-2.9.1-n1-openblas": "built"}
 
-    def seen(combo: Combo) -> State:
+    def seen(combo: Combo) -> ComboState:
         return states.get(combo.id, "refused" if combo.refusal else "not built")
 
-    grid.show([(combo, seen(combo)) for combo in small.combos if combo.target.name in {"n1", "generic"}])
+    grid.print_grid([(combo, seen(combo)) for combo in small.combos if combo.target.name in {"n1", "generic"}])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[:6]] == [
         ["PyTorch:", "2.10.0,", "2.9.1"],
@@ -211,14 +211,14 @@ def test_a_state_of_all_versions_stands_alone_and_the_last_of_several_is_that_of
         ),
         (["proven", "proven", "proven", "built"], [["n1", "proven", "4,", "3,", "2"], ["built", "1"]]),
     ):
-        grid.show(list(zip(combos, cast("list[State]", states), strict=True)))
+        grid.print_grid(list(zip(combos, cast("list[ComboState]", states), strict=True)))
         lines = capsys.readouterr().out.splitlines()
         assert [line.split() for line in lines[2 : 2 + len(said)]] == said
 
 
-@pytest.mark.parametrize("row", [Listed, Planned])
-def test_the_schema_describes_every_field(row: type[Listed | Planned]) -> None:
-    known = schema(list[row])["$defs"][row.__name__]["properties"]
+@pytest.mark.parametrize("row", [ListedRow, PlannedRow])
+def test_the_schema_describes_every_field(row: type[ListedRow | PlannedRow]) -> None:
+    known = json_schema(list[row])["$defs"][row.__name__]["properties"]
     assert set(known) == set(row.model_fields)
     assert all(len(field["description"]) > 10 for field in known.values())
     assert set(known["state"]["enum"]) == set(MEANING)

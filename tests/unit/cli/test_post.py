@@ -16,12 +16,12 @@ from armwright.cli.request import RequestArguments
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import inventory
-from armwright.pipeline.build_combo import Result
+from armwright.pipeline.build_combo import ComboResult
 from armwright.plan.plan import make_plan
 from armwright.proof.evidence import Evidence
 from armwright.publish import lookup
 from armwright.request import reply
-from armwright.request.decide import Answer
+from armwright.request.decide import Decision
 from armwright.request.parse import Request
 from armwright.system.errors import FailedError, InputError
 from tests.hub import BOT, REPOSITORY, TOKEN, serving
@@ -72,7 +72,7 @@ def test_a_reply_of_ours_may_be_posted(
     monkeypatch.setattr(lookup, "find_staged", lambda *_: "")
     request.run(matrix, RequestArguments(chosen=asked, as_json=True))
     (tmp_path / "reply.json").write_text(capsys.readouterr().out)
-    assert post.read(tmp_path / "reply.json").markdown.startswith(reply.MARKER)
+    assert post.read_answer(tmp_path / "reply.json").markdown.startswith(reply.MARKER)
 
 
 def test_what_was_tried_and_what_needs_a_change_may_be_posted(matrix: Matrix) -> None:
@@ -80,18 +80,18 @@ def test_what_was_tried_and_what_needs_a_change_may_be_posted(matrix: Matrix) ->
     made = make_plan(matrix, combo)
     proof = Evidence.model_validate_json(json.dumps(document(made)))
     asked = Request("pytorch", "2.10.0", "n1", "acl")
-    found = Answer("buildable", asked, combo.target, "2.10.0", "acl", combo, made, notes=("`a` | @octocat",))
+    found = Decision("buildable", asked, combo.target, "2.10.0", "acl", combo, made, notes=("`a` | @octocat",))
     for problem in (None, FailedError("\x1b[31m@octocat `x`\n```\n</details> | #1")):
-        said = reply.of(found, matrix, "--file FILE", Result(combo, proof=proof, problem=problem))
-        post.check(said.markdown)
+        said = reply.of(found, matrix, "--file FILE", ComboResult(combo, proof=proof, problem=problem))
+        post.check_markdown(said.markdown)
     lock = Change("recipes/locks/pytorch-2.99.0.txt", None, "```\n@octocat\n")
-    change = Answer("change", asked, combo.target, "2.99.0", "acl", proposal=Proposal("2.99.0", (lock,)))
-    post.check(reply.of(change, matrix, "--issue 12").markdown)
+    change = Decision("change", asked, combo.target, "2.99.0", "acl", proposal=Proposal("2.99.0", (lock,)))
+    post.check_markdown(reply.of(change, matrix, "--issue 12").markdown)
 
 
 @given(some.lists(some.text(), max_size=3))
 def test_whatever_a_request_holds_our_words_about_it_may_be_posted(mistakes: list[str]) -> None:
-    post.check(reply.malformed(mistakes).markdown)
+    post.check_markdown(reply.malformed(mistakes).markdown)
 
 
 @pytest.mark.parametrize(
@@ -110,15 +110,15 @@ def test_whatever_a_request_holds_our_words_about_it_may_be_posted(mistakes: lis
     ],
 )  # fmt: skip
 def test_what_none_of_ours_has_is_not_posted(text: str) -> None:
-    post.check(OURS)
+    post.check_markdown(OURS)
     with pytest.raises(FailedError, match="nothing was posted"):
-        post.check(f"{OURS}\n\n{text}\n")
+        post.check_markdown(f"{OURS}\n\n{text}\n")
 
 
 @pytest.mark.parametrize("text", ["", "no marker", f" {HEAD}", f"{reply.MARKER} x", f"{HEAD}{'x' * 65_536}"])
 def test_it_begins_with_the_marker_and_fits(text: str) -> None:
     with pytest.raises(FailedError, match="does not begin with the marker, or is too long"):
-        post.check(text)
+        post.check_markdown(text)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,14 @@ def test_it_begins_with_the_marker_and_fits(text: str) -> None:
     ],
 )
 def test_a_file_that_is_no_reply_is_not_posted(written: Callable[..., Path], changed: dict[str, object]) -> None:
-    assert post.read(written()).kind == "buildable"
+    assert post.read_answer(written()).kind == "buildable"
     with pytest.raises(FailedError, match="nothing was posted"):
-        post.read(written(**changed))
+        post.read_answer(written(**changed))
 
 
 def test_a_file_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
-        post.read(tmp_path / "none.json")
+        post.read_answer(tmp_path / "none.json")
 
 
 def test_a_checked_reply_goes_into_the_issue(

@@ -19,8 +19,8 @@ from armwright.cli.request import RequestArguments
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import build_all, inventory
-from armwright.pipeline.build_combo import Result
-from armwright.pipeline.documents import schema
+from armwright.pipeline.build_combo import ComboResult
+from armwright.pipeline.documents import json_schema
 from armwright.pipeline.inventory import Inventory
 from armwright.plan import plan as plans
 from armwright.proof import evidence
@@ -89,7 +89,7 @@ def newer(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Tree:
             ),
         )
 
-    monkeypatch.setattr(unpublished, "propose", propose)
+    monkeypatch.setattr(unpublished, "propose_unpublished", propose)
     return tree
 
 
@@ -107,14 +107,14 @@ def built(monkeypatch: pytest.MonkeyPatch) -> dict[str, ArmwrightError]:
     """A machine that builds everything but what a test gives a problem; what it prints is no part of an answer."""
     problems: dict[str, ArmwrightError] = {}
 
-    def build(matrix: Matrix, combos: Sequence[Combo], _: object) -> list[Result]:
+    def build(matrix: Matrix, combos: Sequence[Combo], _: object) -> list[ComboResult]:
         print("a table")  # noqa: T201 - as a proof's tables are
         (combo,) = combos
         proof = evidence.Evidence.model_validate(proofs.document(plans.make_plan(matrix, combo)))
         problem = problems.get(combo.id)
-        return [Result(combo, "failed" if problem else "proven", proof=proof, problem=problem)]
+        return [ComboResult(combo, "failed" if problem else "proven", proof=proof, problem=problem)]
 
-    monkeypatch.setattr(build_all, "build", build)
+    monkeypatch.setattr(build_all, "build_combos", build)
     return problems
 
 
@@ -339,7 +339,7 @@ def test_what_nobody_waits_for_is_not_even_decided(
 
 
 def test_the_schema_describes_every_field_of_the_document() -> None:
-    made = schema(Answered)
+    made = json_schema(Answered)
     known = {"Answered": made, **made["$defs"]}
     for one in known.values():
         assert set(one["required"]) == set(one["properties"])

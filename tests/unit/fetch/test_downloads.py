@@ -53,9 +53,9 @@ def left(cache: Path) -> list[str]:
 
 
 def test_a_file_is_taken_once_and_kept_under_its_hash(tmp_path: Path, sent: list[str]) -> None:
-    first = downloads.ensure(tmp_path, source(), "")
+    first = downloads.ensure_download(tmp_path, source(), "")
     assert first.read_bytes() == CONTENT
-    assert downloads.ensure(tmp_path, source(), "") == first
+    assert downloads.ensure_download(tmp_path, source(), "") == first
     assert sent == ["https://127.0.0.1:1/a.tar.gz"]
     assert left(tmp_path) == [f"{DIGEST[:12]}-a.tar.gz"]
 
@@ -63,14 +63,14 @@ def test_a_file_is_taken_once_and_kept_under_its_hash(tmp_path: Path, sent: list
 def test_another_file_of_that_name_is_refused_with_both_hashes_and_not_kept(tmp_path: Path, sent: list[str]) -> None:
     wanted = source().model_copy(update={"sha256": "0" * 64})
     with pytest.raises(FailedError, match=f"another a.tar.gz: its sha256 is {DIGEST}, the recipe's {'0' * 64}"):
-        downloads.ensure(tmp_path, wanted, "")
+        downloads.ensure_download(tmp_path, wanted, "")
     assert sent
     assert left(tmp_path) == []
 
 
 def test_a_host_that_cannot_be_reached_is_a_sentence_with_the_way_on(tmp_path: Path, port: int) -> None:
     with pytest.raises(MachineError, match=f"^127.0.0.1:{port} cannot be reached: Connection refused") as gone:
-        downloads.ensure(tmp_path, source(port), "take the train")
+        downloads.ensure_download(tmp_path, source(port), "take the train")
     assert gone.value.next_step == "take the train"
     assert left(tmp_path) == []
 
@@ -81,18 +81,18 @@ def test_a_file_without_an_address_is_the_index_s_of_that_name(
     there = [File(name, f"https://files.example/{name}", Version("1.0")) for name in ("lamp-0.9.tar.gz", WHEEL)]
     monkeypatch.setattr(package_index, "of_this_host", lambda: Index(()))
     monkeypatch.setattr(Index, "files", lambda _, name: there if name == "lamp" else [])
-    assert downloads.ensure(tmp_path, lamp(), "").read_bytes() == CONTENT
+    assert downloads.ensure_download(tmp_path, lamp(), "").read_bytes() == CONTENT
     assert sent == [f"https://files.example/{WHEEL}"]
     there.pop()
     with pytest.raises(FailedError, match=r"the package index has no lamp-1\.0"):
-        downloads.ensure(tmp_path / "other", lamp(), "")
+        downloads.ensure_download(tmp_path / "other", lamp(), "")
 
 
 def test_a_wheel_of_the_user_s_takes_the_place_of_its_download(tmp_path: Path) -> None:
     own = tmp_path / "whatever it is called"
     own.write_bytes(CONTENT)
-    kept = downloads.adopt(tmp_path, [lamp(), lamp(b"another")], own)
-    assert downloads.ensure(tmp_path, lamp(), "") == kept
+    kept = downloads.adopt_file(tmp_path, [lamp(), lamp(b"another")], own)
+    assert downloads.ensure_download(tmp_path, lamp(), "") == kept
     assert kept.read_bytes() == CONTENT
     assert own.exists()
 
@@ -102,7 +102,7 @@ def test_a_wheel_with_another_hash_is_refused_with_both(tmp_path: Path) -> None:
     own.write_bytes(b"other bytes")
     found = hashlib.sha256(b"other bytes").hexdigest()
     with pytest.raises(InputError, match=f"own.whl is another file: its sha256 is {found}; {WHEEL} has {DIGEST}"):
-        downloads.adopt(tmp_path, [lamp()], own)
+        downloads.adopt_file(tmp_path, [lamp()], own)
     assert not (tmp_path / "downloads").exists()
 
 
@@ -111,12 +111,12 @@ def test_a_wheel_for_combos_that_take_none_is_refused(tmp_path: Path) -> None:
     own.write_bytes(CONTENT)
     sdist = PythonFile(file="lamp-1.0.tar.gz", sha256=DIGEST, found="nowhere, a test")
     with pytest.raises(InputError, match="no wheel of these combos comes as a file"):
-        downloads.adopt(tmp_path, [sdist], own)
+        downloads.adopt_file(tmp_path, [sdist], own)
 
 
 def test_a_wheel_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
-        downloads.adopt(tmp_path, [lamp()], tmp_path / "own.whl")
+        downloads.adopt_file(tmp_path, [lamp()], tmp_path / "own.whl")
 
 
 def test_a_build_that_cannot_reach_a_host_says_on_which_machine_to_run_which_command(
@@ -126,8 +126,8 @@ def test_a_build_that_cannot_reach_a_host_says_on_which_machine_to_run_which_com
         raise MachineError(f"{called} cannot be reached: Name or service not known", "invoke doctor")
 
     monkeypatch.setattr(http, "fetch", unreachable)
-    monkeypatch.setattr(debian_roots, "ensure", lambda *_: Unpacked(tmp_path, tmp_path))
-    monkeypatch.setattr(wheels, "ensure", lambda *_: tmp_path)
+    monkeypatch.setattr(debian_roots, "ensure_root", lambda *_: Unpacked(tmp_path, tmp_path))
+    monkeypatch.setattr(wheels, "ensure_wheels", lambda *_: tmp_path)
     combo = matrix.by_id["tensorflow-1.15.0-n1-eigen"]
     monkeypatch.setattr(Plan, "downloads", combo.release.files)
     with pytest.raises(MachineError, match="cannot be reached: Name or service not known") as gone:

@@ -79,16 +79,16 @@ def asked() -> Index:
 
 def read(kind: str, wheels: Iterable[Wheel], url: str = HERE) -> list[File]:
     content = html(wheels) if kind == HTML else json.dumps(page(wheels))
-    return index_pages.read(content.encode(), kind, url, "lamp")
+    return index_pages.parse_page(content.encode(), kind, url, "lamp")
 
 
 def one(**changes: Any) -> list[File]:  # noqa: ANN401 - any JSON value
     entry = {**GOOD.entry(), **changes}
-    return index_pages.read(json.dumps({"files": [entry]}).encode(), JSON, HERE, "lamp")
+    return index_pages.parse_page(json.dumps({"files": [entry]}).encode(), JSON, HERE, "lamp")
 
 
 def anchor(link: str) -> list[File]:
-    return index_pages.read(link.encode(), HTML, HERE, "lamp")
+    return index_pages.parse_page(link.encode(), HTML, HERE, "lamp")
 
 
 @pytest.mark.parametrize("kind", [JSON, HTML])
@@ -140,7 +140,7 @@ def test_a_hash_is_64_digits_or_none(value: str) -> None:
 def test_the_older_name_of_core_metadata_is_understood_too() -> None:
     entry = GOOD.entry()
     entry["dist-info-metadata"] = entry.pop("core-metadata")
-    (found,) = index_pages.read(json.dumps({"files": [entry]}).encode(), JSON, HERE, "lamp")
+    (found,) = index_pages.parse_page(json.dumps({"files": [entry]}).encode(), JSON, HERE, "lamp")
     (linked,) = anchor(GOOD.link().replace("data-core-metadata", "data-dist-info-metadata"))
     assert found.metadata_sha256 == linked.metadata_sha256 != ""
     assert anchor(f'<a href="{GOOD.file}" data-core-metadata="true">x</a>')[0].metadata_sha256 == ""
@@ -180,7 +180,7 @@ def test_links_are_relative_to_the_page_s_base() -> None:
 )
 def test_a_page_that_is_none_is_told(kind: str, content: bytes, words: str) -> None:
     with pytest.raises(FailedError, match=words):
-        index_pages.read(content, kind, HERE, "lamp")
+        index_pages.parse_page(content, kind, HERE, "lamp")
 
 
 def test_no_address_stands_in_what_is_printed_of_an_index_or_a_file() -> None:

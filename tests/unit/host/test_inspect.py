@@ -29,19 +29,19 @@ LISTING = """'http://mirror.example/debian/dists/bookworm/InRelease' mirror.exam
 
 
 def test_an_entry_for_aarch64_programs_is_known_by_what_it_matches() -> None:
-    entry = binfmt.parse("any-name", ENTRY)
+    entry = binfmt.parse_entry("any-name", ENTRY)
     assert entry == binfmt.Entry("any-name", enabled=True, interpreter=ENTRY.split()[2], flags="POF")
     assert entry.serves_containers
 
 
 @pytest.mark.parametrize("text", [BIG_ENDIAN, PYTHON, JAR, "enabled\n", ""])
 def test_entries_for_other_programs_are_not_ours(text: str) -> None:
-    assert binfmt.parse("x", text) is None
+    assert binfmt.parse_entry("x", text) is None
 
 
 @pytest.mark.parametrize("text", [ENTRY.replace("POF", "PO"), ENTRY.replace("enabled", "disabled")])
 def test_an_entry_without_flag_f_or_switched_off_does_not_serve_containers(text: str) -> None:
-    entry = binfmt.parse("x", text)
+    entry = binfmt.parse_entry("x", text)
     assert entry is not None
     assert not entry.serves_containers
     assert not binfmt.Emulation(entries=(entry,)).serves_containers
@@ -79,7 +79,7 @@ def test_os_release_is_read_with_and_without_quotes(tmp_path: Path) -> None:
 
 def test_the_engines_image_store_is_read_from_its_driver_status() -> None:
     said = {"ServerVersion": "26.1.5+dfsg1", "ContainersRunning": 2, "DockerRootDir": "/srv/docker"}
-    engine = inspect.Engine("26.1.5+dfsg1", containerd_store=True, running=2, root=Path("/srv/docker"))
+    engine = inspect.EngineReading("26.1.5+dfsg1", containerd_store=True, running=2, root=Path("/srv/docker"))
     store = [["driver-type", "io.containerd.snapshotter.v1"]]
     assert inspect.engine_from({**said, "DriverStatus": store}) == engine
     assert not inspect.engine_from({**said, "DriverStatus": [["Backing Filesystem", "extfs"]]}).containerd_store
@@ -104,7 +104,7 @@ def test_versions_are_compared_by_number(found: str | None, minimum: str | None,
 
 
 def test_an_arm_host_misses_no_emulator() -> None:
-    facts = needs.load().needs
+    facts = needs.load_needs().needs
     assert "emulator" in Host(machine="x86_64").missing(facts)
     assert "emulator" not in Host(machine="aarch64").missing(facts)
 
@@ -115,7 +115,9 @@ def test_every_recipe_is_sound(file: Path) -> None:
     recipe = needs.recipe(name, version)
     assert recipe is not None
     assert (recipe.id, recipe.version) == (name, version)
-    assert {package.need for package in recipe.packages} == set(needs.load().needs), "a need nothing is installed for"
+    assert {package.need for package in recipe.packages} == set(needs.load_needs().needs), (
+        "a need nothing is installed for"
+    )
     taken = {package.suite for package in recipe.packages} - {None}
     assert taken == {suite.name for suite in recipe.suites}, "a suite that is not added, or added for nothing"
 
@@ -144,7 +146,7 @@ def test_every_mistake_in_a_recipe_is_named(tmp_path: Path) -> None:
 def test_a_recipe_that_is_not_yaml_is_refused_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "needs.yaml").write_text("needs: [\n")
     with pytest.raises(InputError, match=r"needs.yaml:2:1: not YAML"):
-        needs.load(tmp_path)
+        needs.load_needs(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from armwright.cli import setup as command
 from armwright.host import actions, apt, binfmt, inspect, needs, setup
 from armwright.host.actions import Action, Configure, Install, Mount, Register, Silence, Start, Write
-from armwright.host.inspect import Engine, Host
+from armwright.host.inspect import EngineReading, Host
 from armwright.system.errors import MachineError
 
-FACTS = needs.load()
+FACTS = needs.load_needs()
 STORE_ON = '{"features": {"containerd-snapshotter": true}}'
 GOOD = binfmt.Entry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")
 BARE = Host(
@@ -27,7 +27,7 @@ BARE = Host(
 )
 READY = replace(
     BARE,
-    engine=Engine("26.1.5", containerd_store=True, running=0, root=Path("/var/lib/docker")),
+    engine=EngineReading("26.1.5", containerd_store=True, running=0, root=Path("/var/lib/docker")),
     silence="",
     engine_package="docker.io",
     have={
@@ -137,7 +137,7 @@ def test_an_unknown_system_that_has_everything_needs_nothing() -> None:
 
 
 def test_somebody_elses_newer_engine_is_left_alone() -> None:
-    newer = Engine("29.1.0", containerd_store=True, running=7, root=Path("/var/lib/docker"))
+    newer = EngineReading("29.1.0", containerd_store=True, running=7, root=Path("/var/lib/docker"))
     machine = replace(
         READY, engine=newer, engine_package="docker-ce", daemon_json='{"broken', have={**READY.have, "engine": "29.1.0"}
     )
@@ -146,7 +146,7 @@ def test_somebody_elses_newer_engine_is_left_alone() -> None:
 
 
 def old(package: str, running: int = 0) -> Host:
-    engine = Engine("20.10.24", containerd_store=False, running=running, root=Path("/var/lib/docker"))
+    engine = EngineReading("20.10.24", containerd_store=False, running=running, root=Path("/var/lib/docker"))
     return replace(
         READY, engine=engine, engine_package=package, daemon_json=None, have={**READY.have, "engine": "20.10.24"}
     )
@@ -168,7 +168,7 @@ def test_an_old_engine_at_work_is_not_replaced() -> None:
 
 
 def without_store(daemon_json: str | None, running: int = 0) -> Host:
-    engine = Engine("26.1.5", containerd_store=False, running=running, root=Path("/var/lib/docker"))
+    engine = EngineReading("26.1.5", containerd_store=False, running=running, root=Path("/var/lib/docker"))
     return replace(READY, engine=engine, daemon_json=daemon_json)
 
 
@@ -257,7 +257,7 @@ def test_a_package_that_is_none_of_ours_is_left_half_done() -> None:
 
 
 def test_without_root_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspect, "look", lambda: replace(BARE, root=False))
+    monkeypatch.setattr(inspect, "inspect_host", lambda: replace(BARE, root=False))
     monkeypatch.setattr(command, "perform", lambda action: pytest.fail(f"did {action}"))
     with pytest.raises(MachineError, match="apt-get install") as caught:
         command.run()

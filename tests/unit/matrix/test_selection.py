@@ -226,8 +226,8 @@ WORDS = st.one_of(
 def test_any_words_give_combos_that_can_be_built_or_a_refusal_in_words(doubtful: Matrix, words: Selector) -> None:
     try:
         found = select_combos(doubtful, words)
-    except InputError as refused:
-        problem = refused
+    except InputError as error:
+        problem = error
     else:
         assert found
         assert all(combo.refusal is None and allowed(words, combo) for combo in found)

@@ -17,7 +17,7 @@ import pytest
 
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline import build_all, build_combo, summary
-from armwright.pipeline.build_combo import Options, Result
+from armwright.pipeline.build_combo import BuildOptions, ComboResult
 from armwright.proof import prove, smoke
 from armwright.recipes.targets import Target
 from armwright.system import interrupt
@@ -50,16 +50,16 @@ def matrix(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Matrix:
 
 
 @pytest.fixture
-def run(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Result]]:
+def run(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[ComboResult]]:
     """Build the six combos with a stand-in for what is done to each."""
 
-    def built(make: Make, **options: Any) -> list[Result]:  # noqa: ANN401 - options of any kind
-        def made(_matrix: Matrix, combo: Combo, _engine: object, _options: Options, result: Result) -> None:
+    def built(make: Make, **options: Any) -> list[ComboResult]:  # noqa: ANN401 - options of any kind
+        def made(_matrix: Matrix, combo: Combo, _engine: object, _options: BuildOptions, result: ComboResult) -> None:
             make(combo)
             result.outcome = "proven"
 
-        monkeypatch.setattr(build_combo, "make", made)
-        return build_all.build(matrix, [matrix.by_id[combo] for combo in COMBOS], Options(**options))
+        monkeypatch.setattr(build_combo, "build_combo", made)
+        return build_all.build_combos(matrix, [matrix.by_id[combo] for combo in COMBOS], BuildOptions(**options))
 
     return built
 
@@ -72,11 +72,11 @@ def breaking(problems: Mapping[str, Exception]) -> Make:
     return make
 
 
-def outcomes(results: list[Result]) -> list[str]:
+def outcomes(results: list[ComboResult]) -> list[str]:
     return [result.outcome for result in results]
 
 
-def test_results_are_in_the_order_of_the_matrix_whatever_ends_first(run: Callable[..., list[Result]]) -> None:
+def test_results_are_in_the_order_of_the_matrix_whatever_ends_first(run: Callable[..., list[ComboResult]]) -> None:
     second_ended = threading.Event()
 
     def make(combo: Combo) -> None:
@@ -92,7 +92,9 @@ def test_results_are_in_the_order_of_the_matrix_whatever_ends_first(run: Callabl
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
-def test_as_many_as_asked_for_are_worked_on_at_once_and_no_more(run: Callable[..., list[Result]], jobs: int) -> None:
+def test_as_many_as_asked_for_are_worked_on_at_once_and_no_more(
+    run: Callable[..., list[ComboResult]], jobs: int
+) -> None:
     full = threading.Barrier(jobs, timeout=PATIENCE)
     guard = threading.Lock()
     now: set[str] = set()
@@ -111,13 +113,13 @@ def test_as_many_as_asked_for_are_worked_on_at_once_and_no_more(run: Callable[..
     assert most == jobs
 
 
-def test_a_failure_keeps_the_others_from_beginning(run: Callable[..., list[Result]]) -> None:
+def test_a_failure_keeps_the_others_from_beginning(run: Callable[..., list[ComboResult]]) -> None:
     results = run(breaking({COMBOS[1]: FAILED}), jobs=1)
     assert outcomes(results) == ["proven", "failed", *["not started"] * 4]
-    assert summary.tell(results) == 1
+    assert summary.print_summary(results) == 1
 
 
-def test_what_runs_beside_a_failure_is_done_to_its_end(run: Callable[..., list[Result]]) -> None:
+def test_what_runs_beside_a_failure_is_done_to_its_end(run: Callable[..., list[ComboResult]]) -> None:
     begun, failed = threading.Event(), threading.Event()
 
     def make(combo: Combo) -> None:
@@ -131,15 +133,15 @@ def test_what_runs_beside_a_failure_is_done_to_its_end(run: Callable[..., list[R
     assert outcomes(run(make, jobs=2))[:2] == ["failed", "proven"]
 
 
-def test_told_to_keep_going_a_failure_is_nobody_elses(run: Callable[..., list[Result]]) -> None:
+def test_told_to_keep_going_a_failure_is_nobody_elses(run: Callable[..., list[ComboResult]]) -> None:
     problems = {COMBOS[1]: InputError("a lock is stale"), COMBOS[3]: FAILED}
     results = run(breaking(problems), jobs=2, keep_going=True)
     assert outcomes(results) == ["proven", "failed", "proven", "failed", "proven", "proven"]
-    assert summary.tell(results) == 2  # the first problem's, in the order of the matrix
+    assert summary.print_summary(results) == 2  # the first problem's, in the order of the matrix
 
 
 def test_an_engine_that_is_gone_ends_the_run_for_all(
-    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., list[ComboResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(_: NoEngine) -> dict[str, str]:
         raise MachineError("the engine does not answer")
@@ -151,11 +153,11 @@ def test_an_engine_that_is_gone_ends_the_run_for_all(
 
     results = run(make, jobs=1, keep_going=True)
     assert outcomes(results) == ["proven", "failed", *["not started"] * 4]
-    assert summary.tell(results) == 3
+    assert summary.print_summary(results) == 3
 
 
 def test_a_disk_that_is_full_ends_the_run_for_all_in_a_sentence(
-    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., list[ComboResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make(combo: Combo) -> None:
         if combo.id == COMBOS[1]:
@@ -164,18 +166,18 @@ def test_a_disk_that_is_full_ends_the_run_for_all_in_a_sentence(
 
     results = run(make, jobs=1, keep_going=True)
     assert outcomes(results) == ["proven", "failed", *["not started"] * 4]
-    assert summary.tell(results) == 3
+    assert summary.print_summary(results) == 3
     assert isinstance(results[1].problem, MachineError)
     assert "this machine said no: [Errno 28] No space left on device" in results[1].problem.what
 
 
-def test_a_host_that_one_combo_cannot_reach_is_nobody_elses_failure(run: Callable[..., list[Result]]) -> None:
+def test_a_host_that_one_combo_cannot_reach_is_nobody_elses_failure(run: Callable[..., list[ComboResult]]) -> None:
     gone = breaking({COMBOS[1]: MachineError("a host cannot be reached")})
     assert outcomes(run(gone, jobs=1, keep_going=True)) == ["proven", "failed", *["proven"] * 4]
     assert outcomes(run(gone, jobs=1)) == ["proven", "failed", *["not started"] * 4]
 
 
-def test_a_mistake_of_ours_stops_everything_and_comes_out(run: Callable[..., list[Result]]) -> None:
+def test_a_mistake_of_ours_stops_everything_and_comes_out(run: Callable[..., list[ComboResult]]) -> None:
     begun = []
 
     def make(combo: Combo) -> None:
@@ -188,7 +190,7 @@ def test_a_mistake_of_ours_stops_everything_and_comes_out(run: Callable[..., lis
 
 
 def test_an_interrupt_stops_what_runs_and_nothing_else_begins(
-    run: Callable[..., list[Result]], capsys: pytest.CaptureFixture[str]
+    run: Callable[..., list[ComboResult]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     both = threading.Barrier(2, timeout=PATIENCE)
     begun, stopped, cleaned = [], [], []
@@ -213,18 +215,18 @@ def test_an_interrupt_stops_what_runs_and_nothing_else_begins(
         run(make, jobs=2)
     assert sorted(begun) == sorted(stopped) == sorted(cleaned) == COMBOS[:2]
     assert "2 interrupted, 4 not started" in capsys.readouterr().err
-    interrupt.check()  # and afterwards things begin again
+    interrupt.check_interrupted()  # and afterwards things begin again
 
 
 def test_what_is_next_when_everything_is_stopped_does_not_begin(matrix: Matrix) -> None:
-    begun: list[Result] = []
+    begun: list[ComboResult] = []
     with pytest.raises(KeyboardInterrupt), interrupt.stopping():
-        build_all.in_threads(begun.append, [Result(matrix.by_id[COMBOS[0]])], 1)
+        build_all.in_threads(begun.append, [ComboResult(matrix.by_id[COMBOS[0]])], 1)
     assert begun == []
 
 
 def test_an_emulator_without_a_target_s_cpu_is_that_target_s_failure_when_told_to_keep_going(
-    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., list[ComboResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def require(target: Target) -> str:
         if target.name == "v1":
@@ -234,13 +236,13 @@ def test_an_emulator_without_a_target_s_cpu_is_that_target_s_failure_when_told_t
     monkeypatch.setattr(smoke, "require_runner", require)
     results = run(breaking({}), jobs=1, keep_going=True)
     assert outcomes(results) == ["proven", "proven", "failed", "failed", "proven", "proven"]
-    assert summary.tell(results) == 3
+    assert summary.print_summary(results) == 3
     with pytest.raises(MachineError, match="does not know the CPU"):
         run(breaking(dict.fromkeys(COMBOS, AssertionError("it was started"))), jobs=1)
 
 
 def test_without_any_emulator_nothing_is_started_even_when_told_to_keep_going(
-    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., list[ComboResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def require(_: Target) -> str:
         raise MachineError("no emulator")
@@ -256,21 +258,21 @@ def test_without_any_emulator_nothing_is_started_even_when_told_to_keep_going(
     [(1, 64, 1), (8, 64, 8), (8, 2.5, 2), (8, 0.5, 1), (64, 16, 16)],
 )
 def test_one_for_each_core_as_far_as_the_memory_goes(cores: int, memory: float, jobs: int) -> None:
-    assert build_all.room(cores, int(memory * build_all.MEMORY)) == jobs
+    assert build_all.jobs_for(cores, int(memory * build_all.MEMORY)) == jobs
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "two", "1.5", " 2", "²"])
 def test_a_number_of_jobs_that_is_none_is_refused(word: str) -> None:
     with pytest.raises(InputError, match="is not a number from 1 on"):
-        build_all.count(word)
+        build_all.parse_jobs(word)
 
 
 def test_a_number_of_jobs_is_taken_and_none_means_by_the_machine() -> None:
-    assert [build_all.count(word) for word in ("", "1", "16")] == [0, 1, 16]
+    assert [build_all.parse_jobs(word) for word in ("", "1", "16")] == [0, 1, 16]
 
 
 def test_a_few_combos_are_named_in_the_plan_and_many_are_counted(
-    run: Callable[..., list[Result]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., list[ComboResult]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(breaking({}), jobs=2)
     told = capsys.readouterr().err

@@ -63,8 +63,8 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Room]:
         rooms["wheels"].visit()
         return tmp_path / "wheels"
 
-    monkeypatch.setattr(debian_roots, "ensure", root)
-    monkeypatch.setattr(wheels, "ensure", folder)
+    monkeypatch.setattr(debian_roots, "ensure_root", root)
+    monkeypatch.setattr(wheels, "ensure_wheels", folder)
     monkeypatch.setattr(process, "require", lambda _: str(tmp_path / "file"))
     return rooms
 
@@ -123,14 +123,14 @@ def test_combos_of_one_version_are_assembled_one_after_the_other_and_others_besi
 
     def most_at_once(room: Room, *combos: str) -> int:
 
-        def visit(*_: object, family: str, **__: object) -> list[buildx.Step]:
+        def visit(*_: object, family: str, **__: object) -> list[buildx.BuildStep]:
             families.add(family)
             room.visit()
             return []
 
-        monkeypatch.setattr(buildx, "build", visit)
+        monkeypatch.setattr(buildx, "run_build", visit)
 
-        def work(combo: str) -> list[buildx.Step]:
+        def work(combo: str) -> list[buildx.BuildStep]:
             planned = make_plan(matrix, matrix.by_id[combo])
             with assemble.build_turn(planned):
                 return assemble.assemble(tree.root, planned)

@@ -27,7 +27,7 @@ def wrong(text: str) -> list[str]:
 def test_every_committed_lock_is_good_and_pins_its_own_framework(matrix: Matrix) -> None:
     for combo in {(combo.framework.name, combo.version): combo for combo in matrix.combos}.values():
         wheels = locks.read_wheel_lock(ROOT, combo.framework.name, combo.version)
-        assert ingredients.installed(combo, wheels)[combo.distribution] == combo.upstream
+        assert ingredients.installed_packages(combo, wheels)[combo.distribution] == combo.upstream
         assert not any(
             name.startswith(("nvidia", "cuda")) or name == "triton" for name in locks.locked_packages(wheels)
         )

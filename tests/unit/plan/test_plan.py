@@ -27,8 +27,8 @@ def planned(matrix: Matrix, combo: str) -> Plan:
     return make_plan(matrix, matrix.by_id[combo])
 
 
-def described(one: Plan) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(one.files[f"{HOME}/image.json"])
+def described(plan: Plan) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(plan.files[f"{HOME}/image.json"])
     return document
 
 

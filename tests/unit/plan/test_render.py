@@ -161,7 +161,7 @@ def modes(folder: Path) -> dict[str, int]:
 def test_files_are_written_with_the_same_modes_under_any_umask(tmp_path: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
-        render.write(tmp_path / "context", {"Dockerfile": b"FROM scratch\n", "image/opt/a/b.py": b"\x00\xff"})
+        render.write_context(tmp_path / "context", {"Dockerfile": b"FROM scratch\n", "image/opt/a/b.py": b"\x00\xff"})
     finally:
         os.umask(before)
     assert modes(tmp_path / "context") == {
@@ -176,10 +176,10 @@ def test_files_are_written_with_the_same_modes_under_any_umask(tmp_path: Path, m
 
 def test_writing_again_removes_what_an_earlier_plan_left(tmp_path: Path) -> None:
     folder = tmp_path / "context"
-    render.write(folder, {"Dockerfile": b"old", "image/old.py": b"old"})
+    render.write_context(folder, {"Dockerfile": b"old", "image/old.py": b"old"})
     (folder / "wheels").mkdir()
     (folder / "wheels" / "a.whl").write_bytes(b"download")
-    render.write(folder, {"Dockerfile": b"new"})
+    render.write_context(folder, {"Dockerfile": b"new"})
     assert [path.name for path in folder.rglob("*")] == ["Dockerfile"]
     assert (folder / "Dockerfile").read_bytes() == b"new"
 
@@ -189,12 +189,12 @@ def test_what_stands_in_the_way_of_a_file_or_a_folder_goes_away_and_a_link_is_no
     outside.mkdir()
     (outside / "kept").write_bytes(b"kept")
     folder = tmp_path / "context"
-    render.write(folder, {"a/b": b"a folder, then a file", "c": b"a file, then a folder"})
+    render.write_context(folder, {"a/b": b"a folder, then a file", "c": b"a file, then a folder"})
     (folder / "d").symlink_to(outside)
     (folder / "e").symlink_to(outside / "kept")
     (folder / "f").symlink_to(outside)
     files = {"a": b"1", "c/b": b"2", "d/kept": b"3", "e": b"kept"}
-    render.write(folder, files)
+    render.write_context(folder, files)
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert found == files
     assert not any(path.is_symlink() for path in folder.rglob("*"))
@@ -204,9 +204,9 @@ def test_what_stands_in_the_way_of_a_file_or_a_folder_goes_away_and_a_link_is_no
 def test_a_download_that_is_shared_by_a_link_outlives_the_context(tmp_path: Path) -> None:
     cached = tmp_path / "cache.whl"
     cached.write_bytes(b"kept")
-    render.write(tmp_path / "context", {"Dockerfile": b""})
+    render.write_context(tmp_path / "context", {"Dockerfile": b""})
     os.link(cached, tmp_path / "context" / "cache.whl")
-    render.write(tmp_path / "context", {"Dockerfile": b""})
+    render.write_context(tmp_path / "context", {"Dockerfile": b""})
     assert cached.read_bytes() == b"kept"
 
 
@@ -214,12 +214,12 @@ def test_a_missing_template_is_named(tree: Tree) -> None:
     context: dict[str, Any] = {}
     (tree.root / "dockerfiles/Dockerfile.j2").unlink()
     with pytest.raises(jinja2.TemplateNotFound, match=r"Dockerfile\.j2"):
-        render.dockerfile(tree.root, context)
+        render.render_dockerfile(tree.root, context)
 
 
 def test_a_file_s_time_says_its_content_so_that_buildkit_can_tell_two_combos_apart(tmp_path: Path) -> None:
     for folder, content in (("one", b"12"), ("same", b"12"), ("other", b"21")):
-        render.write(tmp_path / folder, {"image/file": content, "Dockerfile": content})
+        render.write_context(tmp_path / folder, {"image/file": content, "Dockerfile": content})
     times = {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("*/Dockerfile")}
     assert times["one"] == times["same"]
     assert times["one"] != times["other"]

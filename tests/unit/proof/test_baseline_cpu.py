@@ -71,7 +71,7 @@ def test_without_a_whole_and_right_run_on_the_smaller_cpu_nothing_is_proven(
     proof = seen(smaller)
     assert not proof.proves
     with pytest.raises(FailedError, match=f"is not proven: {named}$"):
-        evidence.write(tmp_path, proof)
+        evidence.write_evidence(tmp_path, proof)
     assert not (tmp_path / "build").exists()
 
 
@@ -84,9 +84,11 @@ def test_a_failure_on_the_smaller_cpu_says_on_which_cpu_it_was(capsys: pytest.Ca
     wrong = ran(**{**BELOW, "import": "fail"})
     wrong["cpu"]["emulator"] = "QEMU cortex-a72"
     proof = seen(wrong)
-    assert wording.failures(proof) == ["on a smaller CPU, QEMU cortex-a72, import: expected right, found something"]
-    assert wording.line(proof).endswith("; wrong on QEMU cortex-a72")
-    wording.show(proof)
+    assert wording.failed_checks(proof) == [
+        "on a smaller CPU, QEMU cortex-a72, import: expected right, found something"
+    ]
+    assert wording.proof_line(proof).endswith("; wrong on QEMU cortex-a72")
+    wording.print_proof(proof)
     assert "nothing above the floor  fail" in capsys.readouterr().out
 
 
@@ -152,7 +154,7 @@ def test_a_data_type_that_the_smaller_cpu_has_not_is_left_out_there_and_the_rest
     assert engine.asked[1]["command"] == [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"]
     assert proof.left_out == ["lenet bf16"]
     assert proof.proves
-    wording.show(proof)
+    wording.print_proof(proof)
     assert "right answers; not run: bf16, which this CPU has not" in capsys.readouterr().out
     below["checks"].append({**left_out, "name": "answers lenet bf16", "state": "fail"})  # it was run all the same
     assert not run_proof(OneEngine(Ran(1, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves

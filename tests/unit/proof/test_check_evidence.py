@@ -14,7 +14,7 @@ from armwright.plan.plan import Plan, make_plan
 from armwright.proof import check_evidence, check_plan, evidence, verify
 from armwright.proof.check_evidence import NoEvidenceError
 from armwright.proof.evidence import Evidence
-from armwright.proof.verify import Found, Verified
+from armwright.proof.verify import EvidenceFile, Verified
 from tests import proofs
 from tests.sabotage import edits, ledger
 from tests.sabotage.documents import DOCUMENTS
@@ -42,7 +42,7 @@ def document(planned: Plan) -> dict[str, Any]:
 def verified(matrix: Matrix, planned: Plan, folder: Path, text: str, engine: Any = None) -> Verified:  # noqa: ANN401 - stands for an engine
     file = folder / "proof.json"
     file.write_text(text, encoding="utf-8")
-    return verify.verify(matrix, Found(file.name, file), engine or proofs.OneImage(planned))
+    return verify.verify_evidence(matrix, EvidenceFile(file.name, file), engine or proofs.OneImage(planned))
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_an_edited_document_is_refused_by_the_part_it_is_meant_for(
 
 
 def test_every_number_and_text_of_a_document_is_read(planned: Plan, document: dict[str, Any]) -> None:
-    proof = check_evidence.read(edits.text(document))
+    proof = check_evidence.read_evidence(edits.text(document))
     assert proof == Evidence.model_validate(document)
-    assert check_evidence.problems(proof) == check_plan.problems(proof, planned) == []
+    assert check_evidence.find_contradictions(proof) == check_plan.find_shortfalls(proof, planned) == []
 
 
 @pytest.mark.parametrize(
@@ -89,19 +89,19 @@ def test_every_number_and_text_of_a_document_is_read(planned: Plan, document: di
 )  # fmt: skip
 def test_what_is_no_evidence_is_refused_with_the_place(text: str, words: str) -> None:
     with pytest.raises(NoEvidenceError, match=words):
-        check_evidence.read(text)
+        check_evidence.read_evidence(text)
 
 
 def test_a_field_of_another_kind_is_named(document: dict[str, Any]) -> None:
     document["report"]["runs"][0]["metric"]["value"] = "good"
     with pytest.raises(NoEvidenceError, match=r"report\.runs\.0\.metric\.value: "):
-        check_evidence.read(edits.text(document))
+        check_evidence.read_evidence(edits.text(document))
 
 
 def test_a_number_in_words_is_no_number(document: dict[str, Any]) -> None:
     document["compressed_bytes"] = "130000000"
     with pytest.raises(NoEvidenceError, match="compressed_bytes: "):
-        check_evidence.read(edits.text(document))
+        check_evidence.read_evidence(edits.text(document))
 
 
 SILENT = (
@@ -124,7 +124,8 @@ def test_a_check_that_the_plan_asks_for_must_be_there(planned: Plan, document: d
     assert len(document["report"]["checks"]) == len(checks) - 1
     found = Evidence.model_validate(document)
     assert any(
-        name in problem.words for problem in [*check_evidence.problems(found), *check_plan.problems(found, planned)]
+        name in problem.words
+        for problem in [*check_evidence.find_contradictions(found), *check_plan.find_shortfalls(found, planned)]
     )
 
 
@@ -163,15 +164,18 @@ def test_a_value_that_cannot_be_is_refused(
     assert inner[place[-1]] != value
     inner[place[-1]] = value
     found = Evidence.model_validate(document)
-    assert part in {problem.part for problem in [*check_evidence.problems(found), *check_plan.problems(found, planned)]}
+    assert part in {
+        problem.part
+        for problem in [*check_evidence.find_contradictions(found), *check_plan.find_shortfalls(found, planned)]
+    }
 
 
-def on_two_cpus(one: Plan) -> dict[str, Any]:
+def on_two_cpus(plan: Plan) -> dict[str, Any]:
     """Return good evidence of a plan whose target has a smaller CPU: the same report for both."""
-    assert one.combo.target.emulator.smaller is not None
-    document = proofs.document(one)
+    assert plan.combo.target.emulator.smaller is not None
+    document = proofs.document(plan)
     document["smaller"] = json.loads(json.dumps(document["report"]))
-    document["smaller"]["cpu"]["emulator"] = f"QEMU {one.combo.target.emulator.smaller.cpu}"
+    document["smaller"]["cpu"]["emulator"] = f"QEMU {plan.combo.target.emulator.smaller.cpu}"
     return document
 
 
@@ -180,12 +184,12 @@ def test_a_larger_cpu_is_believed_only_with_the_smaller_one_that_the_target_name
     document = on_two_cpus(one)
     smaller = document["smaller"]
     proof = Evidence.model_validate(document)
-    assert check_evidence.problems(proof) + check_plan.problems(proof, one) == []
+    assert check_evidence.find_contradictions(proof) + check_plan.find_shortfalls(proof, one) == []
     smaller["cpu"]["emulator"] = "QEMU cortex-a53"
-    (problem,) = check_plan.problems(Evidence.model_validate(document), one)
+    (problem,) = check_plan.find_shortfalls(Evidence.model_validate(document), one)
     assert problem.words.startswith("on the smaller CPU: it ran on QEMU cortex-a53")
     smaller["runs"][0]["worst"] = 2.0
-    assert any(one.part == "answers" for one in check_evidence.problems(Evidence.model_validate(document)))
+    assert any(one.part == "answers" for one in check_evidence.find_contradictions(Evidence.model_validate(document)))
 
 
 def test_on_the_smaller_cpu_only_the_data_types_that_the_target_names_may_be_left_out(matrix: Matrix) -> None:
@@ -208,9 +212,9 @@ def test_on_the_smaller_cpu_only_the_data_types_that_the_target_names_may_be_lef
     leave_out(skips)
     proof = Evidence.model_validate(document)
     assert proof.left_out
-    assert check_evidence.problems(proof) + check_plan.problems(proof, one) == []
+    assert check_evidence.find_contradictions(proof) + check_plan.find_shortfalls(proof, one) == []
     leave_out(["fp32"])
-    found = check_plan.problems(Evidence.model_validate(document), one)
+    found = check_plan.find_shortfalls(Evidence.model_validate(document), one)
     assert {problem.words.split()[-3] for problem in found} == {"fp32"}
     assert all(problem.words.startswith("on the smaller CPU: ") and "missing" in problem.words for problem in found)
 
@@ -229,7 +233,7 @@ def test_without_the_engine_it_says_what_was_not_compared(
 ) -> None:
     file = tmp_path / "proof.json"
     file.write_text(edits.text(document))
-    result = verify.verify(matrix, Found("proof.json", file), None)
+    result = verify.verify_evidence(matrix, EvidenceFile("proof.json", file), None)
     assert (result.problems, result.not_compared) == ([], ["the image: the engine does not answer"])
 
 

@@ -25,10 +25,10 @@ def planned(matrix: Matrix) -> Plan:
     return make_plan(matrix, matrix.by_id[COMBO])
 
 
-def failed(engine: Any, one: Plan, made: str | None = proofs.DIGEST) -> dict[str, str]:  # noqa: ANN401 - a fake
+def failed(engine: Any, plan: Plan, made: str | None = proofs.DIGEST) -> dict[str, str]:  # noqa: ANN401 - a fake
     return {
         check.name: check.found
-        for check in check_image.checks(engine, one, engine.image, made)
+        for check in check_image.check_image(engine, plan, engine.image, made)
         if check.state == "fail"
     }
 
@@ -37,14 +37,14 @@ def failed(engine: Any, one: Plan, made: str | None = proofs.DIGEST) -> dict[str
 def test_the_image_that_the_plan_makes_is_what_the_plan_makes(matrix: Matrix, combo: str) -> None:
     one = make_plan(matrix, matrix.by_id[combo])
     engine = proofs.OneImage(one)
-    states = {check.name: check.state for check in check_image.checks(engine, one, engine.image, proofs.DIGEST)}
+    states = {check.name: check.state for check in check_image.check_image(engine, one, engine.image, proofs.DIGEST)}
     assert states == dict.fromkeys(
         ("image labels", "image configuration", "image layers", "image files", "image digest"), "pass"
     )
 
 
 def test_the_template_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
-    found = check_image.planned(make_plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
+    found = check_image.planned_image(make_plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
     assert found.environment == {
         "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TF_ENABLE_ONEDNN_OPTS": "1",
     }  # fmt: skip
@@ -123,7 +123,7 @@ def test_whatever_the_configuration_says_more_or_else_is_told(
 
 
 def test_labels_layers_and_the_digest_of_the_build_are_compared(planned: Plan) -> None:
-    labels = check_image.planned(planned.files["Dockerfile"].decode()).labels
+    labels = check_image.planned_image(planned.files["Dockerfile"].decode()).labels
     engine = proofs.OneImage(planned, labels={**labels, "org.armwright.target": "v1"}, layers=("a", "b", "c", "d"))
     assert failed(engine, planned, made=OTHER) == {
         "image labels": "org.armwright.target='v1'", "image layers": "4 layers", "image digest": proofs.DIGEST,
@@ -148,9 +148,9 @@ def test_a_digest_is_on_record_for_the_very_inputs_it_was_made_of(
 
 def test_a_digest_that_nobody_recorded_is_not_compared_and_hinders_nothing(planned: Plan, tmp_path: Path) -> None:
     engine: Any = proofs.OneImage(planned)
-    (digest,) = [one for one in check_image.checks(engine, planned, engine.image, None) if one.state != "pass"]
+    (digest,) = [one for one in check_image.check_image(engine, planned, engine.image, None) if one.state != "pass"]
     assert (digest.name, digest.state) == ("image digest", "not run")
-    check_image.require(tmp_path, engine, planned, engine.image)
+    check_image.require_planned_image(tmp_path, engine, planned, engine.image)
 
 
 def test_an_image_that_is_not_what_its_plan_makes_is_refused_with_every_difference(
@@ -159,7 +159,7 @@ def test_an_image_that_is_not_what_its_plan_makes_is_refused_with_every_differen
     engine: Any = proofs.OneImage(planned, {"opt/armwright/json.py": b""}, configuration={"User": "0"})
     record.write_record(tmp_path, planned, OTHER)
     with pytest.raises(FailedError, match="not what its plan makes; it was not started") as refused:
-        check_image.require(tmp_path, engine, planned, engine.image)
+        check_image.require_planned_image(tmp_path, engine, planned, engine.image)
     for told in ("USER='1000:1000', found USER='0'", "added opt/armwright/json.py", OTHER):
         assert told in refused.value.what
     assert refused.value.next_step.endswith(f"invoke build --combo {COMBO}")

@@ -55,7 +55,7 @@ def proof(seen: dict[str, Any] | None = None, **changes: Any) -> Evidence:  # no
 
 
 def doubt(one: Evidence | None) -> str | None:
-    return evidence.doubt(one, combo=COMBO, inputs=INPUTS, digest=DIGEST)
+    return evidence.mismatch(one, combo=COMBO, inputs=INPUTS, digest=DIGEST)
 
 
 def test_evidence_that_fits_is_not_doubted() -> None:
@@ -99,9 +99,9 @@ def test_evidence_is_doubted_for_every_way_in_which_it_does_not_prove_this_image
 
 
 def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
-    file = evidence.write(tmp_path, proof())
+    file = evidence.write_evidence(tmp_path, proof())
     assert file == tmp_path / "build/evidence" / f"{COMBO}.json"
-    assert evidence.read(tmp_path, COMBO) == proof()
+    assert evidence.read_lenient(tmp_path, COMBO) == proof()
     assert json.loads(file.read_text())["report"]["schema"] == 2
     assert [path.name for path in file.parent.iterdir()] == [file.name]  # no half-written file is left
 
@@ -117,33 +117,33 @@ def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
 )
 def test_what_is_not_proven_is_never_written(tmp_path: Path, seen: dict[str, Any], named: str) -> None:
     with pytest.raises(FailedError, match=f"{COMBO} is not proven: {named}"):
-        evidence.write(tmp_path, proof(seen))
-    assert evidence.read(tmp_path, COMBO) is None
+        evidence.write_evidence(tmp_path, proof(seen))
+    assert evidence.read_lenient(tmp_path, COMBO) is None
     assert not (tmp_path / "build").exists()
 
 
 def test_a_failed_proof_leaves_the_earlier_evidence_alone(tmp_path: Path) -> None:
-    evidence.write(tmp_path, proof())
+    evidence.write_evidence(tmp_path, proof())
     with pytest.raises(FailedError):
-        evidence.write(tmp_path, proof(report(proven=False), image="sha256:new"))
-    assert evidence.read(tmp_path, COMBO) == proof()
+        evidence.write_evidence(tmp_path, proof(report(proven=False), image="sha256:new"))
+    assert evidence.read_lenient(tmp_path, COMBO) == proof()
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, -2])
 def test_a_truncated_file_reads_as_none(tmp_path: Path, size: int) -> None:
-    file = evidence.write(tmp_path, proof())
+    file = evidence.write_evidence(tmp_path, proof())
     file.write_bytes(file.read_bytes()[:size])
-    assert evidence.read(tmp_path, COMBO) is None
+    assert evidence.read_lenient(tmp_path, COMBO) is None
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"[]", b"null", b"{}", b"[" * 100_000])
 def test_a_file_that_is_something_else_reads_as_none(tmp_path: Path, data: bytes) -> None:
-    file = evidence.write(tmp_path, proof())
+    file = evidence.write_evidence(tmp_path, proof())
     file.write_bytes(data)
-    assert evidence.read(tmp_path, COMBO) is None
+    assert evidence.read_lenient(tmp_path, COMBO) is None
     file.unlink()
     file.mkdir()
-    assert evidence.read(tmp_path, COMBO) is None
+    assert evidence.read_lenient(tmp_path, COMBO) is None
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,14 @@ def test_a_file_that_is_something_else_reads_as_none(tmp_path: Path, data: bytes
 def test_a_field_more_or_a_value_of_another_kind_is_no_evidence(
     tmp_path: Path, place: tuple[str | int, ...], key: str, value: object
 ) -> None:
-    file = evidence.write(tmp_path, proof())
+    file = evidence.write_evidence(tmp_path, proof())
     document = json.loads(file.read_text())
     part = document
     for step in place:
         part = part[step]
     part[key] = value
     file.write_text(json.dumps(document))
-    assert evidence.read(tmp_path, COMBO) is None
+    assert evidence.read_lenient(tmp_path, COMBO) is None
 
 
 @pytest.mark.parametrize("key", sorted(report()))
@@ -189,7 +189,7 @@ def test_a_report_without_one_of_its_fields_is_none(key: str) -> None:
     document = report()
     del document[key]
     with pytest.raises(ValidationError, match=key):
-        evidence.load(document)
+        evidence.parse_report(document)
 
 
 @pytest.mark.parametrize(("code", "checks"), [(0, FAILED), (1, [CHECK])])

@@ -41,7 +41,7 @@ def test_the_root_of_an_older_debian_is_linked_into_usr_before_anything_is_unpac
     matrix: Matrix, asked: list[str], tmp_path: Path, base: str, merging: list[str]
 ) -> None:
     with pytest.raises(FailedError, match="nothing is unpacked"):
-        debian_roots.ensure(tmp_path, matrix.recipes.bases[base], LOCK, "root", tmp_path / "log")
+        debian_roots.ensure_root(tmp_path, matrix.recipes.bases[base], LOCK, "root", tmp_path / "log")
     assert [word for word in asked if word.startswith("--setup-hook")] == merging
 
 
@@ -50,7 +50,7 @@ def test_what_compiles_is_unpacked_for_the_target_platform_from_its_own_part_of_
 ) -> None:
     compiling = LOCK.model_copy(update={"builder": {"gcc-9": Deb(version="9.3.0-22", sha256="0" * 64)}})
     with pytest.raises(FailedError, match="nothing is unpacked"):
-        debian_roots.ensure(
+        debian_roots.ensure_root(
             tmp_path, matrix.recipes.bases["debian-11-python-3.7"], compiling, "builder", tmp_path / "log"
         )
     assert {"--architectures=arm64", "--include=gcc-9=9.3.0-22"} <= set(asked)
@@ -62,7 +62,7 @@ def test_a_root_with_other_links_is_another_root_in_the_cache(
     monkeypatch.setattr(debian_roots, "_unpack", lambda *_: {})
 
     def name() -> str:
-        return debian_roots.ensure(
+        return debian_roots.ensure_root(
             tmp_path, tree.load().recipes.bases["debian-12"], LOCK, "root", tmp_path / "log"
         ).tar.name
 

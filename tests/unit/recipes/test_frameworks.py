@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from armwright.matrix.matrix import Matrix
-from armwright.recipes.frameworks import PLAIN, Flavour
-from armwright.recipes.kernels import KernelRule, Override, Precision
+from armwright.recipes.frameworks import PLAIN, FrameworkBackend
+from armwright.recipes.kernels import DtypeSupport, KernelRule, Override
 from armwright.recipes.patterns import DTYPES
 from armwright.recipes.targets import Target
 
@@ -34,11 +34,11 @@ def rule(*implementations: str, operation: str = "convolution", **fields: Any) -
     return KernelRule.model_validate({**words, **fields})
 
 
-def flavour(*rules: KernelRule, overrides: tuple[Override, ...] = (), **fields: Any) -> Flavour:  # noqa: ANN401 - YAML
-    return Flavour(kernels=[*rules] or [rule("acl")], overrides=[*overrides], **fields)
+def flavour(*rules: KernelRule, overrides: tuple[Override, ...] = (), **fields: Any) -> FrameworkBackend:  # noqa: ANN401 - YAML
+    return FrameworkBackend(kernels=[*rules] or [rule("acl")], overrides=[*overrides], **fields)
 
 
-def speaking(one: Flavour, target: Target, version: str = "2.0.0") -> list[list[str]]:
+def speaking(one: FrameworkBackend, target: Target, version: str = "2.0.0") -> list[list[str]]:
     return [found.implementations for found in one.rules(target, version)]
 
 
@@ -70,7 +70,7 @@ def test_the_two_targets_differ_in_bf16(n1: Target, v1: Target) -> None:
 def test_a_data_type_is_fast_or_slow_or_not_run_by_the_target_s_features(
     n1: Target, v1: Target, words: dict[str, Any], on_n1: tuple[str, str], on_v1: tuple[str, str]
 ) -> None:
-    one = Precision.model_validate({"note": "a note", **words})
+    one = DtypeSupport.model_validate({"note": "a note", **words})
     assert (one.on(n1.floor), one.on(v1.floor)) == (on_n1, on_v1)
 
 
@@ -80,26 +80,26 @@ def test_every_data_type_is_told_and_what_nobody_looked_at_is_not_run(v1: Target
     assert told["fp32"]["state"] == "fast"
     assert {one["state"] for name, one in told.items() if name != "fp32"} == {"not run"}
     assert "nobody has looked" in told["int8"]["note"]
-    known = flavour(dtypes={"fp32": Precision(note="a note"), "int8": Precision(fast=[], note="a note")})
+    known = flavour(dtypes={"fp32": DtypeSupport(note="a note"), "int8": DtypeSupport(fast=[], note="a note")})
     assert states(known, v1) == ["slow", "not run", "not run", "fast", "not run"]
 
 
-def states(one: Flavour, target: Target, version: str = "2.0.0") -> list[str]:
+def states(one: FrameworkBackend, target: Target, version: str = "2.0.0") -> list[str]:
     return [told["state"] for told in one.precisions(target, version)]
 
 
 def test_an_override_says_of_a_data_type_what_it_comes_to_on_its_targets_in_its_versions(
     n1: Target, v1: Target
 ) -> None:
-    override = Override(targets=["n1"], versions=["2.0.0"], dtypes={"bf16": Precision(note="a note")})
-    one = flavour(dtypes={"fp32": PLAIN, "bf16": Precision(fast=[], note="a note")}, overrides=(override,))
+    override = Override(targets=["n1"], versions=["2.0.0"], dtypes={"bf16": DtypeSupport(note="a note")})
+    one = flavour(dtypes={"fp32": PLAIN, "bf16": DtypeSupport(fast=[], note="a note")}, overrides=(override,))
     assert states(one, n1) == ["fast", "slow", "not run", "not run", "not run"]
     assert states(one, v1)[:2] == states(one, n1, "2.1.0")[:2] == ["fast", "fast"]
     assert speaking(one, n1) == [["acl"]]
 
 
 def test_fast_math_that_is_run_has_its_variable() -> None:
-    runs, never = Precision(note="a note"), Precision(runs=False, note="a note")
+    runs, never = DtypeSupport(note="a note"), DtypeSupport(runs=False, note="a note")
     with pytest.raises(ValidationError, match="under the variable of 'fast_math'"):
         flavour(dtypes={"bf16-fast-math": runs})
     with pytest.raises(ValidationError, match="under the variable of 'fast_math'"):

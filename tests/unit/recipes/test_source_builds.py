@@ -204,7 +204,7 @@ def test_an_emulator_that_has_to_compile_is_warned_of(  # noqa: PLR0913, PLR0917
     said: list[str] = []
     monkeypatch.setattr(console, "say", lambda text, _: said.append(text))
     monkeypatch.setattr(debian_roots, "build_architecture", lambda: machine)
-    monkeypatch.setattr(buildx, "build", lambda *_, **__: [])
+    monkeypatch.setattr(buildx, "run_build", lambda *_, **__: [])
     one = matrix.by_id[combo]
     assemble.assemble(tmp_path, make_plan(matrix, one), builder)
     assert bool(said) is warned

@@ -7,10 +7,10 @@ import pytest
 
 from armwright.matrix.matrix import Matrix
 from armwright.request import cpu, cpu_names
-from armwright.request.cpu import Cpu
+from armwright.request.cpu import SubmittedCpu
 from tests.support import ROOT
 
-KNOWN = cpu_names.load(ROOT)
+KNOWN = cpu_names.load_cpu_names(ROOT)
 ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 # archspec/archspec-json#41 (Graviton2), archspec/archspec#159 (Grace), hrw/arm-socs-table#111 (AmpereOne),
 # docker/for-mac#6512 (an M1's virtual machine), libxsmm/libxsmm#737 (A64FX)
@@ -49,11 +49,11 @@ def lscpu(features: str, vendor: str, *names: str) -> str:
     return head + (models or f"Model:                 0\n{flags}") + "Vulnerability Spectre v1: Mitigation\n"
 
 
-def read(matrix: Matrix, text: str) -> Cpu:
-    return cpu.read(text, matrix, KNOWN)
+def read(matrix: Matrix, text: str) -> SubmittedCpu:
+    return cpu.parse_cpu(text, matrix, KNOWN)
 
 
-def name(found: Cpu) -> str | None:
+def name(found: SubmittedCpu) -> str | None:
     return found.target.name if found.target else None
 
 
@@ -171,10 +171,10 @@ def test_a_cpu_that_meets_no_floor_has_no_target(matrix: Matrix) -> None:
     del targets["generic"]
     axes = matrix.axes.model_copy(update={"targets": [one for one in matrix.axes.targets if one != "generic"]})
     without = Matrix(matrix.root, matrix.recipes.model_copy(update={"targets": targets}), axes, matrix.rules)
-    found = cpu.read(cpuinfo(ARMV8, "0x41:0xd08"), without, KNOWN)
+    found = cpu.parse_cpu(cpuinfo(ARMV8, "0x41:0xd08"), without, KNOWN)
     assert found.target is None
     assert "it meets no target's floor" in found.reason
-    assert cpu.read("Kunpeng 920", without, KNOWN).target is None
+    assert cpu.parse_cpu("Kunpeng 920", without, KNOWN).target is None
 
 
 def test_thousands_of_parts_make_no_long_sentence(matrix: Matrix) -> None:

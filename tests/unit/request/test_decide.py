@@ -11,7 +11,7 @@ from armwright.plan.plan import Plan, make_plan
 from armwright.recipes.frameworks import Framework
 from armwright.request import decide as decisions
 from armwright.request import unpublished
-from armwright.request.decide import Answer
+from armwright.request.decide import Decision
 from armwright.request.unpublished import UnfitError
 from tests.asking import asked, decide, nothing_staged
 from tests.support import ROOT, SMALL, Tree
@@ -21,7 +21,7 @@ KUNPENG = N1.replace("0x41", "0x48").replace("0xd0c", "0xd01")
 PROPOSAL = Proposal("2.12.0", (Change("matrix.yaml", "a\n", "b\n"),))
 
 
-def of(matrix: Matrix, **values: str) -> Answer:
+def of(matrix: Matrix, **values: str) -> Decision:
     return decide(matrix, asked(matrix, **values))
 
 
@@ -34,7 +34,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         wanted.append(f"{framework.name} {version}")
         return PROPOSAL
 
-    monkeypatch.setattr(unpublished, "propose", propose)
+    monkeypatch.setattr(unpublished, "propose_unpublished", propose)
     return wanted
 
 
@@ -66,8 +66,8 @@ def test_what_is_unverified_is_answered_only_where_nothing_is_known_to_work(tree
 
 
 def test_what_a_registry_has_is_there(matrix: Matrix) -> None:
-    def staged(one: Plan) -> str:
-        return f"registry.example/staging/{one.tag}"
+    def staged(plan: Plan) -> str:
+        return f"registry.example/staging/{plan.tag}"
 
     found = decide(matrix, asked(matrix, framework="pytorch", target="n1"), staged)
     assert (found.kind, found.image) == ("exists", "registry.example/staging/pytorch:2.10.0-n1-acl")
@@ -79,7 +79,7 @@ def test_what_is_proven_here_is_there_and_what_is_only_built_is_not(
     wanted = asked(matrix, framework="pytorch", target="n1")
     for state, kind in (("proven", "exists"), ("built", "buildable"), ("unknown", "buildable")):
         monkeypatch.setattr(Inventory, "state", lambda _, __, state=state: state)
-        found = decisions.decide(matrix, wanted, Inventory(matrix, {}), nothing_staged)
+        found = decisions.decide_request(matrix, wanted, Inventory(matrix, {}), nothing_staged)
         assert (found.kind, found.state, found.image) == (kind, state, "")
 
 
@@ -140,7 +140,7 @@ def test_a_version_that_cannot_be_published_is_refused_with_the_index_s_reason(
     def unfit(*_: object) -> None:
         raise UnfitError("a CUDA build: it requires triton")
 
-    monkeypatch.setattr(unpublished, "propose", unfit)
+    monkeypatch.setattr(unpublished, "propose_unpublished", unfit)
     found = of(matrix, framework="pytorch", version="2.12.0", target="n1")
     assert (found.kind, found.reason, found.place) == ("refused", "a CUDA build: it requires triton", "")
     assert found.id == "pytorch-2.12.0-n1-acl"

@@ -17,8 +17,8 @@ from armwright.plan.plan import make_plan
 from armwright.recipes.patterns import DTYPES
 from armwright.request import fields, parse, reply, submission, unpublished
 from armwright.request.fields import Field
-from armwright.request.markdown import block, code, folded, table
-from armwright.request.submission import MalformedError, Values
+from armwright.request.markdown import code, code_block, folded, markdown_table
+from armwright.request.submission import FieldValues, MalformedError
 from armwright.request.unpublished import UnfitError
 from tests.asking import decide, foreign
 from tests.hostile.corpus import CANARY, HEADINGS, PAYLOADS, body
@@ -63,15 +63,15 @@ def _no_index(monkeypatch: pytest.MonkeyPatch) -> None:
         assert VERSION.fullmatch(version)
         raise UnfitError("the package index is not asked here")
 
-    monkeypatch.setattr(unpublished, "propose", unfit)
+    monkeypatch.setattr(unpublished, "propose_unpublished", unfit)
 
 
-def settle(matrix: Matrix, form: tuple[Field, ...], written: Callable[[], Values]) -> None:
+def settle(matrix: Matrix, form: tuple[Field, ...], written: Callable[[], FieldValues]) -> None:
     """Read and answer what was written, and look at everything that comes out."""
     try:
-        wanted = parse.read(matrix, form, written())
-    except MalformedError as wrong:
-        refuse(wrong)
+        wanted = parse.parse_request(matrix, form, written())
+    except MalformedError as error:
+        refuse(error)
         return
     assert wanted.framework in matrix.axes.frameworks
     assert wanted.target in {"", *matrix.axes.targets}
@@ -80,7 +80,7 @@ def settle(matrix: Matrix, form: tuple[Field, ...], written: Callable[[], Values
     assert not wanted.version or VERSION.fullmatch(wanted.version)
     found = decide(matrix, wanted)
     said = reply.of(found, matrix, "--issue 12").markdown
-    post.check(said)
+    post.check_markdown(said)
     assert foreign(said) == []
     assert CANARY not in said
     if found.plan:
@@ -90,7 +90,7 @@ def settle(matrix: Matrix, form: tuple[Field, ...], written: Callable[[], Values
 
 def refuse(wrong: MalformedError) -> None:
     said = reply.malformed(wrong.mistakes)
-    post.check(said.markdown)
+    post.check_markdown(said.markdown)
     assert foreign(said.markdown) == []
     assert CANARY not in said.markdown + wrong.what + wrong.next_step
     assert wrong.mistakes
@@ -133,7 +133,7 @@ def test_any_text_in_a_comment_is_no_more_than_a_text(text: str) -> None:
     parts = [
         reply.MARKER,
         code(text),
-        table(["a", "b"], [("c", text), (text, text)]),
-        folded("lock", block(text, "text")),
+        markdown_table(["a", "b"], [("c", text), (text, text)]),
+        folded("lock", code_block(text, "text")),
     ]
     assert foreign("\n\n".join(parts)) == []

@@ -70,7 +70,7 @@ def test_it_is_malformed_or_answered_as_if_it_were_plain(
     said = json.loads(out)
     assert (code, said["kind"]) == ((0, "buildable") if entry.answered else (2, "malformed")), said["mistakes"]
     assert foreign(said["markdown"]) == []
-    post.check(said["markdown"])
+    post.check_markdown(said["markdown"])
     assert CANARY not in out + err
     assert [path.name for path in folder.iterdir()] == [file.name]
     if entry.answered:

@@ -9,7 +9,7 @@ import pytest
 
 from armwright.matrix.matrix import Matrix
 from armwright.request import fields, parse, submission
-from armwright.request.fields import MOST, Kind
+from armwright.request.fields import MOST, FieldKind
 from armwright.request.parse import Request
 from armwright.request.submission import MalformedError
 from armwright.system.errors import InputError
@@ -22,7 +22,7 @@ FENCED = "```text\nprocessor : 0\nFeatures : fp asimd\nCPU implementer : 0x41\nC
 def of_file(matrix: Matrix, file: Path, text: str) -> Request:
     file.write_text(text)
     form = fields.new_combination(matrix)
-    return parse.read(matrix, form, submission.of_file(form, file))
+    return parse.parse_request(matrix, form, submission.of_file(form, file))
 
 
 def mistakes(matrix: Matrix, text: str) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def test_the_form_has_the_axes_values_and_its_free_field_is_last(matrix: Matrix)
     assert form["backend"].choices == (fields.UNSURE, *matrix.axes.backends)
     assert all(len(one.choices) == len(one.shown) for one in form.values())
     assert all(len(shown) <= one.limit for one in form.values() for shown in one.shown)
-    assert [one.kind for one in form.values()].index(Kind.FREE) == len(form) - 1
+    assert [one.kind for one in form.values()].index(FieldKind.FREE) == len(form) - 1
 
 
 def test_what_the_form_makes_is_read(matrix: Matrix) -> None:

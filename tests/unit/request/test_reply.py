@@ -9,11 +9,11 @@ import pytest
 from armwright.bump.proposal import Change, Proposal
 from armwright.cli import post
 from armwright.matrix.matrix import Matrix
-from armwright.pipeline.build_combo import Result
+from armwright.pipeline.build_combo import ComboResult
 from armwright.plan.plan import Plan
 from armwright.proof import evidence
 from armwright.request import reply, unpublished
-from armwright.request.markdown import block, code, table
+from armwright.request.markdown import code, code_block, markdown_table
 from armwright.request.reply import LABELS, Reply
 from armwright.system.errors import FailedError
 from tests import proofs
@@ -28,18 +28,18 @@ CHANGES = (
 )
 
 
-def said(matrix: Matrix, *, staged: Any = nothing_staged, result: Result | None = None, **values: str) -> Reply:  # noqa: ANN401
+def said(matrix: Matrix, *, staged: Any = nothing_staged, result: ComboResult | None = None, **values: str) -> Reply:  # noqa: ANN401
     found = decide(matrix, asked(matrix, **values), staged)
     made = reply.of(found, matrix, "--issue 12", result)
     assert foreign(made.markdown) == []
-    post.check(made.markdown)
+    post.check_markdown(made.markdown)
     assert made.label in LABELS
     assert made.markdown.startswith(f"{reply.MARKER}\n\n### `")
     return made
 
 
-def result(matrix: Matrix, **given: Any) -> Result:  # noqa: ANN401 - a result's own fields
-    return Result(matrix.by_id[ID], **given)
+def result(matrix: Matrix, **given: Any) -> ComboResult:  # noqa: ANN401 - a result's own fields
+    return ComboResult(matrix.by_id[ID], **given)
 
 
 def test_what_can_be_built_is_told_with_its_plan_and_the_command(matrix: Matrix) -> None:
@@ -58,8 +58,8 @@ def test_what_can_be_built_is_told_with_its_plan_and_the_command(matrix: Matrix)
 
 
 def test_what_is_there_is_told_with_its_pull_command(matrix: Matrix) -> None:
-    def staged(one: Plan) -> str:
-        return f"127.0.0.1:5000/staging/{one.tag}"
+    def staged(plan: Plan) -> str:
+        return f"127.0.0.1:5000/staging/{plan.tag}"
 
     made = said(matrix, framework="pytorch", target="n1", staged=staged)
     assert made.label == "request: exists"
@@ -95,7 +95,7 @@ def test_why_a_target_is_right_is_told_and_what_a_person_must_add(matrix: Matrix
 def test_a_change_is_told_as_a_diff_and_what_is_too_long_is_left_out(
     matrix: Matrix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpublished, "propose", lambda *_: Proposal("2.12.0", CHANGES))
+    monkeypatch.setattr(unpublished, "propose_unpublished", lambda *_: Proposal("2.12.0", CHANGES))
     made = said(matrix, framework="pytorch", target="n1", version="2.12.0")
     assert made.label == "request: change"
     assert "-a: 1 # @somebody\n+a: 2 # @somebody\n```" in made.markdown
@@ -131,7 +131,7 @@ def test_what_cannot_be_understood_is_listed() -> None:
     made = reply.malformed([f"line {number}: `@{number}`" for number in range(20)])
     assert made.label == "request: malformed"
     assert foreign(made.markdown) == []
-    post.check(made.markdown)
+    post.check_markdown(made.markdown)
     assert made.markdown.count("\n- ``") == 20
 
 
@@ -152,8 +152,8 @@ def test_a_code_span_holds_any_text(text: str, shown: str) -> None:
 
 
 def test_a_code_block_is_longer_fenced_than_what_it_holds() -> None:
-    assert block("a\n````\nb\n", "text") == "`````text\na\n````\nb\n`````"
+    assert code_block("a\n````\nb\n", "text") == "`````text\na\n````\nb\n`````"
 
 
 def test_a_cell_cannot_end_its_row() -> None:
-    assert table(["a", ""], [("own", "x|y")], own=1) == "| a |  |\n| --- | --- |\n| own | `x\\|y` |"
+    assert markdown_table(["a", ""], [("own", "x|y")], own=1) == "| a |  |\n| --- | --- |\n| own | `x\\|y` |"

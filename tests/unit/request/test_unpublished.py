@@ -43,7 +43,9 @@ class Told(Index):
 
     def files(self, distribution: str) -> list[File]:
         document = {**page([one for one in self.wheels if one.name.replace("_", "-") == distribution])}
-        return index_pages.read(json.dumps(document).encode(), "application/json", "https://a.example/", distribution)
+        return index_pages.parse_page(
+            json.dumps(document).encode(), "application/json", "https://a.example/", distribution
+        )
 
     def metadata(self, file: File) -> Metadata:
         (wheel,) = (one for one in self.wheels if one.file == file.name)
@@ -81,7 +83,7 @@ def propose(lamp: Tree, monkeypatch: pytest.MonkeyPatch) -> Propose:
 
         monkeypatch.setattr(resolve, "resolve_wheels", make)
         matrix = lamp.load()
-        return unpublished.propose(matrix, matrix.recipes.frameworks["lamp"], version)
+        return unpublished.propose_unpublished(matrix, matrix.recipes.frameworks["lamp"], version)
 
     return proposed
 

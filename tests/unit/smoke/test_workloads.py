@@ -64,9 +64,9 @@ def list_workloads(tree: Tree, names: str) -> None:
     path.write_text(text)
 
 
-def smoke_files(one: Plan) -> set[str]:
+def smoke_files(plan: Plan) -> set[str]:
     head = f"image/{HOME}/smoke/"
-    return {name.removeprefix(head) for name in one.files if name.startswith(head)}
+    return {name.removeprefix(head) for name in plan.files if name.startswith(head)}
 
 
 @pytest.mark.parametrize("workloads", ["[lenet, second]", "[second]"])

@@ -38,18 +38,18 @@ def said(text: str | bytes, model: type[BaseModel] = Car) -> list[str]:
         path = Path(folder, "car.yaml")
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         mistakes = Mistakes()
-        document = yaml_file.read(path, "car.yaml", mistakes)
+        document = yaml_file.read_yaml(path, "car.yaml", mistakes)
         if document:
-            yaml_file.parse(document, model, mistakes)
+            yaml_file.parse_document(document, model, mistakes)
     return [str(mistake) for mistake in mistakes.found]
 
 
 def test_a_right_file_becomes_a_model(tmp_path: Path) -> None:
     (tmp_path / "car.yaml").write_text('name: "2CV"\nwheels: [{name: left, size: 2}]\n')
     mistakes = Mistakes()
-    document = yaml_file.read(tmp_path / "car.yaml", "car.yaml", mistakes)
+    document = yaml_file.read_yaml(tmp_path / "car.yaml", "car.yaml", mistakes)
     assert document is not None
-    assert yaml_file.parse(document, Car, mistakes) == Car(name="2CV", wheels=[Wheel(name="left", size=2)])
+    assert yaml_file.parse_document(document, Car, mistakes) == Car(name="2CV", wheels=[Wheel(name="left", size=2)])
     assert not mistakes.found
 
 
@@ -139,7 +139,7 @@ def test_a_file_that_is_no_text_or_too_deep_is_a_mistake_in_one_line(content: by
 
 def test_a_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     mistakes = Mistakes()
-    assert yaml_file.read(tmp_path / "absent.yaml", "absent.yaml", mistakes) is None
+    assert yaml_file.read_yaml(tmp_path / "absent.yaml", "absent.yaml", mistakes) is None
     assert "absent.yaml:1:1: cannot be read: " in str(mistakes.found[0])
 
 
@@ -147,9 +147,9 @@ def test_the_mistakes_of_all_files_come_in_one_error_in_the_order_of_files_and_l
     mistakes = Mistakes()
     for name, text in (("b.yaml", "size: 1\nwidth: 2\n"), ("a.yaml", "[\n"), ("c.yaml", "name: a\nname: 1\n")):
         (tmp_path / name).write_text(text)
-        document = yaml_file.read(tmp_path / name, name, mistakes)
+        document = yaml_file.read_yaml(tmp_path / name, name, mistakes)
         if document:
-            yaml_file.parse(document, Wheel, mistakes)
+            yaml_file.parse_document(document, Wheel, mistakes)
     with pytest.raises(InputError) as refused:
         mistakes.raise_if_any()
     head, *lines = refused.value.what.splitlines()
