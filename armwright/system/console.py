@@ -159,11 +159,13 @@ _STYLES = {
 
 
 def error(problem: ArmwrightError) -> None:
-    """Print an error: what happened and why, then the next command."""
+    """Print an error: what happened and why, then the next command and the hint."""
     with block():
         _told(Text.assemble(("error: ", "bold red"), _named(problem.what)))
         if problem.next_step:
             _told(Text.assemble(("next:  ", "bold"), problem.next_step))
+        if problem.hint:
+            _told(Text.assemble(("hint:  ", "bold"), problem.hint))
 
 
 def megabytes(size: int) -> str:

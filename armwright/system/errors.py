@@ -11,7 +11,8 @@ class ArmwrightError(Exception):
 
     Args:
         what: one sentence: what happened and why.
-        next_step: the command or the change that gets the user further; shown on a line of its own.
+        next_step: the command to run next, as it can be pasted; printed on a line of its own after `next:`.
+        hint: advice that is not a command; printed after `hint:`.
 
     Attributes:
         code: the exit code of the process (see the design: 1 failed, 2 wrong words, 3 machine).
@@ -19,10 +20,11 @@ class ArmwrightError(Exception):
 
     code = 1
 
-    def __init__(self, what: str, next_step: str = "") -> None:
+    def __init__(self, what: str, next_step: str = "", *, hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.next_step = next_step
+        self.hint = hint
 
 
 class FailedError(ArmwrightError):
