@@ -1,4 +1,4 @@
-"""What is decided for a machine: whether the image may run on it, and the environment it runs with."""
+"""Decides whether the image may run on a machine, and with which environment variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from image import Image, Variable
 
 
 class Choice(NamedTuple):
-    """What became of one environment variable: origin is "set", "kept" or "not set"."""
+    """The decision on one environment variable; its origin is "set", "kept" or "not set"."""
 
     name: str
     value: str | None
@@ -19,42 +19,48 @@ class Choice(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The variable as a shell would write it."""
+        """The variable in shell syntax, NAME=VALUE."""
         return self.name if self.value is None else f"{self.name}={printable(self.value)}"
 
 
 class Choices(NamedTuple):
-    """All variables, and what the user should hear even without asking."""
+    """The decisions on all variables, and notes that are printed before the command starts."""
 
     variables: list[Choice]
     notes: list[str]
 
 
 class BadSwitchError(Exception):
-    """An ARMWRIGHT_ variable has a value that means nothing; the text is a sentence."""
+    """An ARMWRIGHT_ variable has an invalid value; the text is a sentence."""
 
 
 def refusal(image: Image, machine: hardware.Machine) -> str:
-    """Say why this machine cannot run this image, and what runs instead; empty when it can."""
+    """Return why this machine cannot run this image, and which image runs there; empty if it can."""
     title, features = image["target"]["title"], machine.processor.features
     if machine.architecture != hardware.ARCHITECTURE:
-        needs, lacking = f"an {hardware.ARCHITECTURE} machine", f"this one is not ({machine.architecture})"
-        return f"This image is for {title} and needs {needs}, which {lacking}."
+        return (
+            f"This image is for {title} and needs an {hardware.ARCHITECTURE} machine; "
+            f"this machine is {machine.architecture}."
+        )
     missing = [hardware.describe_feature(name) for name in image["target"]["floor"] if name not in features]
     if not missing:
         return ""
     fitting = (other["image"] for other in image["fallbacks"] if features.issuperset(other["floor"]))
-    lacking = f"{_listed(missing)}, which this CPU ({machine.processor.name}) does not have"
-    return f"This image is for {title} and needs {lacking}; {next(fitting, 'no image it knows of')} runs here."
+    image_here = next(fitting, None)
+    advice = f"{image_here} runs here" if image_here else "no other image of this framework runs here either"
+    return (
+        f"This image is for {title} and needs {_listed(missing)}, "
+        f"which this CPU ({machine.processor.name}) does not have; {advice}."
+    )
 
 
 def choose(image: Image, machine: hardware.Machine, environ: Mapping[str, str]) -> Choices:
-    """Decide on every variable; what the user has set, even to nothing, is kept."""
+    """Decide on every variable; a variable that the user has set, even to an empty value, is kept."""
     choices = Choices([], [])
     if machine.emulation.emulated and not machine.emulation.model:
         choices.notes.append(
-            f"{machine.emulation.name} plays its default CPU, on which some results are wrong (OpenBLAS takes its SME "
-            f"kernels); -e QEMU_CPU={image['target']['emulator']} plays the one that this image was proven on."
+            f"{machine.emulation.name} emulates its default CPU, on which some results are wrong (OpenBLAS chooses its "
+            f"SME kernels); -e QEMU_CPU={image['target']['emulator']} emulates the CPU that this image was tested on."
         )
     for variable in image["environment"]:
         value, why = _filled(variable, machine.cpus)
@@ -63,28 +69,28 @@ def choose(image: Image, machine: hardware.Machine, environ: Mapping[str, str]) 
             continue
         choices.variables.append(_settle(variable["name"], value, variable["reason"] + why, environ))
 
-    asked = switch(environ, "ARMWRIGHT_BF16")
+    wanted = switch(environ, "ARMWRIGHT_BF16")
     fast = image["fast_math"]
     if fast is None:
-        if asked:
-            choices.notes.append("ARMWRIGHT_BF16=1 changes nothing: this image has no bf16 fast math.")
-    elif fast["name"] in environ or (asked and fast["feature"] in machine.processor.features):
+        if wanted:
+            choices.notes.append("ARMWRIGHT_BF16=1 has no effect: this image has no bf16 fast math.")
+    elif fast["name"] in environ or (wanted and fast["feature"] in machine.processor.features):
         choices.variables.append(_settle(fast["name"], fast["value"], fast["reason"], environ))
-    elif asked:
+    elif wanted:
         choices.variables.append(Choice(fast["name"], None, "not set", f"this CPU has no {fast['feature']}"))
-        choices.notes.append(f"ARMWRIGHT_BF16=1 changes nothing: this CPU has no {fast['feature']}.")
+        choices.notes.append(f"ARMWRIGHT_BF16=1 has no effect: this CPU has no {fast['feature']}.")
     else:
         choices.variables.append(
-            Choice(fast["name"], None, "not set", "it changes results; ARMWRIGHT_BF16=1 asks for it")
+            Choice(fast["name"], None, "not set", "it changes results; enable it with ARMWRIGHT_BF16=1")
         )
     return choices
 
 
 def _filled(variable: Variable, cpus: hardware.Cpus) -> tuple[str, str]:
-    """Put the number of CPUs into a value, and say in brackets why it is this one."""
+    """Return a variable's value with the number of CPUs filled in, and in brackets the reason for that number."""
     number, why, most = cpus.number, cpus.reason, variable.get("most")
     if most is not None and most < number:
-        number, why = most, f"{most} at most; {why}"
+        number, why = most, f"at most {most}; {why}"
     value = variable["value"].replace("{cpus}", str(number))
     return value, f" ({why})" if value != variable["value"] else ""
 
@@ -96,10 +102,10 @@ def _settle(name: str, value: str, reason: str, environ: Mapping[str, str]) -> C
 
 
 def switch(environ: Mapping[str, str], name: str) -> bool:
-    """Read a switch: 1 is on; 0, empty and absent are off.
+    """Read a switch: 1 is on; 0, empty and unset are off.
 
     Raises:
-        BadSwitchError: it is something else.
+        BadSwitchError: the variable has another value.
     """
     value = environ.get(name, "")
     if value not in {"", "0", "1"}:
@@ -108,7 +114,7 @@ def switch(environ: Mapping[str, str], name: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """Show a value of the user's on any terminal, in one line."""
+    """Escape a value from the user so that it fits on one line of any terminal."""
     return text if text.isascii() and text.isprintable() else ascii(text)
 
 

@@ -1,16 +1,16 @@
 #!/usr/bin/python3 -I
-"""The first program of every image: looks at the machine, chooses the environment, and becomes what was asked for.
+"""The entrypoint of every image: reads the machine, chooses environment variables and executes the user's command.
 
-It loads nothing but the standard library, so that a CPU below the image's floor gets a sentence instead of SIGILL. It
-writes no files and needs no network, no HOME and no known user.
+It imports only the standard library, so that a CPU below the image's floor gets a message instead of SIGILL. It writes
+no files and needs no network, no HOME and no entry for the user in /etc/passwd.
 
-Exit codes, when they are this program's own:
+Exit codes of the entrypoint itself:
     0    the page or the help was printed
-    2    the words, or the value of an ARMWRIGHT_ variable, are wrong
+    2    the arguments or the value of an ARMWRIGHT_ variable are invalid
     70   image.json is missing or damaged (EX_SOFTWARE)
     78   this CPU is below the image's floor (EX_CONFIG)
-    126  the command was found but cannot be executed, as shells say it
-    127  the command was not found, as shells say it
+    126  the command was found but cannot be executed, as in a shell
+    127  the command was not found, as in a shell
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # isolated mode leaves the script's own folder out
-sys.dont_write_bytecode = True  # isolated mode does not hear PYTHONDONTWRITEBYTECODE
+sys.path.insert(0, str(HERE))  # isolated mode leaves out the script's own folder
+sys.dont_write_bytecode = True  # isolated mode ignores PYTHONDONTWRITEBYTECODE
 
-import machine as hardware  # noqa: E402  (found through the line above, as the next ones)
+import machine as hardware  # noqa: E402  (needs the path set above, as do the next imports)
 from choices import BadSwitchError, choose, printable, refusal, switch  # noqa: E402
 from image import DamagedError, read_image  # noqa: E402
 from page import document, page, usage  # noqa: E402
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
     Execute = Callable[[str, list[str], dict[str, str]], object]
 
-WRONG_WORDS, DAMAGED, BELOW_FLOOR, NOT_EXECUTABLE, NOT_FOUND = 2, 70, 78, 126, 127
+WRONG_ARGUMENTS, DAMAGED, BELOW_FLOOR, NOT_EXECUTABLE, NOT_FOUND = 2, 70, 78, 126, 127
 
 
 class StopError(Exception):
-    """Ends the program with one sentence and an exit code."""
+    """Ends the program with a one-sentence message and an exit code."""
 
     def __init__(self, sentence: str, code: int) -> None:
         super().__init__(sentence)
@@ -47,58 +47,58 @@ class StopError(Exception):
 
 
 def main(
-    words: Sequence[str],
+    arguments: Sequence[str],
     environ: Mapping[str, str],
     root: Path = hardware.ROOT,
     execute: Execute | None = None,
     image_file: Path = HERE / "image.json",
 ) -> int:
-    """Do what the words of `docker run` ask.
+    """Run the command that `docker run` passes to the image.
 
     Args:
-        words: what follows the image's name.
-        environ: the environment as the user gave it.
-        root: the file tree to read the machine from.
-        execute: becomes the command; returns only in tests.
-        image_file: what this image is.
+        arguments: the arguments after the image's name.
+        environ: the environment set by the user.
+        root: the directory that stands for / when the machine is read.
+        execute: replaces the process by the command; returns only in tests.
+        image_file: image.json.
 
     Returns:
-        The exit code, when the process has not become another program.
+        the exit code, if the process was not replaced.
     """
     try:
-        return _answer(list(words), environ, root, image_file, execute or _replace_process)
+        return _dispatch(list(arguments), environ, root, image_file, execute or _replace_process)
     except StopError as stop:
         sentence, code = str(stop), stop.code
     except BadSwitchError as bad:
-        sentence, code = str(bad), WRONG_WORDS
+        sentence, code = str(bad), WRONG_ARGUMENTS
     except DamagedError as damaged:
         sentence, code = str(damaged), DAMAGED
     print(f"armwright: {sentence}", file=sys.stderr)
     return code
 
 
-def _answer(words: list[str], environ: Mapping[str, str], root: Path, image_file: Path, execute: Execute) -> int:
-    first, *rest = words or ["info"]
+def _dispatch(arguments: list[str], environ: Mapping[str, str], root: Path, image_file: Path, execute: Execute) -> int:
+    first, *rest = arguments or ["info"]
     if first == "info":
         if rest not in ([], ["--json"]):
-            raise StopError("info takes no word but --json; to run a program of that name: exec info", WRONG_WORDS)
+            raise StopError("info accepts only --json. To run a program named info: exec info", WRONG_ARGUMENTS)
         return _info(environ, root, image_file, as_json=bool(rest))
     if first in {"exec", "--"}:
         command = rest[1:] if first == "exec" and rest[:1] == ["--"] else rest
     elif first.startswith("-"):
-        asked = first in {"-h", "--help"}
-        print(usage(), file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else WRONG_WORDS
+        wanted = first in {"-h", "--help"}
+        print(usage(), file=sys.stdout if wanted else sys.stderr)
+        return 0 if wanted else WRONG_ARGUMENTS
     elif first == "smoke":
         command = [sys.executable, "-I", str(HERE / "smoke" / "smoke.py"), *rest]
     else:
-        command = words
-    return _become(command, environ, root, image_file, execute)
+        command = arguments
+    return _run(command, environ, root, image_file, execute)
 
 
-def _become(command: list[str], environ: Mapping[str, str], root: Path, image_file: Path, execute: Execute) -> int:
+def _run(command: list[str], environ: Mapping[str, str], root: Path, image_file: Path, execute: Execute) -> int:
     if not command:
-        raise StopError("there is no command to run after exec.", WRONG_WORDS)
+        raise StopError("exec needs a command to run.", WRONG_ARGUMENTS)
     image, machine = read_image(image_file), hardware.read_machine(environ, root)
     sentence = refusal(image, machine)
     if sentence:
@@ -119,9 +119,9 @@ def _become(command: list[str], environ: Mapping[str, str], root: Path, image_fi
 
 
 def _replace_process(file: str, arguments: list[str], environ: dict[str, str]) -> NoReturn:
-    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):  # other programs expect to be ended by them
+    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):  # other programs expect these signals to end them
         signal.signal(ignored_by_python, signal.SIG_DFL)
-    os.execvpe(file, arguments, environ)  # noqa: S606  (to run what the user asked for is the purpose)
+    os.execvpe(file, arguments, environ)  # noqa: S606  (runs the user's command)
 
 
 def _info(environ: Mapping[str, str], root: Path, image_file: Path, *, as_json: bool) -> int:

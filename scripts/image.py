@@ -1,6 +1,6 @@
-"""What this image is: image.json, read and trusted only where it has the declared shape.
+"""Reads image.json, the description of the image, and checks its structure.
 
-Written by the plan (armwright/plan.py); standard library only.
+armwright/plan/image_facts.py writes the file. Standard library only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypedDict
 else:
-    TypedDict = dict  # Python 3.7 has none, and here it only carries the declared shape
+    TypedDict = dict  # Python 3.7 has none; here it only holds the annotations
 
 SCHEMA = 1
 
@@ -29,7 +29,7 @@ class Target(TypedDict):
 
 
 class Backend(TypedDict):
-    """The library that does the arithmetic."""
+    """The compute library."""
 
     name: str
     title: str
@@ -37,7 +37,7 @@ class Backend(TypedDict):
 
 
 class Fallback(TypedDict):
-    """An image that asks less of the CPU."""
+    """An image that requires fewer CPU features."""
 
     target: str
     floor: list[str]
@@ -45,7 +45,7 @@ class Fallback(TypedDict):
 
 
 class Variable(TypedDict):
-    """One environment variable the image wants; `{cpus}` in its value is the number of usable CPUs, `most` at most."""
+    """An environment variable of the image; `{cpus}` in its value is the number of usable CPUs, at most `most`."""
 
     name: str
     value: str
@@ -55,7 +55,7 @@ class Variable(TypedDict):
 
 
 class Dtype(TypedDict):
-    """A data type: whether its kernels are fast, slow, or not run at all on the CPU the image is for, and in words."""
+    """A data type: its state on the target CPU (fast, slow or not run), and a note that explains it."""
 
     name: str
     state: str
@@ -63,7 +63,7 @@ class Dtype(TypedDict):
 
 
 class FastMath(TypedDict):
-    """The variable that allows reduced precision, and the CPU feature without which it is of no use."""
+    """The variable that allows reduced precision, and the CPU feature that it needs."""
 
     name: str
     value: str
@@ -72,7 +72,7 @@ class FastMath(TypedDict):
 
 
 class Image(TypedDict):
-    """The part of image.json that is read here."""
+    """The fields of image.json that the entrypoint reads."""
 
     schema: int
     combo: str
@@ -92,14 +92,14 @@ class Image(TypedDict):
 
 
 class DamagedError(Exception):
-    """image.json is missing or is not what it should be; the text is a sentence."""
+    """image.json is missing or invalid; the text is a sentence."""
 
 
 def read_image(file: Path) -> Image:
     """Read image.json.
 
     Raises:
-        DamagedError: it cannot be read, is not JSON, or has another shape; what and where.
+        DamagedError: the file cannot be read, is not JSON, or a field is missing or has another type.
     """
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
@@ -111,17 +111,17 @@ def read_image(file: Path) -> Image:
     if fault is None and document["schema"] != SCHEMA:
         fault = "schema"
     if fault is not None:
-        raise DamagedError(f"{file} has no usable value for '{fault}'; the image is damaged.")
+        raise DamagedError(f"{file} has an invalid or missing value for '{fault}'; the image is damaged.")
     return cast("Image", document)
 
 
-_SHAPES = {one.__name__: one for one in (Target, Backend, Fallback, Variable, Dtype, FastMath, Image)}
+_SHAPES = {shape.__name__: shape for shape in (Target, Backend, Fallback, Variable, Dtype, FastMath, Image)}
 _KINDS = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
 _OR_NONE, _LIST, _DICT = " | None", "list[", "dict[str, "
 
 
 def _faults(value: object, kind: str, where: str = "") -> Iterator[str]:
-    """Yield the path of everything in a JSON value that is not of the declared kind, which is read as it is written."""
+    """Yield the path of each part of a JSON value that does not match a type annotation, given as its source text."""
     if kind in _SHAPES:
         fields = value if isinstance(value, dict) else {}
         for name, inner in _SHAPES[kind].__annotations__.items():

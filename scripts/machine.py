@@ -1,8 +1,8 @@
-"""Readings of the machine that a container runs on: its CPU, how many of its CPUs, and whether it is real.
+"""Reads the machine that a container runs on: the CPU, the number of usable CPUs, and whether it is emulated.
 
-Every function reads below `root`, which is `/` except in tests, and none of them raises because of what it finds there:
-a container may hide or rearrange any of these files. Standard library only, and little of it: this is imported before
-every program that the image starts.
+Every function reads below `root`, which is `/` except in tests. None raises because of a missing or unusual file:
+a container may hide or rearrange any of them. This module imports little of the standard library, since it is loaded
+before every program that the image starts.
 
 Sources. Part numbers: Linux `arch/arm64/include/asm/cputype.h` and util-linux `sys-utils/lscpu-arm.c`; the hidden part
 0x00:0x000 is docker/for-mac#6512. Feature names and their bits: Linux `arch/arm64/include/uapi/asm/hwcap.h`, which
@@ -102,9 +102,9 @@ class Processor(NamedTuple):
     """The CPU as the kernel describes it.
 
     Attributes:
-        features: what every processor has, under the names of /proc/cpuinfo; the intersection, because a program may
-            be moved between the big and the little ones.
-        parts: the different "implementer:part" pairs, in the order of the processors; empty when not shown.
+        features: the features that all processors share, named as in /proc/cpuinfo; the intersection, because the
+            kernel may move a program between big and little cores.
+        parts: the different "implementer:part" pairs, in the order of the processors; empty if hidden.
     """
 
     features: frozenset[str]
@@ -112,24 +112,24 @@ class Processor(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name people know this CPU by."""
+        """The product name of this CPU."""
         return " + ".join(PART_NAMES.get(part, f"CPU {part}") for part in self.parts) or "unknown part"
 
 
 class Cpus(NamedTuple):
-    """How many CPUs this container may use, and a phrase that says why so many."""
+    """The number of CPUs that this container may use, and the reason for it."""
 
     number: int
     reason: str
 
 
 class Emulation(NamedTuple):
-    """Whether another architecture plays this one.
+    """Whether the CPU is emulated on another architecture.
 
     Attributes:
-        emulated: None when nothing tells.
-        name: the emulator's name; empty without one.
-        model: the CPU it was told to play; empty when it was not told.
+        emulated: None if unknown.
+        name: the emulator's name; empty if there is none.
+        model: the CPU that it was set to emulate; empty if unset.
     """
 
     emulated: bool | None
@@ -138,7 +138,7 @@ class Emulation(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """All readings together."""
+    """All facts about the machine."""
 
     architecture: str
     processor: Processor
@@ -148,7 +148,7 @@ class Machine(NamedTuple):
 
 
 def read_machine(environ: Mapping[str, str], root: Path = ROOT) -> Machine:
-    """Take every reading once."""
+    """Read all facts about the machine."""
     processor = read_processor(root)
     return Machine(
         platform.machine(), processor, vector_bytes(processor.features), usable_cpus(root), emulation(environ, root)
@@ -156,9 +156,9 @@ def read_machine(environ: Mapping[str, str], root: Path = ROOT) -> Machine:
 
 
 def read_processor(root: Path = ROOT) -> Processor:
-    """Read /proc/cpuinfo; where it lists no Arm features, ask the auxiliary vector for them.
+    """Read /proc/cpuinfo; if it lists no Arm features, read them from the auxiliary vector.
 
-    Emulators of before 2023 (QEMU 7.2, Debian 12) show the host's cpuinfo, but the vector has always been the guest's.
+    Emulators older than 2023 (QEMU 7.2, Debian 12) show the host's cpuinfo; their auxiliary vector is the guest's.
     """
     features: list[frozenset[str]] = []
     parts: list[str] = []
@@ -177,7 +177,7 @@ def read_processor(root: Path = ROOT) -> Processor:
 
 
 def vector_bytes(features: frozenset[str]) -> int | None:
-    """Ask the kernel for the length of this process's SVE vectors; None without SVE, or without an answer."""
+    """Return the length of this process's SVE vectors; None without SVE or if the kernel does not report it."""
     if "sve" not in features:
         return None
     try:
@@ -198,7 +198,7 @@ def usable_cpus(root: Path = ROOT) -> Cpus:
     present = os.cpu_count() or 1
     try:
         allowed = len(os.sched_getaffinity(0))
-    except OSError:  # a sandbox may forbid the question
+    except OSError:  # a sandbox may forbid the call
         allowed = present
     quota = min(_cpu_quotas(root), default=math.inf)
     if quota < allowed:
@@ -211,7 +211,7 @@ def usable_cpus(root: Path = ROOT) -> Cpus:
 
 
 def emulation(environ: Mapping[str, str], root: Path = ROOT) -> Emulation:
-    """Tell an emulated CPU from a real one: /sys is always the host's, whatever the emulator makes of the rest."""
+    """Detect an emulated CPU: /sys always shows the host's CPU, even under an emulator."""
     host = _text(root / "sys/devices/system/cpu/modalias")
     if not host.startswith("cpu:type:"):
         return Emulation(emulated=None)
@@ -221,13 +221,13 @@ def emulation(environ: Mapping[str, str], root: Path = ROOT) -> Emulation:
 
 
 def describe_feature(feature: str) -> str:
-    """Put a feature into words: "asimddp (dot product)"."""
+    """Return a feature with its meaning: "asimddp (dot product)"."""
     meaning = FEATURE_MEANINGS.get(feature)
     return f"{feature} ({meaning})" if meaning else feature
 
 
 def _auxiliary_features(root: Path) -> frozenset[str]:
-    if platform.machine() != ARCHITECTURE:  # the same bits mean other things there
+    if platform.machine() != ARCHITECTURE:  # the bits have another meaning there
         return frozenset()
     try:
         vector = dict(struct.iter_unpack("=QQ", (root / "proc/self/auxv").read_bytes()))
@@ -242,7 +242,7 @@ def _auxiliary_features(root: Path) -> frozenset[str]:
 
 
 def _cpu_quotas(root: Path) -> Iterator[float]:
-    """Yield every quota that binds this process, in CPUs, whichever cgroup version (or both) the host mounts."""
+    """Yield every CPU quota of this process, in CPUs, from cgroup v1 and v2."""
     own = _own_cgroups(root)
     for version, subtree, mount_point in _cpu_cgroup_mounts(root):
         for folder in _cgroup_levels(root / mount_point.lstrip("/"), subtree, own.get(version, "/")):
@@ -252,7 +252,7 @@ def _cpu_quotas(root: Path) -> Iterator[float]:
 
 
 def _own_cgroups(root: Path) -> dict[str, str]:
-    """Read where this process hangs in the v2 tree and in the v1 tree of the cpu controller."""
+    """Return this process's path in the v2 tree and in the v1 tree of the cpu controller."""
     own: dict[str, str] = {}
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
@@ -274,8 +274,8 @@ def _cpu_cgroup_mounts(root: Path) -> Iterator[tuple[str, str, str]]:
 def _cgroup_levels(mount_point: Path, subtree: str, own: str) -> Iterator[Path]:
     """Yield the folders from the mount point down to the process's own.
 
-    A container usually sees its own cgroup as the mount point, while /proc/self/cgroup may tell the path on the host;
-    what does not lie below the mounted part of the tree is not visible here.
+    A container usually sees its own cgroup as the mount point, while /proc/self/cgroup may give the path on the host;
+    folders outside the mounted part of the tree are not visible.
     """
     folder = mount_point
     yield folder
@@ -296,7 +296,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def _ratio(quota: str, period: str) -> float | None:
-    """Divide quota by period; None for "max", for -1, and for anything that is no quota."""
+    """Divide quota by period; None for "max", for -1 and for invalid values."""
     try:
         ratio = int(quota) / int(period)
     except (ValueError, ZeroDivisionError, OverflowError):
@@ -309,7 +309,7 @@ def _cpus(number: float) -> str:
 
 
 def _text(path: Path) -> str:
-    """Read a small file; what is missing, forbidden or cannot be a path at all reads as empty."""
+    """Read a small file; return an empty text if it is missing, unreadable or not a valid path."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What the image says about itself: the page of `info`, its JSON document, and the help."""
+"""The output of `info` as text and as JSON, and the help."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ FEATURES_THAT_MATTER = ("asimd", "atomics", "fphp", "asimdhp", "asimddp", "i8mm"
 PROVIDERS = {"wheel": "its published wheel", "distro": "the distribution's package", "source": "its source"}
 
 USES = (
-    ("docker run IMAGE", "what is inside, what was found, what was chosen; `info --json` for programs"),
-    ("docker run IMAGE smoke", "prove the image on this machine"),
-    ("docker run -it IMAGE python3", "a Python prompt"),
-    ('docker run -v "$PWD:/work" -w /work IMAGE python3 app.py', "your own script"),
-    ("docker run IMAGE exec info", "a program whose name is one of the words above"),
+    ("docker run IMAGE", "show the contents, this machine and the chosen settings; `info --json` for programs"),
+    ("docker run IMAGE smoke", "check the image on this machine"),
+    ("docker run -it IMAGE python3", "start Python"),
+    ('docker run -v "$PWD:/work" -w /work IMAGE python3 app.py', "run your own script"),
+    ("docker run IMAGE exec info", "run a program whose name is a command above"),
 )
 SWITCHES = (
-    ("-e ARMWRIGHT_EXPLAIN=1", "say each choice, on standard error, before the command starts"),
-    ("-e ARMWRIGHT_QUIET=1", "say nothing before the command starts, except errors"),
-    ("-e ARMWRIGHT_BF16=1", "allow bfloat16 arithmetic where the CPU has it: faster, and other last digits"),
-    ("-e NAME=VALUE", "any variable that is set, even to nothing, is left alone"),
+    ("-e ARMWRIGHT_EXPLAIN=1", "print each chosen setting on standard error before the command starts"),
+    ("-e ARMWRIGHT_QUIET=1", "print only errors before the command starts"),
+    ("-e ARMWRIGHT_BF16=1", "allow bfloat16 arithmetic where the CPU has it: faster, with less precision"),
+    ("-e NAME=VALUE", "override any variable; a variable that you set, even to an empty value, is kept"),
 )
 
 
 def page(image: Image, machine: hardware.Machine, choices: Choices, sentence: str) -> str:
-    """Lay everything out on one screen."""
+    """Return the page of `info`, which fits on one screen."""
     target, backend, packages = image["target"], image["backend"], image["packages"]
     versions = ", ".join(f"{name} {version}" for name, version in backend["versions"].items())
     origin = PROVIDERS.get(image["provider"], image["provider"])
@@ -48,16 +48,17 @@ def page(image: Image, machine: hardware.Machine, choices: Choices, sentence: st
         _section("Inside", inside),
         _section("This machine", _machine_rows(target, machine)),
         _section(
-            "Chosen", [*chosen, *(("note", note) for note in choices.notes)] or [("nothing", "no variable to set")]
+            "Chosen",
+            [*chosen, *(("note", note) for note in choices.notes)] or [("nothing", "this image sets no variable")],
         ),
-        _section("Data types", [(one["name"], f"{one['state']}: {one['note']}") for one in image["dtypes"]]),
-        _section("How to go on", [*USES[1:4], ("docker run IMAGE --help", "all words and switches")]),
+        _section("Data types", [(dtype["name"], f"{dtype['state']}: {dtype['note']}") for dtype in image["dtypes"]]),
+        _section("Next", [*USES[1:4], ("docker run IMAGE --help", "list all commands and switches")]),
     ]
     return "\n\n".join(parts)
 
 
 def document(image: Image, machine: hardware.Machine, choices: Choices, sentence: str) -> str:
-    """Return everything as one JSON document."""
+    """Return the content of the page as one JSON document."""
     document = {
         "schema": SCHEMA,
         "refusal": sentence or None,
@@ -78,14 +79,14 @@ def document(image: Image, machine: hardware.Machine, choices: Choices, sentence
 
 
 def usage() -> str:
-    """List all words and switches."""
-    return f"{_section('Words', USES)}\n\n{_section('Switches, before IMAGE', SWITCHES)}"
+    """Return the help: all commands and switches."""
+    return f"{_section('Commands', USES)}\n\n{_section('Switches, before IMAGE', SWITCHES)}"
 
 
 def _machine_rows(target: Target, machine: hardware.Machine) -> list[tuple[str, str]]:
     processor, emulation = machine.processor, machine.emulation
-    played = f"emulated by {emulation.name}" + (f" as {printable(emulation.model)}" if emulation.model else "")
-    nature = {True: played, False: "not emulated", None: "real or emulated: cannot tell"}[emulation.emulated]
+    emulator = f"emulated by {emulation.name}" + (f" as {printable(emulation.model)}" if emulation.model else "")
+    nature = {True: emulator, False: "not emulated", None: "may be emulated"}[emulation.emulated]
     present = [name for name in FEATURES_THAT_MATTER if name in processor.features]
     absent = [name for name in FEATURES_THAT_MATTER if name not in processor.features]
     vectors = "NEON, 16 bytes"
@@ -93,11 +94,11 @@ def _machine_rows(target: Target, machine: hardware.Machine) -> list[tuple[str, 
         vectors = f"SVE, {machine.vector_bytes or 'an unknown number of'} bytes"
     rows = [
         ("cpu", f"{processor.name} ({', '.join(processor.parts) or machine.architecture}), {nature}"),
-        ("features", f"{' '.join(present) or 'none'}; without {' '.join(absent) or 'exception'}"),
+        ("features", f"{' '.join(present) or 'none'}; missing: {' '.join(absent) or 'none'}"),
         ("vectors", vectors),
         ("cpus", f"{machine.cpus.number}: {machine.cpus.reason}"),
     ]
-    if not all(any(fnmatchcase(part, one) for one in target["parts"]) for part in processor.parts):
+    if not all(any(fnmatchcase(part, pattern) for pattern in target["parts"]) for part in processor.parts):
         rows.insert(1, ("", f"not the CPU this image is tuned for ({target['title']})"))
     return rows
 

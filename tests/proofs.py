@@ -22,7 +22,7 @@ def document(plan: Plan) -> dict[str, Any]:
     names = [f"answers {run['workload']} {run['dtype']}" for run in runs]
     names += [f"{run['metric']['name']} {run['workload']} {run['dtype']}" for run in runs]
     report = {
-        "schema": 2,
+        "schema": 3,
         "combo": plan.combo.id,
         "proven": True,
         "cpu": {

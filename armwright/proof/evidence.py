@@ -23,12 +23,29 @@ class _EvidenceModel(BaseModel):
 
 
 class Check(_EvidenceModel):
-    """One check of a smoke run: what was expected, what was found."""
+    """One check of a smoke run.
+
+    Attributes:
+        name: the check; of a kernel rule, `kernels` and the rule's id.
+        state: pass, fail or not run.
+        expected: the expected value, in words.
+        found: the value found, in words.
+        rule: the id of the kernel rule; empty for every other check.
+        reason: why the recipe has that rule.
+    """
 
     name: str
     state: Literal["pass", "fail", "not run"]
     expected: str
     found: str
+    rule: str = ""
+    reason: str = ""
+
+    @property
+    def failure(self) -> str:
+        """The check as the message of a failed proof shows it: expected, found, and the rule with its reason."""
+        because = f"; rule {self.rule}: {self.reason}" if self.rule else ""
+        return f"{self.name}: expected {self.expected}, found {self.found}{because}"
 
 
 class Kernel(_EvidenceModel):
@@ -96,7 +113,7 @@ class CpuReading(_EvidenceModel):
 class Report(_EvidenceModel):
     """What `smoke --json` prints inside an image (scripts/smoke/smoke.py)."""
 
-    schema_: Literal[2]
+    schema_: Literal[3]
     combo: str
     proven: bool
     cpu: CpuReading

@@ -1,4 +1,4 @@
-"""The checks of a proof that need no framework: the CPU, the user, the files, the versions, the answers' tolerances."""
+"""Checks of the smoke run that need no framework: CPU, user, files, precision, versions and the answers' errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
 
 
 def check(name: str, state: bool | str, expected: str, found: str) -> Check:  # noqa: FBT001 - the outcome itself
-    """Make one check's row; a state is pass, fail or not run."""
+    """Return one check; its state is pass, fail or not run, and True and False mean pass and fail."""
     return {
         "name": name,
         "state": state if isinstance(state, str) else (FAIL, PASS)[state],
@@ -31,30 +31,30 @@ def check(name: str, state: bool | str, expected: str, found: str) -> Check:  # 
 
 
 def floor(target: Mapping[str, Any], seen: machine.Machine) -> Check:
-    """Every feature without which this image must not start is there."""
+    """Check that the CPU has every feature that the image requires."""
     missing = sorted(set(target["floor"]) - seen.processor.features)
     return check(
-        "floor", not missing, " ".join(target["floor"]), f"missing: {' '.join(missing)}" if missing else "all there"
+        "floor", not missing, " ".join(target["floor"]), f"missing: {' '.join(missing)}" if missing else "all present"
     )
 
 
 def meant_cpu(target: Mapping[str, Any], seen: machine.Machine) -> Check:
-    """The CPU is the one that the image is for."""
-    shown = " ".join(seen.processor.parts) or "part not shown"
-    found = f"{seen.processor.name} ({shown}), vectors of {seen.vector_bytes or 16} bytes"
-    meant = [any(fnmatchcase(part, one) for one in target["parts"]) for part in seen.processor.parts]
+    """Check that the CPU and its vector length are those that the image was built for."""
+    shown = " ".join(seen.processor.parts) or "part number hidden"
+    found = f"{seen.processor.name} ({shown}), {seen.vector_bytes or 16}-byte vectors"
+    meant = [any(fnmatchcase(part, pattern) for pattern in target["parts"]) for part in seen.processor.parts]
     parts = "*" in target["parts"] or (bool(meant) and all(meant))
     vectors = target["vector_bytes"] in (None, seen.vector_bytes)
     return check("cpu", parts and vectors, f"{target['title']} ({' '.join(target['parts'])})", found)
 
 
 def unprivileged() -> Check:
-    """The process is not root."""
+    """Check that the process does not run as root."""
     return check("user", os.getuid() != 0, "not root", f"uid {os.getuid()}")
 
 
 def files(expected: Mapping[str, str]) -> Check:
-    """The files of the proof are those the image was made with, to the last bit."""
+    """Compare the SHA-256 of the entrypoint's and the smoke run's files with those recorded in image.json."""
     wrong = []
     for name, digest in expected.items():
         try:
@@ -62,22 +62,21 @@ def files(expected: Mapping[str, str]) -> Check:
         except OSError:
             same = False
         wrong += [] if same else [name]
-    return check(
-        "files", not wrong, f"{len(expected)} files unchanged", f"changed: {', '.join(wrong)}" if wrong else "they are"
-    )
+    unchanged = f"{len(expected)} unchanged"
+    return check("files", not wrong, unchanged, f"changed: {', '.join(wrong)}" if wrong else unchanged)
 
 
 def precision(fast_math: Mapping[str, Any] | None, environ: Mapping[str, str]) -> list[Check]:
-    """Nothing makes this process compute fp32 with less: the image leaves that to those who ask for it."""
+    """Check that fp32 is computed in full: the variable that allows reduced precision is unset, empty or STRICT."""
     if fast_math is None:
         return []
     found = environ.get(fast_math["name"], "")
-    right = found.upper() in {"", "STRICT"}
-    return [check("precision", right, f"no {fast_math['name']}", found or "none")]
+    full = found.upper() in {"", "STRICT"}
+    return [check("precision", full, "full fp32", "full fp32" if full else f"{fast_math['name']}={found}")]
 
 
 def versions(image: Mapping[str, Any], found: Mapping[str, str]) -> list[Check]:
-    """The framework, its libraries and Python are those of the plan."""
+    """Check the versions of the framework, of its libraries and of Python."""
     expected = {image["distribution"]: image["version"], **image["backend"]["versions"]}
     rows = [
         check(f"version {name}", found.get(name) == version, version, found.get(name, "not found"))
@@ -88,14 +87,14 @@ def versions(image: Mapping[str, Any], found: Mapping[str, str]) -> list[Check]:
 
 
 def graded(run: Mapping[str, Any]) -> list[Check]:
-    """The answers of one run are right, number by number and by the metric."""
+    """Check the answers of one run: the error of every number, and the metric."""
     name, metric = f"{run['workload']} {run['dtype']}", run["metric"]
     return [
         check(
             f"answers {name}",
             run["worst"] <= 1.0,
-            "the numbers computed without any framework",
-            f"largest error {run['largest_error']:.2g}, {run['worst']:.2g} of what is tolerated",
+            "the reference values, within the tolerance",
+            f"largest error {run['largest_error']:.2g}, {run['worst']:.2g} times the tolerance",
         ),
         check(
             f"{metric['name']} {name}",

@@ -1,8 +1,8 @@
-"""Which kernels ran: read out of what the libraries print about themselves, and held against the recipe's rules.
+"""The kernels that ran: parsed from the libraries' own output, and compared with the recipe's rules.
 
 oneDNN writes a line for each primitive it executes (onednn.py); OpenBLAS names the core it chose (`OPENBLAS_VERBOSE=2`,
 on standard error); the framework's profiler names its own operators. All become the same rows, counted for each run of
-a workload in a data type. The world is closed: a kernel of which no rule speaks is a failure too.
+a workload in a data type. A kernel that no rule covers is a failure too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ else:
 
 _CORE = re.compile(r"^Core: (?P<name>\S+)$")
 _FAST_MATH = re.compile(r"attr-fpmath(?:_mode)?:(?P<mode>[a-z0-9]+)")
-NAMED = 3  # kernels that a failure names before it counts
+NAMED = 3  # kernels that a failure names; the others are counted
 
 
 class Row(NamedTuple):
@@ -37,8 +37,9 @@ class Row(NamedTuple):
 
 
 class Rule(TypedDict):
-    """A rule of the recipe (armwright/facts/kernels.py, KernelRule); no implementation at all means it must not run."""
+    """A rule of the recipe (armwright/recipes/kernels.py, KernelRule); without implementations, nothing may run."""
 
+    id: str
     source: str
     operation: str
     implementations: list[str]
@@ -49,7 +50,7 @@ class Rule(TypedDict):
 
 
 class Verdict(NamedTuple):
-    """What a rule comes to: whether it holds, what it expects, what was seen."""
+    """The outcome of a rule: whether it holds, what it expects, what ran."""
 
     holds: bool
     expected: str
@@ -69,12 +70,12 @@ class Table:
         self.shapes.setdefault(row, shape)
 
     def update(self, other: Table) -> None:
-        """Take in what another table has."""
+        """Add the counts of another table."""
         for row, calls in other.calls.items():
             self.add(row, calls, other.shapes[row])
 
     def of(self, workload: str, dtype: str) -> list[dict[str, object]]:
-        """Return the rows of one run as the report has them."""
+        """Return the rows of one run in the format of the report."""
         return [
             {
                 "source": row.source, "operation": row.operation, "implementation": row.implementation,
@@ -83,8 +84,8 @@ class Table:
             for row, calls in sorted(self.calls.items()) if (row.workload, row.dtype) == (workload, dtype)
         ]  # fmt: skip
 
-    def tell(self, row: Row) -> str:
-        """Name a kernel with its problem and its run."""
+    def describe(self, row: Row) -> str:
+        """Describe a kernel with its types, its shape and its run."""
         detail = ", ".join(filter(None, (row.types, self.shapes[row])))
         where = f" in {row.workload} {row.dtype}" if row.workload else ""
         return f"{row.operation} by {row.implementation}" + (f" ({detail})" if detail else "") + where
@@ -119,57 +120,57 @@ def read(lines: Iterable[str], marker: str) -> Table:
     return table
 
 
-def speaks(rule: Rule, row: Row) -> bool:
-    """Say whether a rule is about a kernel; what happens when libraries are loaded has no data type."""
+def covers(rule: Rule, row: Row) -> bool:
+    """Tell whether a rule covers a kernel; rows recorded while libraries load have no data type."""
     of_dtype = rule["dtypes"] is None or not row.dtype or row.dtype in rule["dtypes"]
     return of_dtype and row.source == rule["source"] and fnmatchcase(row.operation, rule["operation"])
 
 
 def judge(rule: Rule, table: Table, operations: Mapping[tuple[str, str], Sequence[str]]) -> Verdict:
-    """Hold every kernel that a rule speaks of against it.
+    """Compare every kernel that a rule covers with it.
 
     Args:
         rule: the rule.
-        table: what ran.
-        operations: for each run, (workload, data type), the operations its manifest says it has.
+        table: the kernels that ran.
+        operations: for each run, (workload, data type), the operations that its manifest lists.
 
     Returns:
-        the verdict; it does not hold when a kernel matches none of the implementations, and when a run that has the
-        operation showed no kernel of it although the rule is not optional.
+        the verdict; it does not hold if a kernel matches none of the implementations, or if the rule is not optional
+        and a run with the operation showed no kernel for it.
     """
-    rows = [row for row in sorted(table.calls) if speaks(rule, row)]
+    rows = [row for row in sorted(table.calls) if covers(rule, row)]
     patterns, types = rule["implementations"], rule["types"]
-    strangers = [row for row in rows if not _meant(rule, row)]
+    others = [row for row in rows if not _allowed(rule, row)]
     expected = f"{rule['operation']} by {' or '.join(patterns)}" if patterns else f"no {rule['source']} kernel"
     expected += f" on {types}" if types != "*" else ""
-    if strangers:
-        more = f" and {len(strangers) - NAMED} more" if len(strangers) > NAMED else ""
-        return Verdict(holds=False, expected=expected, found="; ".join(map(table.tell, strangers[:NAMED])) + more)
+    if others:
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        return Verdict(holds=False, expected=expected, found="; ".join(map(table.describe, others[:NAMED])) + more)
     if patterns and not rule["optional"]:
         seen = {(row.workload, row.dtype) for row in rows}
         runs = _required(rule, operations)
-        silent = [" ".join(run).strip() or "loading" for run in runs if run not in seen]
+        silent = [" ".join(run).strip() or "library loading" for run in runs if run not in seen]
         if silent:
-            found = f"no {rule['operation']} was seen in {', '.join(silent)}: the backend is off"
+            found = f"no {rule['operation']} ran in {', '.join(silent)}: the backend is off"
             return Verdict(holds=False, expected=expected, found=found)
     return Verdict(holds=True, expected=expected, found=_counted(rows, table) or "none ran")
 
 
-def unspoken(rules: Sequence[Rule], table: Table) -> Verdict:
-    """Name the kernels of which no rule speaks."""
-    rows = [row for row in sorted(table.calls) if not any(speaks(rule, row) for rule in rules)]
+def without_rule(rules: Sequence[Rule], table: Table) -> Verdict:
+    """Name the kernels that no rule covers."""
+    rows = [row for row in sorted(table.calls) if not any(covers(rule, row) for rule in rules)]
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    found = "; ".join(map(table.tell, rows[:NAMED])) + more if rows else "there is"
+    found = "; ".join(map(table.describe, rows[:NAMED])) + more if rows else "all kernels have a rule"
     return Verdict(holds=not rows, expected="a rule in the recipe for every kernel that ran", found=found)
 
 
-def _meant(rule: Rule, row: Row) -> bool:
+def _allowed(rule: Rule, row: Row) -> bool:
     of_types = rule["types"] == "*" or fnmatchcase(row.types, rule["types"])
-    return of_types and any(fnmatchcase(row.implementation, one) for one in rule["implementations"])
+    return of_types and any(fnmatchcase(row.implementation, pattern) for pattern in rule["implementations"])
 
 
 def _required(rule: Rule, operations: Mapping[tuple[str, str], Sequence[str]]) -> list[tuple[str, str]]:
-    """Name the runs in which a rule wants to see a kernel; OpenBLAS names its core once, when it is loaded."""
+    """Return the runs that must show a kernel of a rule; OpenBLAS names its core once, when it is loaded."""
     if rule["source"] == "openblas":
         return [("", "")]
     dtypes = rule["dtypes"]

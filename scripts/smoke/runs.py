@@ -1,4 +1,4 @@
-"""The runs of a proof: each workload in each data type that the image has, in as few processes as it takes."""
+"""The runs of the smoke run: each workload in each data type of the image, in one or two worker processes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 TRACE = {"ONEDNN_VERBOSE": "1", "MKLDNN_VERBOSE": "1", "OPENBLAS_VERBOSE": "2"}
-# Under QEMU 10 the idle threads of NumPy's OpenBLAS (0.3.23 to 0.3.34) never sleep: each keeps a CPU busy for good,
-# which was half of a proof's time. The frameworks' own products do not use these threads.
+# Under QEMU 10 the idle threads of NumPy's OpenBLAS (0.3.23 to 0.3.34) never sleep: each keeps a CPU busy, which
+# took half of a proof's time. The frameworks' own products do not use these threads.
 EMULATED = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 class Run(NamedTuple):
-    """One workload in one data type; with a reason it is not run."""
+    """One workload in one data type; a run with a reason is skipped for that reason."""
 
     workload: str
     dtype: str
@@ -35,25 +35,25 @@ class Run(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What the workers said.
+    """The results of the worker processes.
 
     Attributes:
-        versions: of the framework and of the libraries that compute.
-        runs: one entry a run (worker.run).
-        peak_memory_bytes: the most that each worker had, together: they run at the same time.
+        versions: the versions of the framework and of its compute libraries.
+        runs: one entry for each run (worker.run).
+        peak_memory_bytes: the sum of the workers' peaks, since they run at the same time.
         table: the kernels that ran.
-        complaint: a sentence when one of them did not get to the end.
+        failure: how a worker ended early and its last line of output; empty when all finished.
     """
 
     versions: dict[str, str]
     runs: list[dict[str, Any]]
     peak_memory_bytes: int
     table: Table
-    complaint: str
+    failure: str
 
 
 def planned(image: Mapping[str, Any]) -> Iterator[Run]:
-    """Yield every workload in every data type, with the reason where it is not run.
+    """Yield every workload in every data type, with the reason if it is skipped.
 
     Args:
         image: image.json.
@@ -71,21 +71,21 @@ def _planned(name: str, manifest: Mapping[str, Any], dtype: Mapping[str, Any], i
         return Run(name, dtype["name"], reason=dtype["note"])
     here = {"dialect": image["dialect"], "backend": image["backend"]["name"], "state": dtype["state"]}
     for skip in manifest["skips"]:
-        speaks = all(skip.get(about, value) == value for about, value in here.items())
-        if speaks and dtype["name"] in skip.get("dtypes", [dtype["name"]]):
+        applies = all(skip.get(about, value) == value for about, value in here.items())
+        if applies and dtype["name"] in skip.get("dtypes", [dtype["name"]]):
             return Run(name, dtype["name"], reason=skip["reason"])
-    if dtype["name"] not in manifest["dtypes"]:  # ours have a reason for each: tests/unit/test_workloads.py
-        return Run(name, dtype["name"], reason=f"{name} says nothing of it")
+    if dtype["name"] not in manifest["dtypes"]:  # tests/unit/smoke/test_workloads.py requires a reason for each
+        return Run(name, dtype["name"], reason=f"the manifest of {name} does not list it")
     return Run(name, dtype["name"], operations=tuple(manifest["operations"]))
 
 
 def work(image: Mapping[str, Any], runs: Sequence[Run], *, emulated: bool = False) -> Answers:
-    """Run workloads, those with fast math on in a process of their own: libraries read the variable when they load.
+    """Run workloads; those with fast math run in a second process, since libraries read its variable when they load.
 
     Args:
         image: image.json.
-        runs: what to run; with nothing to run, the framework is loaded all the same.
-        emulated: the CPU is.
+        runs: the runs; without any, the framework is still loaded.
+        emulated: whether the CPU is emulated.
     """
     fast_math, usual = image["fast_math"] or {}, EMULATED if emulated else {}
     parts = [
@@ -99,25 +99,25 @@ def work(image: Mapping[str, Any], runs: Sequence[Run], *, emulated: bool = Fals
         some = [part for part in parts if part[0]] or parts[:1]
         done = list(pool.map(lambda part: _process(image["dialect"], *part), some))
     table = Table()
-    for one in done:
-        table.update(one.table)
+    for part in done:
+        table.update(part.table)
     return Answers(
         versions=done[0].versions,
-        runs=[run for one in done for run in one.runs],
-        peak_memory_bytes=sum(one.peak_memory_bytes for one in done),
+        runs=[run for part in done for run in part.runs],
+        peak_memory_bytes=sum(part.peak_memory_bytes for part in done),
         table=table,
-        complaint=next((one.complaint for one in done if one.complaint), ""),
+        failure=next((part.failure for part in done if part.failure), ""),
     )
 
 
 def _process(dialect: str, runs: Collection[Run], environment: Mapping[str, str]) -> Answers:
-    """Run workloads in a process of their own, and read what the libraries print."""
+    """Run workloads in a worker process, and parse the output of the libraries."""
     memory = ctypes.CDLL(None).memfd_create(b"answers", 0)  # Python 3.7 has no name for it
     with open(memory, "w+", encoding="utf-8") as sheet:  # noqa: PTH123 - memory, not a file
-        asked = [f"{run.workload}:{run.dtype}" for run in runs]
-        words = [sys.executable, "-s", "-B", str(HERE / "worker.py"), dialect, str(sheet.fileno()), *asked]
+        names = [f"{run.workload}:{run.dtype}" for run in runs]
+        command = [sys.executable, "-s", "-B", str(HERE / "worker.py"), dialect, str(sheet.fileno()), *names]
         child = subprocess.run(
-            words, env={**os.environ, **TRACE, **environment}, pass_fds=[sheet.fileno()], text=True, errors="replace",
+            command, env={**os.environ, **TRACE, **environment}, pass_fds=[sheet.fileno()], text=True, errors="replace",
             capture_output=True, check=False,
         )  # fmt: skip
         sheet.seek(0)
@@ -130,7 +130,7 @@ def _process(dialect: str, runs: Collection[Run], environment: Mapping[str, str]
     except json.JSONDecodeError:
         answers = None
     if child.returncode or answers is None:
-        last = next((line for line in reversed(child.stderr.splitlines()) if line.strip()), "it said nothing")
+        last = next((line for line in reversed(child.stderr.splitlines()) if line.strip()), "no error output")
         how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit {child.returncode}"
         began = [line[len(MARKER) :] for line in child.stdout.splitlines() if line.startswith(MARKER)]
         where = f" in {began[-1]}" if began and began[-1] else ""

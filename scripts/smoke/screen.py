@@ -1,4 +1,4 @@
-"""A report on one screen: the checks, each workload in each data type, the kernels, and what was not run."""
+"""The report as text: the checks, each workload in each data type, the kernels, and the runs that were skipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNS = {PASS: "ok", FAIL: "FAIL", NOT_RUN: "-"}
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """Lay a report out on one screen."""
+    """Format a report for one screen."""
     cpu, checks = report["cpu"], report["checks"]
     failed = [one for one in checks if one["state"] == FAIL]
     emulated = f", emulated by {cpu['emulator']}" if cpu["emulator"] else ""
@@ -34,16 +34,22 @@ def page(report: Mapping[str, Any]) -> str:
     versions = [one for one in checks if one["name"].startswith("version ")]
     if versions:
         state = FAIL if any(one["state"] == FAIL for one in versions) else PASS
-        words = ", ".join(f"{one['name'].partition(' ')[2]} {one['found']}" for one in versions)
-        rows.append([SIGNS[state], "versions", words])
+        found = ", ".join(f"{one['name'].partition(' ')[2]} {one['found']}" for one in versions)
+        rows.append([SIGNS[state], "versions", found])
     lines += _rows(rows)
     lines += ["", *_rows(_workloads(report, {one["name"] for one in failed})), "", *_rows(_kernels(report))]
     lines += ["", *_not_run(report["not_run"])]
-    lines += [f"{one['name']}: expected {one['expected']}, found {one['found']}" for one in failed]
-    verdict = "NOT PROVEN" if failed else "proven" if report["proven"] else "right so far, and not proven as a whole,"
-    speed = " (emulated: no measure of speed)" if emulated else ""
+    lines += [_failure(one) for one in failed]
+    verdict = "NOT PROVEN" if failed else "proven" if report["proven"] else "no check failed, but not all were run,"
+    speed = " (emulated: says nothing about speed)" if emulated else ""
     memory = report["peak_memory_bytes"] / 1e6
     return "\n".join([*lines, f"{verdict} in {report['seconds']:.0f} s{speed}, peak memory {memory:.0f} MB"])
+
+
+def _failure(check: Mapping[str, str]) -> str:
+    """Describe a failed check; a kernel check adds the reason of its rule."""
+    reason = f"; rule {check['rule']}: {check['reason']}" if check.get("rule") else ""
+    return f"{check['name']}: expected {check['expected']}, found {check['found']}{reason}"
 
 
 def _workloads(report: Mapping[str, Any], failed: Iterable[str]) -> Iterator[list[str]]:
@@ -66,7 +72,7 @@ def _workloads(report: Mapping[str, Any], failed: Iterable[str]) -> Iterator[lis
 
 
 def _kernels(report: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Yield a row for each operation: what computed it, and how often, data types with the same kernels together."""
+    """Yield a row for each operation and each set of kernels that computed it: the data types, and the calls."""
     counts: dict[str, dict[str, Counter[str]]] = {}
     for run in report["runs"]:
         for one in run["kernels"]:
@@ -88,21 +94,21 @@ def _kernels(report: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _not_run(left: Sequence[Mapping[str, str]]) -> list[str]:
-    """Say what was not run and why, what has the same reason together."""
+    """Return a line for each reason with the runs that were skipped for it."""
     reasons: dict[str, list[Mapping[str, str]]] = {}
     for one in left:
         reasons.setdefault(one["reason"], []).append(one)
-    said = []
+    lines = []
     for reason, ones in reasons.items():
         dtypes = " ".join(dict.fromkeys(one["dtype"] for one in ones))
         workloads = dict.fromkeys(one["workload"] for one in ones)
         where = f" ({', '.join(workloads)})" if len(workloads) < len({one["workload"] for one in left}) else ""
-        said.append(f"not run: {dtypes}{where}: {reason}")
-    return said
+        lines.append(f"not run: {dtypes}{where}: {reason}")
+    return lines
 
 
 def _rows(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Line rows up in columns."""
+    """Align rows in columns."""
     table = [list(row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*(row[:-1] for row in table))]
     return ["  " + "  ".join([*(f"{cell:{width}}" for cell, width in zip(row, widths)), row[-1]]) for row in table]

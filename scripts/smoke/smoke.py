@@ -1,10 +1,10 @@
-"""The proof of an image by itself: on this CPU, through this backend, with the right answers.
+"""The smoke run: checks that the image computes the right answers on this CPU with the expected kernels.
 
 Usage: smoke [--json] [--workload NAME] [--dtype NAME] [--below-floor]
 
-Exit codes: 0 proven, or right as far as was asked for; 1 a check failed, and is named; 2 the words are wrong.
-Nothing is written, nothing is fetched: it works with `--network none --read-only`. Times of an emulated CPU are never
-speed.
+Exit codes: 0 no check failed; 1 a check failed, and its name is printed; 2 the arguments are wrong.
+It writes no file and needs no network: it works with `--network none --read-only`. Times measured on an emulated CPU
+say nothing about speed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from checks import Check
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def prove(
@@ -44,20 +44,20 @@ def prove(
     *,
     below_floor: bool = False,
 ) -> dict[str, Any]:
-    """Run everything and return the report (armwright/evidence.py, Report).
+    """Run the workloads and return the report (armwright/proof/evidence.py, Report).
 
     Args:
         image: image.json.
-        workloads: what to run.
-        dtypes: in which data types.
+        workloads: the workloads to run.
+        dtypes: the data types to run them in.
         seen: the machine.
-        below_floor: this CPU is smaller than the image's own, on purpose: what runs right here needs nothing above it.
+        below_floor: the CPU lacks features of the image's target on purpose; a failed CPU check becomes "not run".
     """
     started = time.monotonic()
     about_cpu = [floor(image["target"], seen), meant_cpu(image["target"], seen)]
     on_meant_cpu = about_cpu[1]["state"] == PASS
     if below_floor:
-        about_cpu = [{**one, "state": NOT_RUN} if one["state"] == FAIL else one for one in about_cpu]
+        about_cpu = [{**row, "state": NOT_RUN} if row["state"] == FAIL else row for row in about_cpu]
     checks = [
         *about_cpu,
         unprivileged(),
@@ -65,20 +65,21 @@ def prove(
         *precision(image["fast_math"], os.environ),
     ]
     every = list(planned(image))
-    asked = [run for run in every if run.workload in workloads and run.dtype in dtypes]
-    answers = work(image, [run for run in asked if not run.reason], emulated=seen.emulation.emulated is True)
-    complaint = answers.complaint
-    checks.append(check("import", not complaint, f"{image['title']} loads and runs", complaint or "it does"))
-    if not complaint:
+    selected = [run for run in every if run.workload in workloads and run.dtype in dtypes]
+    answers = work(image, [run for run in selected if not run.reason], emulated=seen.emulation.emulated is True)
+    failure = answers.failure
+    loads = f"{image['title']} loads"
+    checks.append(check("import", not failure, loads, failure or loads))
+    if not failure:
         checks += versions(image, answers.versions)
-        checks += [one for run in answers.runs for one in graded(run)]
-        checks += judged(image, answers, asked, on_meant_cpu=on_meant_cpu)
-    left_out = [run for run in every if run not in asked and not run.reason]
-    checks += [check(f"run {run.workload} {run.dtype}", NOT_RUN, "right answers", "not asked for") for run in left_out]
+        checks += [row for run in answers.runs for row in graded(run)]
+        checks += judged(image, answers, selected, on_meant_cpu=on_meant_cpu)
+    left_out = [run for run in every if run not in selected and not run.reason]
+    checks += [check(f"run {run.workload} {run.dtype}", NOT_RUN, "right answers", "not selected") for run in left_out]
     return {
         "schema": SCHEMA,
         "combo": image["combo"],
-        "proven": all(one["state"] == PASS for one in checks),
+        "proven": all(row["state"] == PASS for row in checks),
         "cpu": {
             "title": seen.processor.name,
             "parts": list(seen.processor.parts),
@@ -99,35 +100,35 @@ def prove(
     }
 
 
-def judged(image: dict[str, Any], answers: Answers, asked: list[Run], *, on_meant_cpu: bool) -> list[Check]:
-    """The kernels that ran are those the recipe expects on this CPU, and it expects every one of them."""
-    operations = {(run.workload, run.dtype): run.operations for run in asked if not run.reason}
+def judged(image: dict[str, Any], answers: Answers, runs: list[Run], *, on_meant_cpu: bool) -> list[Check]:
+    """Compare the kernels that ran with the recipe's rules: one check a rule, and one for kernels without a rule."""
+    operations = {(run.workload, run.dtype): run.operations for run in runs if not run.reason}
     checks = []
     for rule in image["smoke"]["kernels"]:
         verdict = kernels.judge(rule, answers.table, operations)
         state = verdict.holds if on_meant_cpu or not rule["implementations"] else NOT_RUN
-        found = verdict.found if state is not NOT_RUN else f"{verdict.found}; what is right on this CPU is not known"
-        name = " ".join(["kernels", rule["source"], rule["operation"], *(rule["dtypes"] or [])])
-        checks.append(check(name, state, verdict.expected, found))
-    verdict = kernels.unspoken(image["smoke"]["kernels"], answers.table)
+        found = verdict.found if state is not NOT_RUN else f"{verdict.found}; the rule is for another CPU"
+        judgement = check(f"kernels {rule['id']}", state, verdict.expected, found)
+        checks.append({**judgement, "rule": rule["id"], "reason": rule["reason"]})
+    verdict = kernels.without_rule(image["smoke"]["kernels"], answers.table)
     state = verdict.holds if on_meant_cpu else NOT_RUN
     return [*checks, check("kernels known", state, verdict.expected, verdict.found)]
 
 
-def main(words: list[str]) -> int:
-    """Prove the image; return the exit code."""
+def main(arguments: list[str]) -> int:
+    """Run the smoke run, print its report and return the exit code."""
     image = json.loads((HOME / "image.json").read_text(encoding="utf-8"))
-    workloads, dtypes = image["smoke"]["workloads"], [one["name"] for one in image["dtypes"]]
-    parser = argparse.ArgumentParser(prog="docker run IMAGE smoke", description="Proves this image on this CPU.")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output and nothing else")
-    parser.add_argument("--workload", choices=workloads, action="append", help="only this one; may be repeated")
-    parser.add_argument("--dtype", choices=dtypes, action="append", help="only in this data type; may be repeated")
+    workloads, dtypes = image["smoke"]["workloads"], [dtype["name"] for dtype in image["dtypes"]]
+    parser = argparse.ArgumentParser(prog="docker run IMAGE smoke", description="Check this image on this CPU.")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
+    parser.add_argument("--workload", choices=workloads, action="append", help="run only this workload; repeatable")
+    parser.add_argument("--dtype", choices=dtypes, action="append", help="run only this data type; repeatable")
     parser.add_argument("--below-floor", action="store_true", help=argparse.SUPPRESS)  # only without the entrypoint
-    chosen = parser.parse_args(words)
+    chosen = parser.parse_args(arguments)
     seen = machine.read_machine(os.environ)
     report = prove(image, chosen.workload or workloads, chosen.dtype or dtypes, seen, below_floor=chosen.below_floor)
     print(json.dumps(report) if chosen.json else screen.page(report))
-    return 1 if any(one["state"] == FAIL for one in report["checks"]) else 0
+    return 1 if any(row["state"] == FAIL for row in report["checks"]) else 0
 
 
 if __name__ == "__main__":
