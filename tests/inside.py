@@ -27,15 +27,17 @@ TRACE = (
     "wei:f32:a:blocked:Acdb4a::f0 dst:f32:a:blocked:acdb::f0,{attributes},alg:convolution_direct,mb8_ic1oc6,0.1"
 )
 RULE: dict[str, Any] = {
-    "source": "onednn", "operation": "convolution", "implementations": ["*:acl"], "types": "f32", "dtypes": ["fp32"],
+    "id": "convolution-fp32", "source": "onednn", "operation": "convolution",
+    "implementations": ["*:acl"], "types": "f32", "dtypes": ["fp32"],
     "optional": False, "reason": "a test",
 }  # fmt: skip
 RULES = [
     RULE,
-    {**RULE, "types": "f32 as bf16", "dtypes": ["bf16-fast-math"]},
-    {**RULE, "operation": "*", "implementations": [], "types": "*", "dtypes": ["bf16"]},
-    {**RULE, "source": "profiler", "implementations": ["aten::*"], "types": "*", "dtypes": None},
-    {**RULE, "source": "openblas", "operation": "core", "implementations": ["neoversen1"], "types": "*",
+    {**RULE, "id": "convolution-fast-math", "types": "f32 as bf16", "dtypes": ["bf16-fast-math"]},
+    {**RULE, "id": "nothing-bf16", "operation": "*", "implementations": [], "types": "*", "dtypes": ["bf16"]},
+    {**RULE, "id": "convolution-operator", "source": "profiler", "implementations": ["aten::*"], "types": "*",
+     "dtypes": None},
+    {**RULE, "id": "core", "source": "openblas", "operation": "core", "implementations": ["neoversen1"], "types": "*",
      "dtypes": None},
 ]  # fmt: skip
 FAST_MATH = {"name": "ONEDNN_DEFAULT_FPMATH_MODE", "value": "BF16", "feature": "bf16", "reason": "a test"}

@@ -16,7 +16,7 @@ def edited(check: str, words: str, edit: Callable[[dict[str, Any]], str]) -> Sab
 DOCUMENTS: Mapping[str, Sabotage] = {
     "evidence: proven over a failed check": edited("verdict", "say otherwise", edits.failed),
     "evidence: a failed kernel check made to pass": edited("kernels", "ref", edits.reference_kernel),
-    "evidence: no kernel of the backend": edited("kernels", "was seen", edits.without_kernels),
+    "evidence: no kernel of the backend": edited("kernels", "no kernel of rule .* ran", edits.without_kernels),
     "evidence: wrong answers called right": edited("answers", "of what is tolerated", edits.wrong_answers),
     "evidence: a metric below its least": edited("metric", "at least", edits.low_metric),
     "evidence: the least lowered with the metric": edited("metric", "the manifest says", edits.lowered),

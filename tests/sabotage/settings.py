@@ -17,17 +17,17 @@ PASS_EVERY_CPU = (
 
 SETTINGS: Mapping[str, Sabotage] = {
     "OpenBLAS told to use the kernels of any CPU": Sabotage(
-        "proof", "kernels openblas core*", "armv8", lines=("ENV OPENBLAS_CORETYPE=ARMV8",), combos=CORES,
+        "proof", "kernels blas-core*", "armv8", lines=("ENV OPENBLAS_CORETYPE=ARMV8",), combos=CORES,
     ),
     "OpenBLAS told to use the kernels of another architecture": Sabotage(
-        "proof", "kernels openblas core*", ".", lines=("ENV OPENBLAS_CORETYPE=Haswell",), combos=CORES,
+        "proof", "kernels blas-core*", ".", lines=("ENV OPENBLAS_CORETYPE=Haswell",), combos=CORES,
     ),
     "the switch of the backend off": Sabotage(
         "outside", "image configuration", "TF_ENABLE_ONEDNN_OPTS='0'", lines=("ENV TF_ENABLE_ONEDNN_OPTS=0",),
         combos=("tensorflow-*-acl",),
     ),
     "the openblas switch off": Sabotage(
-        "proof", "kernels onednn *", ":acl", lines=("ENV TORCH_DEVICE_BACKEND_AUTOLOAD=0",),
+        "proof", "kernels no-onednn*", ":acl", lines=("ENV TORCH_DEVICE_BACKEND_AUTOLOAD=0",),
         combos=("pytorch-*-openblas",),
     ),
     "fast math on": Sabotage(

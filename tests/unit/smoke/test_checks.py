@@ -60,20 +60,20 @@ def test_a_changed_and_a_missing_file_are_named(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("value", "state", "found"),
     [
-        (None, "pass", "none"),
-        ("", "pass", "none"),
-        ("STRICT", "pass", "STRICT"),
-        ("strict", "pass", "strict"),
-        ("BF16", "fail", "BF16"),
-        ("any", "fail", "any"),
-        ("nonsense", "fail", "nonsense"),
+        (None, "pass", "full fp32"),
+        ("", "pass", "full fp32"),
+        ("STRICT", "pass", "full fp32"),
+        ("strict", "pass", "full fp32"),
+        ("BF16", "fail", f"{FAST_MATH['name']}=BF16"),
+        ("any", "fail", f"{FAST_MATH['name']}=any"),
+        ("nonsense", "fail", f"{FAST_MATH['name']}=nonsense"),
     ],
 )
 def test_a_variable_that_makes_fp32_less_precise_is_noticed(value: str | None, state: str, found: str) -> None:
     environ = {} if value is None else {FAST_MATH["name"]: value}
     (one,) = checks.precision(FAST_MATH, environ)
     assert (one["name"], one["state"], one["found"]) == ("precision", state, found)
-    assert FAST_MATH["name"] in one["expected"]
+    assert one["expected"] == "full fp32"
 
 
 def test_an_image_that_knows_no_fast_math_has_no_such_check() -> None:

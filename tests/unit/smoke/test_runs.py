@@ -46,7 +46,7 @@ def test_every_workload_comes_in_every_data_type_and_what_the_image_does_not_run
 def test_a_data_type_without_a_tolerance_is_not_run_and_the_workload_is_named(bench: Bench) -> None:
     bench.describe("vgg", dtypes={"fp32": TOLERANCE, "int8": TOLERANCE})
     found = planned()
-    assert found["vgg", "bf16"] == found["vgg", "bf16-fast-math"] == "vgg says nothing of it"
+    assert found["vgg", "bf16"] == found["vgg", "bf16-fast-math"] == "the manifest of vgg does not list it"
     assert found["vgg", "int8"] == "this CPU has no 8-bit instructions"  # the image's reason comes first
     assert (found["vgg", "fp32"], found["lenet", "bf16"]) == ("", "")
 
@@ -105,7 +105,7 @@ def test_a_workload_that_shares_has_the_other_one_s_data_types_and_operations_an
     bench.describe("vgg", **bare, shares="lenet")
     found = planned()
     assert (found["lenet", "bf16"], found["vgg", "bf16"]) == ("lenet's own", "")
-    assert found["vgg", "bf16-fast-math"] == "vgg says nothing of it"
+    assert found["vgg", "bf16-fast-math"] == "the manifest of vgg does not list it"
     operations = {one.operations for one in runs.planned(IMAGE) if (one.workload, one.dtype) == ("vgg", "fp32")}
     assert operations == {("convolution", "matmul")}
     own = {"dialect": "pytorch", "dtypes": ["fp32"], "reason": "vgg's own"}
@@ -120,7 +120,7 @@ def test_a_workload_that_shares_has_the_other_one_s_data_types_and_operations_an
 @pytest.mark.usefixtures("bench")
 def test_answers_kernels_and_the_core_are_collected_from_both_processes() -> None:
     done = runs.work(IMAGE, [LENET, FAST])
-    assert (done.complaint, done.versions) == ("", {"torch": "2.10.0", "oneDNN": "3.7.1"})
+    assert (done.failure, done.versions) == ("", {"torch": "2.10.0", "oneDNN": "3.7.1"})
     assert done.peak_memory_bytes == 2 * 123_000_000  # both at once
     by_acl = ("onednn", "convolution", "indirect_gemm:acl")
     assert dict(done.table.calls) == {
@@ -173,14 +173,14 @@ def test_one_process_does_where_one_is_enough_and_with_nothing_to_run_the_framew
 
 def test_on_an_emulated_cpu_and_only_there_numpys_idle_threads_are_not_started(bench: Bench) -> None:
     bench.work("sys.exit(os.environ.get('OPENBLAS_NUM_THREADS', 'as usual'))")
-    said = {emulated: runs.work(IMAGE, [LENET, FAST], emulated=emulated).complaint for emulated in (True, False)}
+    said = {emulated: runs.work(IMAGE, [LENET, FAST], emulated=emulated).failure for emulated in (True, False)}
     assert said == {True: "exit 1: 1", False: "exit 1: as usual"}
 
 
 def test_an_image_without_fast_math_runs_the_rest(bench: Bench) -> None:
     bench.work(TELLING.replace("PEAK", "1"))
     done = runs.work({**IMAGE, "fast_math": None}, [LENET])
-    assert (done.complaint, done.runs[0]["variable"]) == ("", None)
+    assert (done.failure, done.runs[0]["variable"]) == ("", None)
 
 
 def test_the_worker_is_told_to_trace_and_what_to_run(bench: Bench) -> None:
@@ -189,7 +189,7 @@ def test_the_worker_is_told_to_trace_and_what_to_run(bench: Bench) -> None:
         print(*traces, sys.argv[1], *names, file=sys.stderr)
         sys.exit(3)
     """)
-    assert runs.work(IMAGE, [LENET, Run("vgg", "bf16")]).complaint == "exit 3: 1 1 2 pytorch lenet:fp32 vgg:bf16"
+    assert runs.work(IMAGE, [LENET, Run("vgg", "bf16")]).failure == "exit 3: 1 1 2 pytorch lenet:fp32 vgg:bf16"
 
 
 def began(*names: str) -> str:
@@ -199,16 +199,16 @@ def began(*names: str) -> str:
 @pytest.mark.parametrize(
     ("script", "complaint"),
     [
-        ("import signal; os.kill(os.getpid(), signal.SIGILL)", "signal 4: it said nothing"),
+        ("import signal; os.kill(os.getpid(), signal.SIGILL)", "signal 4: no error output"),
         ("print('bad opcode', file=sys.stderr, flush=True)\nos.abort()", "signal 6: bad opcode"),
         ("import nonsense_library", "exit 1: ModuleNotFoundError: No module named 'nonsense_library'"),
         ("sys.exit('libacl.so: cannot open shared object file')", "exit 1: libacl.so: cannot open shared object file"),
-        ("pass", "exit 0: it said nothing"),
-        ("os.write(sink, b'{\"versions\": ')", "exit 0: it said nothing"),
+        ("pass", "exit 0: no error output"),
+        ("os.write(sink, b'{\"versions\": ')", "exit 0: no error output"),
         ("print('a' * 500, '\\n\\n', file=sys.stderr)\nsys.exit(9)", f"exit 9: {'a' * 300}"),
         (f"{GOOD_WORKER}\nsys.exit(1)", "exit 1: Core: neoversen1"),
         ("os.write(2, b'\\xff\\xfe broken')\nsys.exit(1)", "exit 1: \ufffd\ufffd broken"),
-        (f"{began('lenet fp32')}\nos.abort()", "signal 6 in lenet fp32: it said nothing"),
+        (f"{began('lenet fp32')}\nos.abort()", "signal 6 in lenet fp32: no error output"),
         (f"{began('lenet fp32', '', 'vgg bf16')}\nsys.exit('no')", "exit 1 in vgg bf16: no"),
         (f"{began('lenet fp32', '')}\nsys.exit('no')", "exit 1: no"),  # between two runs
     ],
@@ -218,13 +218,13 @@ def test_a_worker_that_does_not_get_to_the_end_becomes_a_sentence_that_names_the
 ) -> None:
     bench.work(script)
     done = runs.work(IMAGE, [LENET])
-    assert (done.versions, done.runs, done.complaint) == ({}, [], complaint)
+    assert (done.versions, done.runs, done.failure) == ({}, [], complaint)
 
 
 def test_one_of_two_workers_that_dies_is_enough_for_a_complaint(bench: Bench) -> None:
     bench.work(f"if os.environ.get({FAST_MATH['name']!r}):\n    sys.exit('no bfloat16')\n{GOOD_WORKER}")
     done = runs.work(IMAGE, [LENET, FAST])
-    assert done.complaint == "exit 1: no bfloat16"
+    assert done.failure == "exit 1: no bfloat16"
     assert [one["dtype"] for one in done.runs] == ["fp32"]
 
 
@@ -233,4 +233,4 @@ def test_answers_longer_than_a_pipe_holds_arrive_whole(bench: Bench) -> None:
         os.write(sink, json.dumps({"versions": {"x": "y" * 200_000}, "runs": [], "peak_memory_bytes": 1}).encode())
     """)
     done = runs.work(IMAGE, [])
-    assert (len(done.versions["x"]), done.complaint) == (200_000, "")
+    assert (len(done.versions["x"]), done.failure) == (200_000, "")
