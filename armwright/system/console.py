@@ -1,223 +1,230 @@
-"""The one door for printing: people's words go to stderr, results and JSON documents to stdout."""
+"""The only module that prints: messages for people go to stderr, results and JSON documents to stdout."""
 
 from __future__ import annotations
 
 import json
 import sys
-import textwrap
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import zip_longest
 from typing import Any
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from armwright.system import table_layout
 from armwright.system.errors import ArmwrightError
 from armwright.system.live_lines import Board, Line
+from armwright.system.table_layout import Cell
 
 WIDE = 200  # columns of a table that goes to a file or a pipe
+FACTS_WIDE = 120  # columns of `facts` at most: they are read as text, and quoted in documents
+REMINDER = 30.0  # seconds: without a terminal, a step that runs longer says so; again after 60, 120, 240 …
+GOOD, DOUBTFUL, BAD, QUIET = "green", "yellow", "bold red", "dim"  # the styles of lines and cells
 
 _out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else WIDE)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 _board = Board(_err)
-
-
-_name = ContextVar("_name", default="")  # who speaks, where several speak at once
-_brief = ContextVar("_brief", default=False)
+_prefix = ContextVar("_prefix", default="")
+_verbose = ContextVar("_verbose", default=False)
 
 
 @contextmanager
-def voice(name: str, *, brief: bool = False) -> Iterator[None]:
-    """Name who speaks inside, in this thread: its lines on stderr begin with the name or hold it.
+def prefix(name: str, *, verbose: bool = False) -> Iterator[None]:
+    """Begin each stderr line of this thread with a name, unless the line contains it already.
 
     Args:
-        name: e.g. a combo's id; empty where nobody else speaks.
-        brief: where no terminal shows it, leave out where the work is.
+        name: for example a combo's id; empty for no prefix.
+        verbose: print each step when it begins and everything it reports, instead of one line when it ends.
     """
-    before = _name.set(name), _brief.set(brief)
+    tokens = _prefix.set(name), _verbose.set(verbose)
     try:
         yield
     finally:
-        _name.reset(before[0])
-        _brief.reset(before[1])
+        _prefix.reset(tokens[0])
+        _verbose.reset(tokens[1])
 
 
 @contextmanager
 def block() -> Iterator[None]:
-    """Keep together what is printed inside: no other thread prints meanwhile."""
-    with _board.turn:
+    """Keep what is printed inside together: other threads wait before they print."""
+    with _board.lock:
         yield
 
 
-def _told(text: Text) -> None:
-    with _board.turn:
-        _err.print(text)
-
-
-def _named(text: str) -> str:
-    """Put who speaks before a line that does not say so itself."""
-    return text if _name.get() in text else f"{_name.get()}: {text}"
-
-
 def say(text: str, style: str = "") -> None:
-    """Print one line for a person, on stderr. The text is literal: no markup in it is interpreted."""
-    _told(Text(_named(text), style=style))
+    """Print one line on stderr. The text is literal: no markup in it is interpreted."""
+    _print(Text(_prefixed(text), style=style))
 
 
 def step(text: str) -> None:
-    """Announce a step before it is done."""
-    _told(Text.assemble(("==> ", "bold cyan"), _named(text)))
+    """Print a line that begins with an arrow: the start or the end of a step."""
+    _print(_step(_prefixed(text)))
 
 
 def detail(text: str) -> None:
-    """Print an indented, quieter line below a step."""
-    _told(Text(f"    {_named(text)}", style="dim"))
+    """Print an indented, dimmed line that belongs to the line above it."""
+    _print(_detail(_prefixed(text)))
 
 
 def result(text: str) -> None:
-    """Print one line of a command's result, on stdout."""
-    with _board.aside():
+    """Print one line of a command's result on stdout."""
+    with _board.paused():
         _out.print(Text(text))
 
 
 def document(data: Any) -> None:  # noqa: ANN401 - any JSON document
     """Print one JSON document on stdout and nothing else."""
-    with _board.aside():
+    with _board.paused():
         sys.stdout.write(json.dumps(data, indent=2, sort_keys=True) + "\n")
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table on stdout; a cell that starts with ok, warn, fail or a state's name is coloured.
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> None:
+    """Print a table on stdout; cells that are too wide are folded, those of the widest column first.
 
-    What is too wide is folded at words, the widest column first. Rich's own table takes 3.4 s for 10,000 rows of three
-    cells, this one 0.1 s.
+    Args:
+        title: the line above it; empty for none.
+        columns: the headings.
+        rows: one cell per column: a text, or a `Cell` that has a style.
     """
-    cells = [[_plain(cell) for cell in row] for row in rows]
-    widths = _fitting([max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)])
-    paint = {style: _codes(style) for style in {"", "bold", *_STYLES.values()}}
-    lines = [*([_plain(title)] if title else []), *_lines(columns, widths, [paint["bold"]] * len(widths))]
-    for row in cells:
-        styles = [paint[_STYLES.get(cell.split(" ", 1)[0], "")] for cell in row]
-        lines += _lines(row, widths, styles)
-    with _board.aside():
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
+    heading = [Cell(column, "bold") for column in columns]
+    above = table_layout.table_lines([[title]] if title else [], _out.width, _codes)
+    _write([*above, *table_layout.table_lines([heading, *rows], _out.width, _codes)])
 
 
-def _plain(text: str) -> str:
-    """Leave out what moves the cursor or changes colours: some cells hold the words of a container."""
-    return text if text.isprintable() else "".join(one for one in text if one.isprintable())
+def facts(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Print a title and below it, indented, one labelled text per row on stdout; long texts are folded.
 
-
-def _fitting(widths: list[int]) -> list[int]:
-    """Make columns narrower until they fit beside each other, always the widest one."""
-    room = max(_out.width - 2 * (len(widths) - 1), len(widths))
-    while (excess := sum(widths) - room) > 0:
-        widest = max(widths)
-        following = max((one for one in widths if one < widest), default=1)
-        step = 1 if widths.count(widest) > 1 else widest - following
-        widths[widths.index(widest)] -= min(step, excess)
-    return widths
-
-
-def _lines(row: Sequence[str], widths: Sequence[int], styles: Sequence[tuple[str, str]]) -> list[str]:
-    """Set one row: as many lines as its longest cell takes."""
-    folded = [
-        [cell] if cell_len(cell) <= width else textwrap.wrap(cell, width, break_on_hyphens=False)
-        for cell, width in zip(row, widths, strict=True)
-    ]
-    lines = []
-    for parts in zip_longest(*folded, fillvalue=""):
-        set_cells = [
-            f"{before}{part}{after}{' ' * (width - cell_len(part))}" if part else " " * width
-            for part, width, (before, after) in zip(parts, widths, styles, strict=True)
-        ]
-        lines.append("  ".join(set_cells).rstrip())
-    return lines
-
-
-def _codes(style: str) -> tuple[str, str]:
-    """Return what the terminal wants before and after text of a style; nothing where it is no terminal."""
-    with _out.capture() as taken:
-        _out.print(Text("|", style=style), end="")
-    before, _, after = taken.get().partition("|")
-    return before, after
-
-
-_STYLES = {
-    "ok": "green",
-    "proven": "green",
-    "warn": "yellow",
-    "built": "yellow",
-    "unverified": "yellow",
-    "fail": "bold red",
-    "refused": "dim",
-}
+    Args:
+        title: the line above, in bold.
+        rows: label and text; rows without a text are left out.
+    """
+    cells = [["", label, text] for label, text in rows if text]
+    width = min(_out.width, FACTS_WIDE)
+    above = table_layout.table_lines([[Cell(title, "bold")]], width, _codes)
+    _write([*above, *table_layout.table_lines(cells, width, _codes)])
 
 
 def error(problem: ArmwrightError) -> None:
     """Print an error: what happened and why, then the next command and the hint."""
     with block():
-        _told(Text.assemble(("error: ", "bold red"), _named(problem.what)))
+        _print(Text.assemble(("error: ", BAD), _prefixed(problem.what)))
         if problem.next_step:
-            _told(Text.assemble(("next:  ", "bold"), problem.next_step))
+            _print(Text.assemble(("next:  ", "bold"), problem.next_step))
         if problem.hint:
-            _told(Text.assemble(("hint:  ", "bold"), problem.hint))
+            _print(Text.assemble(("hint:  ", "bold"), problem.hint))
 
 
 def megabytes(size: int) -> str:
-    """Bytes as decimal megabytes, the unit registries show: 104333210 -> '104.3 MB'."""
+    """Return bytes as decimal megabytes, the unit that registries show: 104333210 -> "104.3 MB"."""
     return f"{size / 1e6:.1f} MB"
 
 
 class Progress:
-    """Live progress of long work: one changing line on a terminal, plain lines elsewhere.
+    """One step of long work, shown while it runs; see `progress`.
 
-    Used through `progress()`; `update` may be called as often as one likes.
+    On a terminal it is a live line that disappears when the step ends. Elsewhere it is one line with its seconds when
+    the step ends; a step of more than `REMINDER` seconds also says that it still runs.
     """
 
     def __init__(self, title: str) -> None:
-        self._line = Line(_named(title))
-        self._silent = _err.is_terminal or _brief.get()
+        self._title = _prefixed(title)  # here: a reminder is printed by another thread, which has no prefix
+        self._line = Line(self._title)
+        self._verbose = _verbose.get()
+        self._reminder: threading.Timer | None = None
 
     @property
     def seconds(self) -> float:
-        """Seconds since the work began."""
+        """Seconds since the step began."""
         return self._line.seconds
 
     def update(self, text: str) -> None:
-        """Say where the work is."""
+        """Report what the step does now; a text that was reported last is ignored."""
         if text != self._line.text:
             self._line.text = text
-            if not self._silent:
+            if self._verbose and not _err.is_terminal:
                 detail(f"{text} ({self.seconds:.0f} s)")
 
     def start(self) -> None:
-        """Begin drawing."""
+        """Show the step."""
+        if self._verbose:
+            _print(_step(self._title))
         _board.add(self._line)
+        if not (self._verbose or _err.is_terminal):
+            self._start_reminder(REMINDER)
 
-    def stop(self) -> None:
-        """End drawing; the line disappears."""
-        _board.remove(self._line)
+    def stop(self, *, failed: bool = False) -> None:
+        """Stop showing the step."""
+        with block():
+            _board.remove(self._line)
+            if self._reminder is not None:
+                self._reminder.cancel()
+                self._reminder = None
+                _print(_step(f"{self._title}: failed" if failed else self._title, self.seconds))
+
+    def _start_reminder(self, delay: float) -> None:
+        self._reminder = threading.Timer(delay, self._remind)
+        self._reminder.daemon = True
+        self._reminder.start()
+
+    def _remind(self) -> None:
+        """Print that the step still runs, and set the next reminder for when it has run twice as long."""
+        with block():
+            if self._reminder is not None:  # else the step ended while this thread waited for its turn to print
+                where = f": {self._line.text}" if self._line.text else ""
+                _print(_detail(f"{self._title}: still running after {self.seconds:.0f} s{where}"))
+                self._start_reminder(self.seconds)
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Progress]:
-    """Show that something long is going on, from the first second to the last.
+    """Show a long step from its first second to its last.
 
     Args:
-        title: what is being done, e.g. "build pytorch-2.10.0-n1-acl".
+        title: what is done, for example "build pytorch-2.10.0-n1-acl".
 
     Yields:
-        a Progress whose `update` tells the step.
+        a Progress whose `update` reports what the step does now.
     """
-    step(title)
     shown = Progress(title)
     shown.start()
     try:
         yield shown
-    finally:
-        shown.stop()
+    except BaseException:
+        shown.stop(failed=True)
+        raise
+    shown.stop()
+
+
+def _print(text: Text) -> None:
+    with _board.lock:
+        _err.print(text)
+
+
+def _prefixed(text: str) -> str:
+    return text if _prefix.get() in text else f"{_prefix.get()}: {text}"
+
+
+def _step(text: str, seconds: float | None = None) -> Text:
+    duration = "" if seconds is None else f" ({seconds:.0f} s)"
+    return Text.assemble(("==> ", "bold cyan"), text, duration)
+
+
+def _detail(text: str) -> Text:
+    return Text(f"    {text}", style=QUIET)
+
+
+def _write(lines: Iterable[str]) -> None:
+    """Write finished lines to stdout; rich would take 3.4 s for a table of 10,000 rows, this takes 0.1 s."""
+    with _board.paused():
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+
+
+def _codes(style: str) -> tuple[str, str]:
+    """Return what stdout's terminal takes before and after a styled text; two empty texts without a terminal."""
+    with _out.capture() as captured:
+        _out.print(Text("|", style=style), end="")
+    before, _, after = captured.get().partition("|")
+    return before, after

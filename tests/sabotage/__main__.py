@@ -21,7 +21,7 @@ from armwright.system.errors import ArmwrightError, InputError, nearest
 from tests.sabotage import ledger
 from tests.sabotage.bench import Bench
 from tests.sabotage.model import Sabotage
-from tests.sabotage.ways import SABOTAGES
+from tests.sabotage.catalog import SABOTAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,7 +63,7 @@ def sabotage(bench: Bench, ways: Mapping[str, Sabotage], jobs: int, *, as_json: 
 
 
 def _tried(bench: Bench, name: str, way: Sabotage) -> ledger.Row:
-    with console.voice(name):
+    with console.prefix(name):
         row = bench.attempt(name, way)
     console.say(f"{name}: {row.problem or f'caught by {row.caught}'}", "red" if row.problem else "")
     return row
