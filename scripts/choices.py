@@ -47,7 +47,7 @@ def refusal(image: Image, machine: hardware.Machine) -> str:
         return ""
     fitting = (other["image"] for other in image["fallbacks"] if features.issuperset(other["floor"]))
     image_here = next(fitting, None)
-    advice = f"{image_here} runs here" if image_here else "no other image of this framework runs here either"
+    advice = f"{image_here} runs here" if image_here else "none of the images it lists as fallbacks runs here"
     return (
         f"This image is for {title} and needs {_listed(missing)}, "
         f"which this CPU ({machine.processor.name}) does not have; {advice}."

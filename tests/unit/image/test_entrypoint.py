@@ -211,7 +211,8 @@ def test_a_cpu_that_no_image_fits_is_told_so(container: Container) -> None:
     container.image["fallbacks"] = []
     container.cpu("a64fx")
     expected = (
-        "needs asimddp (dot product), which this CPU (Fujitsu A64FX) does not have; no image it knows of runs here."
+        "needs asimddp (dot product), which this CPU (Fujitsu A64FX) does not have; "
+        "none of the images it lists as fallbacks runs here."
     )
     assert expected in container.run("true")[2]
 
