@@ -1,4 +1,4 @@
-"""Small AArch64 ELF files made of given words, for tests of what looks into them."""
+"""Makes small AArch64 ELF files from given instruction words, for the tests of the audit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ NOP, RET = 0xD503201F, 0xD65F03C0
 def elf(
     *code: Sequence[int], data: Iterable[int] = (), machine: int = 183, sections: bool = True, beyond: int = 0
 ) -> bytes:
-    """Make a file.
+    """Make an ELF file.
 
     Args:
-        code: words of executable sections, one section each.
+        code: instruction words, one sequence per executable section.
         data: words of a section that is not executable.
-        machine: 183 is AArch64.
-        sections: leave out the section table, as some strip it; one segment then holds everything.
-        beyond: bytes by which the last section claims to be longer than it is.
+        machine: the value of e_machine; 183 is AArch64.
+        sections: False leaves out the section table, as in a stripped file; one segment then holds everything.
+        beyond: bytes that the last executable section claims beyond its real end.
     """
-    blocks = [(struct.pack(f"<{len(one)}I", *one), ALLOC | EXECINSTR) for one in code]
+    blocks = [(struct.pack(f"<{len(section)}I", *section), ALLOC | EXECINSTR) for section in code]
     words = list(data)
     blocks.append((struct.pack(f"<{len(words)}I", *words), ALLOC))
     start = 64 + 56

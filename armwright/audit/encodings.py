@@ -1,4 +1,7 @@
-"""Which instructions need which feature (recipes/isa.yaml), and who chooses them as it runs (recipes/dispatch.yaml)."""
+"""Loads which instructions need which CPU feature (recipes/isa.yaml), and which files check for it at run time.
+
+The second is recipes/dispatch.yaml.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,27 @@ from armwright.recipes.patterns import Feature, Glob, Reason, Sentence
 from armwright.system import yaml_file
 from armwright.system.yaml_file import Mistakes
 
-BASE = "base"  # in place of a feature: an exception that every CPU has
-# As the manual draws an instruction, bit 31 first; x is any bit.
+BASE = "base"  # instead of a feature: instructions that every AArch64 CPU has
+# An instruction as the manual draws it, bit 31 first; x is any bit.
 Bits = Annotated[str, StringConstraints(pattern=r"^[01x]{8}( [01x]{8}){3}$")]
-Span = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,8}-[0-9a-f]{1,8}$")]  # from the first to the last offset
+Span = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,8}-[0-9a-f]{1,8}$")]  # hexadecimal file offsets
 RecipeModel = TypeVar("RecipeModel", bound=Recipe)
 
 
 class BitPattern(Recipe):
-    """Words that are one kind of instruction."""
+    """The bits that identify one kind of instruction."""
 
     bits: Bits
     name: Sentence
 
     @property
     def mask(self) -> int:
-        """The bits that are fixed."""
+        """The bits that are fixed, as ones."""
         return int("".join("0" if bit == "x" else "1" for bit in self._digits), 2)
 
     @property
     def value(self) -> int:
-        """What they are."""
+        """The values of the fixed bits."""
         return int(self._digits.replace("x", "0"), 2)
 
     @property
@@ -51,14 +54,14 @@ class Encoding(Recipe):
 
 
 class Implied(Recipe):
-    """A feature that a CPU has when it has some others."""
+    """A feature that every CPU has that has some other features."""
 
     by: list[Feature] = Field(min_length=1)
     source: Reason
 
 
 class Guard(Recipe):
-    """Words around an instruction that show that a program asks the CPU before it gets there."""
+    """Instructions around one that are a run-time check for the feature it needs."""
 
     feature: Feature
     name: Sentence
@@ -68,42 +71,42 @@ class Guard(Recipe):
 
 
 class Instructions(Recipe):
-    """What recipes/isa.yaml says; the first pattern that matches a word is its kind."""
+    """recipes/isa.yaml; of several patterns that match a word, the first counts."""
 
     features: list[Encoding] = Field(min_length=1)
     implied: dict[Feature, Implied] = Field(default={})
     guards: list[Guard] = Field(default=[])
 
     @model_validator(mode="after")
-    def _what_is_named_is_looked_for(self) -> Instructions:
+    def _check_feature_names(self) -> Instructions:
         known = self.names
         for feature in (*self.implied, *(guard.feature for guard in self.guards)):
             if feature not in known:
-                raise ValueError(f"no pattern is of the feature '{feature}'")
+                raise ValueError(f"no pattern needs the feature '{feature}'")
         return self
 
     @property
     def names(self) -> list[str]:
-        """Every feature that is looked for, in the file's order."""
-        return list(dict.fromkeys(one.feature for one in self.features if one.feature != BASE))
+        """The features that have patterns, in the file's order."""
+        return list(dict.fromkeys(encoding.feature for encoding in self.features if encoding.feature != BASE))
 
-    def within(self, floor: Collection[str]) -> set[str]:
-        """Return a floor with what it implies."""
-        return {*floor, *(name for name, one in self.implied.items() if set(one.by) <= set(floor))}
+    def expand_floor(self, floor: Collection[str]) -> set[str]:
+        """Return a floor together with the features it implies."""
+        return {*floor, *(name for name, implied in self.implied.items() if set(implied.by) <= set(floor))}
 
 
 class Declaration(Recipe):
-    """Files whose instructions of some features are chosen at run time, by what, and how that is known.
+    """Files in which code above the floor is expected, and why it is safe or what goes wrong.
 
     Attributes:
         paths: globs over paths in an image, matched from the right, folder by folder.
-        combos: globs over the ids of combos, where only their files were looked into.
-        features: what they may hold above the floor.
-        by: what asks the CPU, and when.
-        source: where that is written, or how it was seen.
-        within: only those between two offsets in the file; without it the whole file is meant.
-        kind: "data" where these words are no instructions but constants that stand among code; "fault" where nobody
-            chooses: `by` says what reaches them on a CPU without the feature, and with what it then dies.
+        combos: globs over combo ids; the declaration holds for these combos only.
+        features: the features that the code needs.
+        by: which run-time check guards the code, and when it runs.
+        source: where that is documented, or how it was observed.
+        within: ranges of file offsets that it covers; the whole file if empty.
+        kind: "chosen": a run-time check guards the code; "data": constants between functions that look like
+            instructions; "fault": nothing guards the code, and `by` says what reaches it and how the process then dies.
     """
 
     paths: list[Glob] = Field(min_length=1)
@@ -114,52 +117,52 @@ class Declaration(Recipe):
     within: list[Span] = Field(default=[])
     kind: Literal["chosen", "data", "fault"] = "chosen"
 
-    def holds(self, first: int, last: int) -> bool:
-        """Say whether it speaks of what is between two offsets in a file that it covers."""
+    def covers_span(self, first: int, last: int) -> bool:
+        """Return whether it covers the code between two offsets of a file."""
         ends = (span.split("-") for span in self.within)
         return not self.within or any(int(start, 16) <= first and last <= int(end, 16) for start, end in ends)
 
-    def covers(self, combo: str, path: str, feature: str) -> bool:
-        """Say whether it speaks of a feature in a file of a combo's image."""
+    def covers_file(self, combo: str, path: str, feature: str) -> bool:
+        """Return whether it covers a feature in a file of a combo's image."""
         of_combo = any(fnmatchcase(combo, glob) for glob in self.combos)
         return of_combo and feature in self.features and any(PurePosixPath(path).match(glob) for glob in self.paths)
 
 
 class Dispatch(Recipe):
-    """What recipes/dispatch.yaml says."""
+    """recipes/dispatch.yaml."""
 
     files: list[Declaration] = Field(default=[])
 
 
-def instructions(root: Path) -> Instructions:
+def load_instructions(root: Path) -> Instructions:
     """Load recipes/isa.yaml.
 
     Raises:
-        InputError: every mistake in it, with its place.
+        InputError: every mistake in the file, with line and column.
     """
-    return _load(root, "isa", Instructions)
+    return _load_file(root, "isa", Instructions)
 
 
-def dispatch(root: Path, known: Instructions) -> list[Declaration]:
+def load_dispatch(root: Path, known: Instructions) -> list[Declaration]:
     """Load recipes/dispatch.yaml.
 
     Raises:
-        InputError: every mistake in it, with its place.
+        InputError: every mistake in the file, with line and column.
     """
-    return _load(root, "dispatch", Dispatch, known.names).files
+    return _load_file(root, "dispatch", Dispatch, known.names).files
 
 
-def _load(root: Path, name: str, model: type[RecipeModel], known: Collection[str] = ()) -> RecipeModel:
+def _load_file(root: Path, name: str, model: type[RecipeModel], known: Collection[str] = ()) -> RecipeModel:
     mistakes = Mistakes()
     path = root / "recipes" / f"{name}.yaml"
     document = yaml_file.read_yaml(path, str(path.relative_to(root)), mistakes)
     facts = yaml_file.parse_document(document, model, mistakes) if document else None
     if document and isinstance(facts, Dispatch):
-        for index, one in enumerate(facts.files):
-            for position, feature in enumerate(one.features):
+        for index, declaration in enumerate(facts.files):
+            for position, feature in enumerate(declaration.features):
                 if feature not in known:
-                    text = f"no pattern in recipes/isa.yaml is of the feature '{feature}'"
+                    text = f"no pattern in recipes/isa.yaml needs the feature '{feature}'"
                     mistakes.add(document, ("files", index, "features", position), text)
     mistakes.raise_if_any()
-    assert facts is not None  # noqa: S101 - where it is None, there was a mistake
+    assert facts is not None  # noqa: S101 - if it were None, a mistake would have been raised
     return facts

@@ -1,20 +1,19 @@
-"""The audit of instructions: no code above a target's floor outside of what is chosen at run time.
+"""The audit: find code above a target's floor that no run-time check guards.
 
-Method. Every AArch64 ELF file of an image is looked at, word by word, in its executable sections (isa.py,
-recipes/isa.yaml). What asks for a feature above the target's floor must be one of these:
+Every AArch64 ELF file of an image is read, word by word, in its executable sections. An instruction that needs a
+feature above the target's floor must be one of:
 
-- guarded: the words around each such instruction show that the program asks the CPU first, as outline atomics do;
-- chosen, or data: recipes/dispatch.yaml says so of the file and the feature, with who chooses and how that is known;
-- a fault: nobody chooses, which is a mistake of the library's, and recipes/dispatch.yaml says what gets there.
+- guarded: the instructions around it are a run-time check, as in outline atomics (recipes/isa.yaml);
+- chosen, or data: recipes/dispatch.yaml declares it for the file and the feature, with the check and its source;
+- fault: nothing guards it, which is an error of the library; recipes/dispatch.yaml says what reaches it.
 
-Everything else is a finding: file, feature, how many, and where the first are.
+Everything else is a finding: file, feature, count, and the first offsets.
 
-Limits. What is declared is trusted: that the library really asks the CPU first is for the run on the emulated CPU to
-show, which reaches only the code that it runs; branches are not followed, and indirect ones could not be. A declaration
-without `within` speaks of a whole file: code that leaked out of its place, of a feature that is declared for the file,
-is not seen. Constants among code can look like instructions, and a few patterns hold a whole space of encodings (SVE,
-SME). Code that is made while a program runs, by the compilers within some libraries, is in no file. Static archives
-cannot run and are not looked at.
+Limits. Declarations are trusted: only the run on the baseline CPU shows that a library really checks, and only for
+the code that it runs. Branches are not followed; indirect ones could not be. A declaration without `within` covers a
+whole file: code that leaked out of its place, with a feature declared for that file, goes unnoticed. Constants between
+functions can look like instructions, and a few patterns match a whole encoding space (SVE, SME). Code that libraries
+compile at run time is in no file. Static archives cannot run and are not read.
 """
 
 from __future__ import annotations
@@ -28,14 +27,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from armwright.audit import decoder, scan_cache
-from armwright.audit.encodings import Declaration, Instructions, dispatch, instructions
-from armwright.audit.scan_cache import Code, Scans
+from armwright.audit.decoder import FeatureUse
+from armwright.audit.encodings import Declaration, Instructions, load_dispatch, load_instructions
+from armwright.audit.scan_cache import CodeFile, ScanCache
 from armwright.engine.client import Engine, Image
 from armwright.recipes.targets import Target
 from armwright.system import console, process
 from armwright.system.errors import FailedError
 
-SHOWN = 5  # offsets that a row tells
+SHOWN = 5  # offsets listed in a row
 AuditState = Literal["guarded", "chosen", "data", "fault", "above"]
 _URGENT: list[AuditState] = ["above", "fault"]
 
@@ -45,14 +45,14 @@ class _AuditModel(BaseModel):
 
 
 class AuditRow(_AuditModel):
-    """Instructions above the floor in one file, of one feature, of which the same is to be said.
+    """Instructions above the floor: one file, one feature, one state.
 
     Attributes:
-        count: all of that feature in that file.
-        bare: those that this row speaks of: nothing around them guards them; 0 where all are guarded.
+        count: instructions of the feature in the whole file.
+        bare: those that this row is about, which no instructions around them guard; 0 if all are guarded.
         state: guarded (none is bare), chosen, data or fault (declared), above (a finding).
-        by: who chooses, or what reaches a fault; empty for a finding.
-        offsets: where in the file the first are.
+        by: the run-time check, or what reaches a fault; empty for a finding.
+        offsets: the first file offsets.
     """
 
     path: str
@@ -66,12 +66,12 @@ class AuditRow(_AuditModel):
 
 
 class Audit(_AuditModel):
-    """What the files of an image ask of a CPU beyond a floor.
+    """The instructions above a floor in the files of an image.
 
     Attributes:
-        facts: the sha256 of recipes/isa.yaml and recipes/dispatch.yaml together.
-        files: how many files with AArch64 code there are.
-        code_bytes: how many bytes of code.
+        facts: sha256 over recipes/isa.yaml and recipes/dispatch.yaml.
+        files: the number of files with AArch64 code.
+        code_bytes: the size of their code.
     """
 
     schema_version: Literal[1] = 1
@@ -86,116 +86,116 @@ class Audit(_AuditModel):
 
     @property
     def findings(self) -> list[AuditRow]:
-        """What is above the floor and chosen by nobody."""
+        """The instructions above the floor that nothing guards or declares."""
         return [row for row in self.rows if row.state == "above"]
 
     @property
     def faults(self) -> list[AuditRow]:
-        """What is above the floor, chosen by nobody, and known: with what reaches it."""
+        """The instructions above the floor that are declared as known errors of a library."""
         return [row for row in self.rows if row.state == "fault"]
 
 
 def audit_image(root: Path, engine: Engine, reference: str, image: Image, target: Target) -> Audit:
-    """Audit an image; it is not started.
+    """Audit an image without starting it.
 
     Args:
-        root: the project's root: its facts, and build/audit/, which knows the files that were looked at.
+        root: the project's root: its recipes, and build/audit/ with the results of earlier audits.
         engine: the engine that has the image.
         reference: the image, by name or digest.
-        image: what the engine knows about it.
-        target: whose floor it must stay within, except for what is chosen at run time.
+        image: the engine's facts about it.
+        target: the target whose floor counts.
 
     Returns:
         every file and feature above the floor, findings first.
 
     Raises:
-        FailedError: the image cannot be read, or holds a damaged ELF file.
-        InputError: the facts are wrong.
+        FailedError: the image cannot be read, or contains a damaged ELF file.
+        InputError: recipes/isa.yaml or recipes/dispatch.yaml has a mistake.
     """
-    facts = instructions(root)
-    declared = dispatch(root, facts)
-    yaml = [(root / "recipes" / f"{name}.yaml").read_bytes() for name in ("isa", "dispatch")]
-    kept = Scans(root / "build" / "audit" / hashlib.sha256(b"%d %s" % (scan_cache.SCHEMA, yaml[0])).hexdigest()[:12])
-    with process.turn("audit"):  # an image's largest file is in memory meanwhile
-        codes = kept.codes(image.digest)
+    facts = load_instructions(root)
+    declared = load_dispatch(root, facts)
+    sources = [(root / "recipes" / f"{name}.yaml").read_bytes() for name in ("isa", "dispatch")]
+    key = hashlib.sha256(b"%d %s" % (scan_cache.SCHEMA, sources[0])).hexdigest()[:12]
+    cache = ScanCache(root / "build" / "audit" / key)
+    with process.turn("audit"):  # an audit holds the largest file of an image in memory
+        codes = cache.read_image(image.digest)
         if codes is None:
             try:
                 with console.progress(f"read the code of {reference}"), engine.export(reference) as archive:
-                    codes = scan_cache.scan_archive(archive, reference, decoder.Decoder(facts), kept)
+                    codes = scan_cache.scan_archive(archive, reference, decoder.Decoder(facts), cache)
             except tarfile.TarError as error:
-                raise FailedError(f"{reference} could not be read whole: {error}", "the same command again") from error
-            kept.keep_image(image.digest, codes)
+                what = f"the engine's export of {reference} is incomplete: {error}"
+                raise FailedError(what, f"invoke audit --image {reference}") from error
+            cache.write_image(image.digest, codes)
     combo = image.labels.get("org.armwright.combo", "")
     return Audit(
         combo=combo,
         image=image.digest,
         target=target.name,
         floor=list(target.floor),
-        facts=hashlib.sha256(b"".join(yaml)).hexdigest(),
+        facts=hashlib.sha256(b"".join(sources)).hexdigest(),
         files=len(codes),
-        code_bytes=sum(one.code_bytes for one in codes),
-        rows=classify(_all(codes, kept), combo, target.floor, facts, declared),
+        code_bytes=sum(code.code_bytes for code in codes),
+        rows=classify(_read_uses(codes, cache), combo, target.floor, facts, declared),
     )
 
 
-def _all(codes: Iterable[Code], kept: Scans) -> Iterator[tuple[Code, decoder.FeatureUse]]:
+def _read_uses(codes: Iterable[CodeFile], cache: ScanCache) -> Iterator[tuple[CodeFile, FeatureUse]]:
     for code in codes:
-        for found in kept.found(code.sha256) or ():
-            yield code, found
+        for use in cache.read_file(code.sha256) or ():
+            yield code, use
 
 
 def classify(
-    found: Iterable[tuple[Code, decoder.FeatureUse]],
+    uses: Iterable[tuple[CodeFile, FeatureUse]],
     combo: str,
     floor: Collection[str],
     facts: Instructions,
     declared: Sequence[Declaration],
 ) -> list[AuditRow]:
-    """Say of everything above a floor who chooses it.
+    """Give everything above a floor its state.
 
     Args:
-        found: files, and what they ask for.
-        combo: whose image it is: some declarations are of some combos only.
-        floor: what every CPU has that the image starts on.
+        uses: files and the features their code needs.
+        combo: the id of the image's combo; some declarations hold for some combos only.
+        floor: the features of every CPU on which the image starts.
         facts: recipes/isa.yaml.
         declared: recipes/dispatch.yaml.
 
     Returns:
-        findings first, then faults, then in the order of paths.
+        findings first, then faults, then the rest by path.
     """
-    within = facts.within(floor)
-    rows = [
-        row for code, one in found if one.feature not in within for row in _rows(code, one, combo, declared)
-    ]  # fmt: skip
+    within = facts.expand_floor(floor)
+    rows = [row for code, use in uses if use.feature not in within for row in _make_rows(code, use, combo, declared)]
     urgency = {state: place for place, state in enumerate(_URGENT)}
     return sorted(rows, key=lambda row: (urgency.get(row.state, len(urgency)), row.path, row.feature))
 
 
-def _rows(code: Code, found: decoder.FeatureUse, combo: str, declared: Sequence[Declaration]) -> Iterator[AuditRow]:
-    """Share a feature's spans out: each to the first declaration that speaks of it."""
-    if not found.spans:
-        yield _row(code, found, (), "guarded", found.guard)
+def _make_rows(code: CodeFile, use: FeatureUse, combo: str, declared: Sequence[Declaration]) -> Iterator[AuditRow]:
+    """Assign each span to the first declaration that covers it; one row per declaration, one for the rest."""
+    if not use.spans:
+        yield _make_row(code, use, (), "guarded", use.guard)
         return
-    speaking = [one for one in declared if one.covers(combo, code.path, found.feature)]
+    covering = [declaration for declaration in declared if declaration.covers_file(combo, code.path, use.feature)]
     shares: dict[int, list[tuple[int, int, int]]] = {}
-    for span in found.spans:
-        place = next((place for place, one in enumerate(speaking) if one.holds(span[0], span[1])), len(speaking))
-        shares.setdefault(place, []).append(span)
+    for span in use.spans:
+        matches = (place for place, declaration in enumerate(covering) if declaration.covers_span(span[0], span[1]))
+        shares.setdefault(next(matches, len(covering)), []).append(span)
     for place, spans in sorted(shares.items()):
-        if place < len(speaking):
-            yield _row(code, found, spans, speaking[place].kind, speaking[place].by)
+        if place < len(covering):
+            yield _make_row(code, use, spans, covering[place].kind, covering[place].by)
         else:
-            yield _row(code, found, spans, "above", "")
+            yield _make_row(code, use, spans, "above", "")
 
 
-def _row(
-    code: Code, found: decoder.FeatureUse, spans: Sequence[tuple[int, int, int]], state: AuditState, by: str
+def _make_row(
+    code: CodeFile, use: FeatureUse, spans: Sequence[tuple[int, int, int]], state: AuditState, by: str
 ) -> AuditRow:
     return AuditRow(
         path=code.path,
         sha256=code.sha256,
-        feature=found.feature,
-        count=found.count,
+        feature=use.feature,
+        count=use.count,
         bare=sum(count for _, _, count in spans),
         state=state,
         by=by,

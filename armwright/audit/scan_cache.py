@@ -1,4 +1,4 @@
-"""What was found in files before: the images of all targets hold the same libraries, and each is looked at once."""
+"""Results of earlier scans, under build/audit/: the images of all targets share libraries, and each is read once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from armwright.audit import decoder
+from armwright.audit import decoder, elf
 from armwright.system.errors import FailedError
 from armwright.system.files import write_whole
 
-SCHEMA = 2  # of what is kept under build/audit/; raised when isa.py finds something else in the same file
+SCHEMA = 2  # of the files under build/audit/; raise it when decoder.py finds something else in the same file
 
 
-class Code(BaseModel):
+class CodeFile(BaseModel):
     """A file with AArch64 code in an image."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -28,74 +28,76 @@ class Code(BaseModel):
     code_bytes: int
 
 
-_CODES = TypeAdapter(list[Code])
-_FOUND = TypeAdapter(list[decoder.FeatureUse])
+_CODES = TypeAdapter(list[CodeFile])
+_USES = TypeAdapter(list[decoder.FeatureUse])
 
 
 @dataclass(frozen=True)
-class Scans:
-    """What was found before, by an image's and a file's digest."""
+class ScanCache:
+    """Results of earlier scans, by the digest of an image and of a file."""
 
     folder: Path
 
-    def codes(self, digest: str) -> list[Code] | None:
-        """Return an image's files; None where they are not known, or what is known of one of them is gone."""
+    def read_image(self, digest: str) -> list[CodeFile] | None:
+        """Return the files of an image; None if they, or the result for one of them, are not cached."""
         try:
-            codes = _CODES.validate_json(self._image(digest).read_bytes())
+            codes = _CODES.validate_json(self._image_path(digest).read_bytes())
         except (OSError, ValidationError):
             return None
-        return codes if all(self.found(one.sha256) is not None for one in codes) else None
+        return codes if all(self.read_file(code.sha256) is not None for code in codes) else None
 
-    def found(self, sha256: str) -> list[decoder.FeatureUse] | None:
-        """Return what a file asks for; None where it was not looked at."""
+    def read_file(self, sha256: str) -> list[decoder.FeatureUse] | None:
+        """Return the features that a file needs; None if that is not cached."""
         try:
-            return _FOUND.validate_json((self.folder / f"{sha256}.json").read_bytes())
+            return _USES.validate_json((self.folder / f"{sha256}.json").read_bytes())
         except (OSError, ValidationError):
             return None
 
-    def keep_image(self, digest: str, codes: Sequence[Code]) -> None:
-        """Keep an image's files."""
-        write_whole(self._image(digest), json.dumps([one.model_dump() for one in codes], indent=0) + "\n")
+    def write_image(self, digest: str, codes: Sequence[CodeFile]) -> None:
+        """Cache the files of an image."""
+        write_whole(self._image_path(digest), json.dumps([code.model_dump() for code in codes], indent=0) + "\n")
 
-    def keep(self, sha256: str, found: Sequence[decoder.FeatureUse]) -> None:
-        """Keep what a file asks for."""
-        write_whole(self.folder / f"{sha256}.json", _FOUND.dump_json(list(found)).decode() + "\n")
+    def write_file(self, sha256: str, uses: Sequence[decoder.FeatureUse]) -> None:
+        """Cache the features that a file needs."""
+        write_whole(self.folder / f"{sha256}.json", _USES.dump_json(list(uses)).decode() + "\n")
 
-    def _image(self, digest: str) -> Path:
+    def _image_path(self, digest: str) -> Path:
         return self.folder / "images" / f"{digest.removeprefix('sha256:')}.json"
 
 
-def scan_archive(archive: IO[bytes], reference: str, patterns: decoder.Decoder, kept: Scans) -> list[Code]:
-    """Look at every AArch64 file of an image that was not looked at before.
+def scan_archive(archive: IO[bytes], reference: str, patterns: decoder.Decoder, cache: ScanCache) -> list[CodeFile]:
+    """Scan every AArch64 file of an image that is not cached yet.
 
     Args:
-        archive: the image's file tree, as a tar.
-        reference: its name, for errors.
-        patterns: the patterns.
-        kept: knows what was looked at, and gets what is new.
+        archive: the image's file tree, as a tar stream.
+        reference: the image's name, for errors.
+        patterns: the patterns to look for.
+        cache: receives the new results.
 
     Returns:
         the image's files with AArch64 code.
 
     Raises:
-        FailedError: one of them is damaged.
+        FailedError: one of the files is damaged.
     """
     codes = []
     with tarfile.open(fileobj=archive, mode="r|", bufsize=1 << 20) as tar:
         for member in tar:
             file = tar.extractfile(member) if member.isreg() else None
-            start = file.read(len(decoder.ELF)) if file else b""
-            if file is None or start != decoder.ELF:
+            start = file.read(len(elf.MAGIC)) if file else b""
+            if file is None or start != elf.MAGIC:
                 continue
             data = start + file.read()
             try:
-                size = sum(size for _, size in decoder.executable(data))
-                if not size:
+                code_bytes = sum(size for _, size in elf.executable_ranges(data))
+                if not code_bytes:
                     continue
                 sha256 = hashlib.sha256(data).hexdigest()
-                if kept.found(sha256) is None:
-                    kept.keep(sha256, decoder.scan_file(data, patterns))
-            except decoder.DamagedError as error:
-                raise FailedError(f"{member.name} in {reference} is damaged: {error}", "invoke build") from error
-            codes.append(Code(path=member.name.removeprefix("./"), sha256=sha256, code_bytes=size))
+                if cache.read_file(sha256) is None:
+                    cache.write_file(sha256, decoder.scan_file(data, patterns))
+            except elf.DamagedError as error:
+                what = f"{member.name} in {reference} is damaged: {error}"
+                hint = "build the image again afterwards, with invoke build"
+                raise FailedError(what, f"docker image rm {reference}", hint=hint) from error
+            codes.append(CodeFile(path=member.name.removeprefix("./"), sha256=sha256, code_bytes=code_bytes))
     return codes

@@ -1,4 +1,4 @@
-"""The decoder of instructions: the assembler's own words, their neighbours, and files of every shape."""
+"""The decoder: the assembler's instructions, words that differ in one bit, and ELF files of every shape."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from armwright.audit import decoder
-from armwright.audit.encodings import BASE, Instructions, dispatch, instructions
+from armwright.audit.elf import DamagedError, executable_ranges
+from armwright.audit.encodings import BASE, Instructions, load_dispatch, load_instructions
 from armwright.system.errors import InputError
 from tests.elf import NOP, RET, elf
 from tests.support import ROOT, Tree
 
-FACTS = instructions(ROOT)
+FACTS = load_instructions(ROOT)
 DECODER = decoder.Decoder(FACTS)
 WORDS = [
     (int(line[:8], 16), line[9:20].strip(), line[20:])
@@ -27,19 +28,19 @@ GUARDED = (0x39426610, 0x34000070, LDADD, RET)  # ldrb w16, [x16, #153]; cbz w16
 
 
 def kind(word: int) -> str:
-    """Return the feature of one word; "base" for what every CPU has."""
-    names: list[str] = [DECODER.names[max(code, 0)] for code in DECODER.kinds(np.array([word], np.uint32))]
+    """Return the feature that one word needs; "base" if every CPU has it."""
+    names: list[str] = [DECODER.names[max(code, 0)] for code in DECODER.feature_codes(np.array([word], np.uint32))]
     return names[0]
 
 
 @pytest.mark.parametrize("feature", [*FACTS.names, BASE])
-def test_the_assembler_s_words_have_the_feature_they_were_assembled_for(feature: str) -> None:
+def test_assembled_words_need_the_feature_they_were_built_for(feature: str) -> None:
     words = [(word, text) for word, of, text in WORDS if of == feature]
     assert words
     assert [(hex(word), text, kind(word)) for word, text in words if kind(word) != feature] == []
 
 
-def test_the_assembler_s_words_are_of_no_other_feature_and_of_many_neighbours_without_one() -> None:
+def test_assembled_words_cover_every_feature_and_the_base() -> None:
     seen = [feature for _, feature, _ in WORDS]
     assert set(seen) == {*FACTS.names, BASE}
     assert seen.count(BASE) > 250
@@ -52,23 +53,23 @@ def first_match(facts: Instructions, word: int) -> str:
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=40))
-def test_any_words_have_one_feature_each_the_first_whose_pattern_matches(words: list[int]) -> None:
-    found = DECODER.kinds(np.array(words, np.uint32))
+def test_the_first_matching_pattern_gives_the_feature(words: list[int]) -> None:
+    found = DECODER.feature_codes(np.array(words, np.uint32))
     assert [DECODER.names[max(code, 0)] for code in found] == [first_match(FACTS, word) for word in words]
 
 
 @given(st.data())
-def test_words_of_a_pattern_have_its_feature_or_that_of_an_earlier_one(data: st.DataObject) -> None:
+def test_a_pattern_s_words_have_its_feature_or_an_earlier_one(data: st.DataObject) -> None:
     groups = [(group, one) for group in FACTS.features for one in group.words]
     group, pattern = data.draw(st.sampled_from(groups))
     word = data.draw(st.integers(0, 2**32 - 1)) & ~pattern.mask | pattern.value
-    names = [one.feature for one in FACTS.features]
+    names = [encoding.feature for encoding in FACTS.features]
     assert kind(word) == first_match(FACTS, word)
     assert names.index(first_match(FACTS, word)) <= names.index(group.feature)
 
 
 def test_no_pattern_is_hidden_by_earlier_ones() -> None:
-    """A pattern that never has the first word is a mistake in the data."""
+    """A pattern that can never match first is a mistake in the data."""
     earlier: list[tuple[int, int]] = []
     for group in FACTS.features:
         for one in group.words:
@@ -77,12 +78,12 @@ def test_no_pattern_is_hidden_by_earlier_ones() -> None:
             earlier.append((one.mask, one.value))
 
 
-def test_words_are_sorted_alike_whatever_stands_around_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_chunk_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     words = np.random.default_rng(1).integers(0, 2**32, 1000, dtype=np.uint32)
-    whole = DECODER.kinds(words)
+    whole = DECODER.feature_codes(words)
     monkeypatch.setattr(decoder, "_CHUNK", 7)
-    assert (DECODER.kinds(words) == whole).all()
-    found = DECODER.scan(words)
+    assert (DECODER.feature_codes(words) == whole).all()
+    found = DECODER.find_features(words)
     assert {name: list(places) for name, places in found.items()} == {
         name: list(np.flatnonzero(whole == DECODER.names.index(name)))
         for name in FACTS.names
@@ -90,7 +91,7 @@ def test_words_are_sorted_alike_whatever_stands_around_them(monkeypatch: pytest.
     }
 
 
-def test_only_executable_sections_are_looked_at_and_offsets_are_the_file_s() -> None:
+def test_only_executable_sections_are_read_with_file_offsets() -> None:
     data = elf([NOP, FADD_HALF], [SVE], data=[LDADD, LDADD])
     found = decoder.scan_file(data, DECODER)
     assert [(one.feature, one.count, one.guarded) for one in found] == [("fphp", 1, 0), ("sve", 1, 0)]
@@ -100,12 +101,12 @@ def test_only_executable_sections_are_looked_at_and_offsets_are_the_file_s() -> 
         assert data[first : first + 4] == word.to_bytes(4, "little")
 
 
-def test_the_same_feature_in_several_sections_is_counted_together() -> None:
+def test_one_feature_in_several_sections_is_summed() -> None:
     (found,) = decoder.scan_file(elf([SVE] * 4, [NOP, SVE, SVE]), DECODER)
     assert (found.count, [count for _, _, count in found.spans]) == (6, [4, 2])
 
 
-def test_instructions_near_one_another_are_one_span_and_others_are_not() -> None:
+def test_nearby_instructions_form_one_span() -> None:
     near = decoder.NEAR // 4
     data = elf([SVE, *[NOP] * (near - 1), SVE, *[NOP] * near, SVE])
     (found,) = decoder.scan_file(data, DECODER)
@@ -116,32 +117,54 @@ def test_instructions_near_one_another_are_one_span_and_others_are_not() -> None
     )
 
 
-def test_a_file_without_a_section_table_is_looked_at_by_its_segments() -> None:
+def test_a_file_without_section_table_is_read_by_segments() -> None:
     assert [one.feature for one in decoder.scan_file(elf([NOP, SVE], sections=False), DECODER)] == ["sve"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"#!/bin/sh\n", elf([SVE], machine=62)], ids=str)
-def test_what_is_no_aarch64_file_has_no_code(data: bytes) -> None:
+def test_other_files_have_no_aarch64_code(data: bytes) -> None:
     assert decoder.scan_file(data, DECODER) == []
 
 
-def test_a_section_that_lies_outside_of_its_file_is_damage() -> None:
-    with pytest.raises(decoder.DamagedError, match="outside"):
+def test_a_section_outside_the_file_is_damage() -> None:
+    with pytest.raises(DamagedError, match="outside"):
         decoder.scan_file(elf([SVE], beyond=4096), DECODER)
 
 
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [(0x28, 1 << 62), (0x3A, 63), (0x3C, 0xFFFF), (0x28, 1 << 20)],
+    ids=["table beyond 2^62", "entries too small", "too many entries", "table beyond the end"],
+)
+def test_a_section_table_outside_the_file_is_damage(offset: int, value: int) -> None:
+    data = bytearray(elf([SVE]))
+    size = 8 if offset == 0x28 else 2
+    data[offset : offset + size] = value.to_bytes(size, "little")
+    with pytest.raises(DamagedError):
+        executable_ranges(bytes(data))
+
+
+def test_a_section_count_above_16_bits_is_read_from_section_0() -> None:
+    data = bytearray(elf([SVE]))
+    table = int.from_bytes(data[0x28:0x30], "little")
+    ranges = executable_ranges(bytes(data))
+    data[table + 32 : table + 40] = data[0x3C:0x3E].ljust(8, b"\0")  # sh_size of section 0
+    data[0x3C:0x3E] = b"\0\0"
+    assert executable_ranges(bytes(data)) == ranges != []
+
+
 @given(st.binary(max_size=300))
-def test_any_bytes_behind_an_elf_header_are_code_or_damage(noise: bytes) -> None:
+def test_noise_in_elf_headers_is_code_or_damage(noise: bytes) -> None:
     data = bytearray(elf([SVE, NOP]))
     data[24 : 24 + len(noise)] = noise
     try:
         found = decoder.scan_file(bytes(data), DECODER)
-    except decoder.DamagedError:
+    except DamagedError:
         return
     assert all(one.count > 0 for one in found)
 
 
-def test_outline_atomics_are_guarded_by_the_words_around_them() -> None:
+def test_outline_atomics_are_guarded() -> None:
     (found,) = decoder.scan_file(elf([NOP, *GUARDED]), DECODER)
     assert (found.count, found.guarded, found.guard) == (1, 1, "outline atomics")
 
@@ -158,12 +181,12 @@ def test_outline_atomics_are_guarded_by_the_words_around_them() -> None:
         (NOP, GUARDED[1], LDADD, RET),
     ],
 )
-def test_an_atomic_instruction_without_all_of_these_words_is_bare(words: tuple[int, ...]) -> None:
+def test_an_atomic_without_the_whole_check_is_unguarded(words: tuple[int, ...]) -> None:
     (found,) = decoder.scan_file(elf(words), DECODER)
     assert (found.count, found.guarded, found.guard) == (1, 0, "")
 
 
-def test_the_spans_are_of_bare_instructions_only() -> None:
+def test_spans_hold_unguarded_instructions_only() -> None:
     words = [*GUARDED, NOP, LDADD]
     data = elf(words)
     (found,) = decoder.scan_file(data, DECODER)
@@ -174,10 +197,10 @@ def test_the_spans_are_of_bare_instructions_only() -> None:
     assert whole.spans == ()
 
 
-def test_what_a_floor_implies_is_within_it() -> None:
-    assert "svebf16" in FACTS.within(["sve", "bf16"])
-    assert "svebf16" not in FACTS.within(["sve"])
-    assert FACTS.within(["fp", "asimd"]) == {"fp", "asimd"}
+def test_a_floor_includes_the_features_it_implies() -> None:
+    assert "svebf16" in FACTS.expand_floor(["sve", "bf16"])
+    assert "svebf16" not in FACTS.expand_floor(["sve"])
+    assert FACTS.expand_floor(["fp", "asimd"]) == {"fp", "asimd"}
 
 
 @pytest.mark.parametrize(
@@ -185,17 +208,17 @@ def test_what_a_floor_implies_is_within_it() -> None:
     [
         ('bits: "00011110 11100010 x10000xx', 'bits: "00011110 11100010 x1000xx', "'bits'"),
         ("feature: sme", "feature: SME", "'feature'"),
-        ("  svebf16: {by:", "  sve3: {by:", "no pattern is of the feature 'sve3'"),
+        ("  svebf16: {by:", "  sve3: {by:", "no pattern needs the feature 'sve3'"),
     ],
 )
-def test_a_mistake_in_the_patterns_is_named_with_its_place(tree: Tree, old: str, new: str, words: str) -> None:
+def test_a_mistake_in_isa_yaml_is_reported_with_its_place(tree: Tree, old: str, new: str, words: str) -> None:
     tree.edit("recipes/isa.yaml", old, new)
     with pytest.raises(InputError, match=r"recipes/isa\.yaml:\d+:\d+") as refused:
-        instructions(tree.root)
+        load_instructions(tree.root)
     assert words in refused.value.what
 
 
-def test_a_declaration_of_a_feature_that_no_pattern_has_is_refused(tree: Tree) -> None:
+def test_a_declared_feature_without_pattern_is_refused(tree: Tree) -> None:
     tree.edit("recipes/dispatch.yaml", "features: [", "features: [lse, ")
-    with pytest.raises(InputError, match="is of the feature 'lse'"):
-        dispatch(tree.root, FACTS)
+    with pytest.raises(InputError, match="needs the feature 'lse'"):
+        load_dispatch(tree.root, FACTS)

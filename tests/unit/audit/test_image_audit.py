@@ -1,4 +1,4 @@
-"""The audit's verdict: what is above a floor is guarded, declared, or a finding; and it is looked for once."""
+"""The audit: code above a floor is guarded, declared or a finding, and each file is scanned once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import pytest
 
 from armwright.assembly import images
 from armwright.audit import decoder, image_audit
-from armwright.audit.encodings import Declaration, dispatch
-from armwright.audit.encodings import instructions as load
-from armwright.audit.image_audit import Code
+from armwright.audit.encodings import Declaration, load_dispatch, load_instructions
+from armwright.audit.scan_cache import CodeFile
 from armwright.cli import audit as cli_audit
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Matrix
@@ -25,7 +24,7 @@ from armwright.system.errors import FailedError, InputError
 from tests.elf import NOP, RET, elf
 from tests.support import ROOT, Tree
 
-FACTS = load(ROOT)
+FACTS = load_instructions(ROOT)
 LDADD, SVE, DOT = 0xB8200020, 0x04A00000, 0x0E809400
 GUARDED = (0x39426610, 0x34000070, LDADD, RET)
 COMBO = "pytorch-2.10.0-n1-acl"
@@ -39,7 +38,7 @@ def image(number: int = 1, target: str = "n1") -> Image:
 
 
 class Archive:
-    """An engine that has images of given files; it counts how often they were read."""
+    """An engine that has images made of the given files; it counts the exports."""
 
     def __init__(self, files: Mapping[str, bytes], target: str = "n1") -> None:
         self.files = files
@@ -82,7 +81,7 @@ DECLARED = """\
 """
 
 
-def test_what_nobody_chooses_is_a_finding_with_file_feature_count_and_places(tree: Tree) -> None:
+def test_unguarded_code_is_a_finding_with_its_offsets(tree: Tree) -> None:
     declare(tree, "")
     data = elf([NOP, SVE, *[NOP] * 20, SVE, LDADD])
     found = audit(tree, Archive({LIBRARY: data, "etc/motd": b"hello"}))
@@ -92,7 +91,7 @@ def test_what_nobody_chooses_is_a_finding_with_file_feature_count_and_places(tre
     assert (found.files, found.code_bytes, found.combo, found.target) == (1, 96, COMBO, "n1")
 
 
-def test_what_the_floor_has_is_no_finding(tree: Tree) -> None:
+def test_features_of_the_floor_are_not_findings(tree: Tree) -> None:
     declare(tree, "")
     engine = Archive({LIBRARY: elf([LDADD, DOT])})
     assert audit(tree, engine, "n1").rows == []
@@ -100,7 +99,7 @@ def test_what_the_floor_has_is_no_finding(tree: Tree) -> None:
     assert [row.feature for row in audit(tree, engine, "generic").findings] == ["asimddp", "atomics"]
 
 
-def test_declared_instructions_are_chosen_and_say_by_whom(tree: Tree) -> None:
+def test_declared_instructions_name_their_check(tree: Tree) -> None:
     declare(tree, DECLARED)
     found = audit(tree, Archive({LIBRARY: elf([SVE])}))
     assert [(row.state, row.by) for row in found.rows] == [("chosen", "the library asks the auxiliary vector")]
@@ -116,22 +115,22 @@ def test_declared_instructions_are_chosen_and_say_by_whom(tree: Tree) -> None:
         ("features:", 'combos: ["pytorch-2.9.1-*"]\n    features:'),
     ],
 )
-def test_a_declaration_of_another_file_feature_or_combo_does_not_help(tree: Tree, old: str, new: str) -> None:
+def test_a_declaration_for_something_else_does_not_apply(tree: Tree, old: str, new: str) -> None:
     declare(tree, DECLARED.replace(old, new))
     assert [row.feature for row in audit(tree, Archive({LIBRARY: elf([SVE])})).findings] == ["sve"]
 
 
-def test_a_declaration_of_some_combos_holds_for_them(tree: Tree) -> None:
+def test_a_declaration_applies_to_the_combos_it_names(tree: Tree) -> None:
     declare(tree, DECLARED.replace("features:", 'combos: ["pytorch-2.10.*"]\n    features:'))
     assert audit(tree, Archive({LIBRARY: elf([SVE])})).findings == []
 
 
-def test_constants_among_code_are_called_so(tree: Tree) -> None:
+def test_declared_constants_have_the_state_data(tree: Tree) -> None:
     declare(tree, DECLARED + "    kind: data\n")
     assert [row.state for row in audit(tree, Archive({LIBRARY: elf([SVE])})).rows] == ["data"]
 
 
-def test_a_declaration_of_a_part_of_a_file_leaves_the_rest_to_others_and_to_the_findings(tree: Tree) -> None:
+def test_a_declared_range_covers_only_its_own_spans(tree: Tree) -> None:
     gap = [NOP] * 20
     data = elf([SVE, *gap, SVE, *gap, SVE])
     first, second, third = (120 + 84 * place for place in range(3))
@@ -149,12 +148,12 @@ def test_a_declaration_of_a_part_of_a_file_leaves_the_rest_to_others_and_to_the_
     assert {row.count for row in found.rows} == {3}
 
 
-def test_a_span_that_leads_out_of_a_declared_part_is_a_finding(tree: Tree) -> None:
+def test_a_span_that_leaves_a_declared_range_is_a_finding(tree: Tree) -> None:
     declare(tree, DECLARED + "    within: [78-7b]\n")
     assert [row.bare for row in audit(tree, Archive({LIBRARY: elf([SVE, SVE])})).findings] == [2]
 
 
-def test_a_known_fault_is_no_finding_and_says_what_reaches_it(tree: Tree) -> None:
+def test_a_known_fault_is_not_a_finding_and_says_what_reaches_it(tree: Tree) -> None:
     declare(tree, DECLARED + "    kind: fault\n")
     found = audit(tree, Archive({LIBRARY: elf([SVE, *[NOP] * 20, SVE])}))
     assert [(row.state, row.bare, row.by) for row in found.faults] == [
@@ -163,7 +162,7 @@ def test_a_known_fault_is_no_finding_and_says_what_reaches_it(tree: Tree) -> Non
     assert found.findings == []
 
 
-def test_guarded_instructions_need_no_declaration_and_one_bare_one_among_them_does(tree: Tree) -> None:
+def test_only_unguarded_instructions_need_a_declaration(tree: Tree) -> None:
     declare(tree, "")
     whole = audit(tree, Archive({LIBRARY: elf([*GUARDED])}), "generic")
     assert [(row.state, row.by, row.count, row.bare) for row in whole.rows] == [("guarded", "outline atomics", 1, 0)]
@@ -171,7 +170,7 @@ def test_guarded_instructions_need_no_declaration_and_one_bare_one_among_them_do
     assert (row.count, row.bare) == (2, 1)
 
 
-def test_an_image_is_read_once_and_judged_by_each_floor_and_declaration(tree: Tree) -> None:
+def test_an_image_is_read_once_for_every_floor(tree: Tree) -> None:
     declare(tree, "")
     engine = Archive({LIBRARY: elf([SVE])})
     assert audit(tree, engine).findings
@@ -181,16 +180,16 @@ def test_an_image_is_read_once_and_judged_by_each_floor_and_declaration(tree: Tr
     assert engine.reads == 1
 
 
-def test_a_file_that_was_in_another_image_is_not_decoded_again(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_an_earlier_image_is_not_scanned_again(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     declare(tree, "")
     files = {LIBRARY: elf([SVE])}
     first = audit(tree, Archive(files))
-    monkeypatch.setattr(decoder, "scan_file", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoder, "scan_file", lambda *_: pytest.fail("scanned again"))
     second = audit(tree, Archive({f"{SITE}/same.so": files[LIBRARY]}), number=2)
     assert [row.sha256 for row in second.rows] == [row.sha256 for row in first.rows]
 
 
-def test_new_patterns_make_old_findings_worthless(tree: Tree) -> None:
+def test_changed_patterns_invalidate_the_cache(tree: Tree) -> None:
     declare(tree, "")
     engine = Archive({LIBRARY: elf([SVE])})
     audit(tree, engine)
@@ -199,7 +198,7 @@ def test_new_patterns_make_old_findings_worthless(tree: Tree) -> None:
     assert engine.reads == 2
 
 
-def test_a_damaged_record_of_what_was_found_is_not_believed(tree: Tree) -> None:
+def test_a_damaged_cache_entry_is_ignored(tree: Tree) -> None:
     declare(tree, "")
     engine = Archive({LIBRARY: elf([SVE])})
     audit(tree, engine)
@@ -209,13 +208,13 @@ def test_a_damaged_record_of_what_was_found_is_not_believed(tree: Tree) -> None:
     assert engine.reads == 2
 
 
-def test_a_damaged_file_in_an_image_fails_by_name(tree: Tree) -> None:
+def test_a_damaged_file_is_named_in_the_error(tree: Tree) -> None:
     declare(tree, "")
     with pytest.raises(FailedError, match=r"libsomething\.so in any is damaged"):
         audit(tree, Archive({LIBRARY: elf([SVE], beyond=4096)}))
 
 
-def test_an_archive_that_ends_too_early_fails(tree: Tree) -> None:
+def test_an_incomplete_export_fails(tree: Tree) -> None:
     declare(tree, "")
 
     class Cut(Archive):
@@ -224,13 +223,13 @@ def test_an_archive_that_ends_too_early_fails(tree: Tree) -> None:
             with super().export(reference) as whole:
                 yield io.BytesIO(whole.read()[:1700])
 
-    with pytest.raises(FailedError, match="could not be read whole"):
+    with pytest.raises(FailedError, match="is incomplete"):
         audit(tree, Cut({LIBRARY: elf([SVE] * 400)}))
 
 
 def test_findings_come_first() -> None:
     files = [
-        (Code(path=path, sha256="0" * 64, code_bytes=4), decoder.FeatureUse("sve", 1, 0, "", ((64, 64, 1),)))
+        (CodeFile(path=path, sha256="0" * 64, code_bytes=4), decoder.FeatureUse("sve", 1, 0, "", ((64, 64, 1),)))
         for path in ("a/torch/lib/liba.so", "z")
     ]
     declared = [Declaration(paths=["torch/lib/lib*.so"], features=["sve"], by="it asks first", source="its source")]
@@ -238,7 +237,7 @@ def test_findings_come_first() -> None:
     assert [(row.path, row.state) for row in rows] == [("z", "above"), ("a/torch/lib/liba.so", "chosen")]
 
 
-def test_the_first_declaration_counts(tree: Tree) -> None:
+def test_the_first_matching_declaration_counts(tree: Tree) -> None:
     declare(tree, DECLARED + "    kind: data\n" + DECLARED)
     assert [row.state for row in audit(tree, Archive({LIBRARY: elf([SVE])})).rows] == ["data"]
 
@@ -251,27 +250,25 @@ def command(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Tree:
     return tree
 
 
-def test_the_command_says_each_finding_and_fails(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_lists_each_finding_and_fails(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli_audit._audit_image(command.load(), "any", Selector(), "", as_json=False) == 1
-    told = capsys.readouterr()
-    assert "fail above" in told.out
-    assert f"{LIBRARY}: sve, 1 at 0x" in " ".join(told.err.split())
+    printed = capsys.readouterr()
+    assert f"{LIBRARY}  unguarded" in printed.out
+    assert f"{LIBRARY}: sve, 1 at 0x" in " ".join(printed.err.split())
 
 
-def test_the_command_says_a_known_fault_with_what_reaches_it_and_does_not_fail(
-    command: Tree, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_known_fault_is_printed_and_does_not_fail(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     declare(command, DECLARED + "    kind: fault\n")
     assert cli_audit._audit_image(command.load(), "any", Selector(), "", as_json=False) == 0
-    told = capsys.readouterr()
-    words = " ".join(told.err.split())
-    assert "known to be above n1's floor, and chosen by nobody" in words
+    printed = capsys.readouterr()
+    words = " ".join(printed.err.split())
+    assert "known unguarded instructions above the floor of n1" in words
     assert "the library asks the auxiliary vector" in words
-    assert "chosen at run time" not in words
-    assert "warn fault" in told.out
+    assert "no unguarded" not in words
+    assert "known fault" in printed.out
 
 
-def test_several_images_are_counted_in_a_table(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_images_are_summarised_in_a_table(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     matrix: Matrix = command.load()
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
     assert cli_audit._audit_combos(matrix, combos, "archive", "", as_json=False) == 1
@@ -279,7 +276,7 @@ def test_several_images_are_counted_in_a_table(command: Tree, capsys: pytest.Cap
     assert row.split()[2:] == ["0", "0", "0", "0", "1"]
 
 
-def test_the_command_judges_by_another_target_s_floor(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_floor_of_another_target_can_be_used(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli_audit._audit_image(command.load(), "any", Selector(), "graviton3", as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["target"] == "v1"
     assert cli_audit._audit_image(command.load(), "any", Selector(), "generic", as_json=True) == 1
@@ -287,8 +284,8 @@ def test_the_command_judges_by_another_target_s_floor(command: Tree, capsys: pyt
     assert {row["feature"] for row in found["rows"]} == {"sve", "atomics"}
 
 
-def test_an_unknown_floor_and_an_image_with_selectors_are_refused(command: Tree) -> None:
-    with pytest.raises(InputError, match="'n9' is no target"):
+def test_a_wrong_floor_or_an_image_with_selectors_is_refused(command: Tree) -> None:
+    with pytest.raises(InputError, match="unknown target 'n9'"):
         cli_audit._audit_image(command.load(), "any", Selector(), "n9", as_json=False)
     with pytest.raises(InputError, match="cannot be joined"):
         cli_audit._audit_image(command.load(), "any", Selector(target="n1"), "", as_json=False)
@@ -303,9 +300,7 @@ def test_combos_that_are_not_built_are_named(matrix: Matrix, monkeypatch: pytest
         cli_audit._audit_combos(matrix, [matrix.by_id[COMBO]], "archive", "", as_json=False)
 
 
-def test_several_combos_are_one_document_and_the_engine_s_words_are_checked_first(
-    command: Tree, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_combos_are_printed_as_one_document(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     matrix: Matrix = command.load()
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
     assert cli_audit._audit_combos(matrix, combos, "archive", "", as_json=True) == 1
@@ -313,8 +308,8 @@ def test_several_combos_are_one_document_and_the_engine_s_words_are_checked_firs
     assert images.image_target(matrix, image()).name == "n1"
 
 
-def test_the_project_s_declarations_say_who_chooses_and_where_that_is_known() -> None:
-    declared = dispatch(ROOT, FACTS)
+def test_declarations_name_the_check_and_are_not_repeated() -> None:
+    declared = load_dispatch(ROOT, FACTS)
     assert declared
     assert all(one.kind == "data" or len(one.by) > 20 for one in declared)
     said = [
