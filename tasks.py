@@ -97,7 +97,7 @@ def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = Fa
     builder="use this buildx builder instead of the engine's own",
     dry_run="print the plan without building",
     locked="fail instead of refreshing the base lock when the archive has newer packages",
-    verbose="stream BuildKit's output and print every proof in full",
+    verbose="print BuildKit's output as it comes, and all checks and kernels of each proof as tables",
     jobs="combos to build in parallel (default: one per CPU, 1.5 GB of free memory each)",
     wheel=WHEEL,
 )
@@ -122,10 +122,11 @@ def build(  # noqa: PLR0913, PLR0917 - a command's options
     dtype="run only this data type: fp32, bf16, fp16, int8 or bf16-fast-math",
     base=BASE,
     json=JSON,
+    verbose="print all checks and kernels of each proof as tables",
 )
-def smoke(  # noqa: PLR0913, PLR0917 - one option each
+def smoke(  # noqa: PLR0913, PLR0917 - a command's options
     _: Context, chosen: Selector, image: str = "", workload: str = "", dtype: str = "", base: str = "archive",
-    json: bool = False,
+    json: bool = False, verbose: bool = False,
 ) -> int:  # fmt: skip
     """Prove images that are already built.
 
@@ -134,7 +135,7 @@ def smoke(  # noqa: PLR0913, PLR0917 - one option each
     """
     from armwright.cli.smoke import run
 
-    return run(_matrix(), chosen, image, base, workload=workload, dtype=dtype, as_json=json)
+    return run(_matrix(), chosen, image, base, workload=workload, dtype=dtype, as_json=json, verbose=verbose)
 
 
 @command(image=IMAGE, floor="check against the floor of this target instead of the image's own", base=BASE, json=JSON)

@@ -41,7 +41,7 @@ from armwright.engine.client import Engine  # noqa: E402 - the path is set first
 from armwright.engine.containers import PLATFORM  # noqa: E402 - the path is set first
 from armwright.fetch import debian_roots  # noqa: E402
 from armwright.matrix import matrix, selection  # noqa: E402 - the path is set first
-from armwright.pipeline import build_all  # noqa: E402 - the path is set first
+from armwright.pipeline import preflight  # noqa: E402 - the path is set first
 from armwright.plan import locks  # noqa: E402 - the path is set first
 from armwright.plan.plan import (  # noqa: E402 - the path is set first
     COMPRESSION,
@@ -58,7 +58,7 @@ from benchmarks import outcome  # noqa: E402 - as above
 GIVEN, USUAL, OURS = "armwright-bench:given", "armwright-bench:usual", "armwright-bench:ours"
 PIP = "python3-pip"  # the distribution's package
 AIM = {"faster": 4.0, "compressed": 0.6}  # issue 2, item 12
-LEAST_FREE = 2 * build_all.LEAST_FREE
+LEAST_FREE = 2 * preflight.LEAST_FREE
 # Settings of pip that say where and how to fetch; find-links and local indexes would serve one side from the disk.
 NETWORK = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 DOCKERFILE = """\

@@ -107,8 +107,8 @@ def side(engine: Engine, root: Path, combos: Sequence[Combo], earlier: int, log:
     seconds = time.monotonic() - started
     try:
         for result in results:
-            if result.problem:
-                raise result.problem
+            if result.error:
+                raise result.error
             if result.outcome != "built":
                 raise FailedError(f"{result.combo.id}: {result.outcome}, and so nothing was measured", "invoke list")
         stored = saved([one.reference for one in plans], root / "images.tar", log)

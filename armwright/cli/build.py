@@ -1,4 +1,4 @@
-"""The command `build`: plan, build and prove images."""
+"""The command `build`: plans, builds and proves images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from armwright.cli import plan
 from armwright.matrix import selection
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
-from armwright.pipeline import build_all, summary
+from armwright.pipeline import build_all, preflight, summary
 from armwright.pipeline.build_combo import BuildOptions
 from armwright.pipeline.selected import adopt_wheel, buildable_combos, parse_source
 
 
 class BuildArguments(NamedTuple):
-    """The options of `invoke build`, as they were given."""
+    """The options of `invoke build` as they were given, unparsed."""
 
     base: str
     smoke: bool
@@ -36,7 +36,7 @@ def run(matrix: Matrix, chosen: Selector, given: BuildArguments) -> int:
         given: the options of the command.
 
     Returns:
-        the exit code: the first problem's, 0 without one.
+        the exit code: that of the first error, 0 without one.
 
     Raises:
         InputError: the selector, an option or a lock is wrong; nothing was started.
@@ -54,7 +54,7 @@ def run(matrix: Matrix, chosen: Selector, given: BuildArguments) -> int:
         source=parse_source(given.base),
         locked=given.locked,
         verbose=given.verbose,
-        jobs=build_all.parse_jobs(given.jobs),
+        jobs=preflight.parse_jobs(given.jobs),
     )
     results = build_all.build_combos(matrix, buildable_combos(matrix, chosen), options)
     return summary.print_summary(results, selection.omitted_combos(matrix, chosen), verbose=options.verbose)

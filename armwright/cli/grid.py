@@ -1,4 +1,4 @@
-"""The matrix as grids: for each framework its targets against its backends; in each cell how far its versions are."""
+"""The matrix as grids: for each framework its targets by its backends, with the versions in each state."""
 
 from __future__ import annotations
 
@@ -7,50 +7,56 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from armwright.matrix.matrix import Combo
-from armwright.pipeline.documents import MEANING, ComboState
+from armwright.pipeline.documents import MEANING, ComboState, state_cell
 from armwright.system import console
+from armwright.system.table_layout import Cell
 
-Seen = tuple[Combo, ComboState]
+StatedCombo = tuple[Combo, ComboState]
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-def print_grid(seen: Sequence[Seen]) -> None:
-    """Print a grid for each framework, and what the states in them mean."""
-    for title, ours in _grouped((combo.framework.title, (combo, state)) for combo, state in seen).items():
-        backends = list(dict.fromkeys(combo.backend for combo, _ in ours))
-        rows = _grouped((combo.target.name, (combo, state)) for combo, state in ours)
-        lines = [line for name, row in rows.items() for line in _lines(name, row, backends)]
-        versions = dict.fromkeys(combo.version for combo, _ in ours)
+def print_grid(stated: Sequence[StatedCombo]) -> None:
+    """Print a grid for each framework, and below them what the states mean."""
+    by_framework = _group((combo.framework.title, (combo, state)) for combo, state in stated)
+    for title, members in by_framework.items():
+        backends = list(dict.fromkeys(combo.backend for combo, _ in members))
+        by_target = _group((combo.target.name, (combo, state)) for combo, state in members)
+        lines = [line for target, row in by_target.items() for line in _target_lines(target, row, backends)]
+        versions = dict.fromkeys(combo.version for combo, _ in members)
         console.table(f"{title}: {', '.join(versions)}", ["", *backends], lines)
         console.result("")
-    there = {state for _, state in seen}
-    console.table("", ["state", "meaning"], [[state, MEANING[state]] for state in MEANING if state in there])
+    shown = {state for _, state in stated}
+    console.table(
+        "", ["state", "meaning"], [[state_cell(state), MEANING[state]] for state in MEANING if state in shown]
+    )
 
 
-def _lines(name: str, row: Sequence[Seen], backends: Sequence[str]) -> list[list[str]]:
-    """Set one target: a line for each state that it has over any backend."""
-    cells = [_cell([(combo, state) for combo, state in row if combo.backend == backend]) for backend in backends]
-    return [["" if number else name, *line] for number, line in enumerate(zip_longest(*cells, fillvalue=""))]
+def _target_lines(target: str, row: Sequence[StatedCombo], backends: Sequence[str]) -> list[list[str | Cell]]:
+    """Return the lines of one target: as many as its backend with the most states takes."""
+    columns = [_backend_cells([(combo, state) for combo, state in row if combo.backend == name]) for name in backends]
+    lines = enumerate(zip_longest(*columns, fillvalue=Cell("")))
+    return [["" if number else target, *line] for number, line in lines]
 
 
-def _cell(seen: Sequence[Seen]) -> list[str]:
-    """Say the versions of one cell by their state, the one that came furthest first: `proven 2.10.0`, `refused 2.9.1`.
+def _backend_cells(stated: Sequence[StatedCombo]) -> list[Cell]:
+    """Return a cell for each state, in the order of MEANING: "proven 2.10.0", "refused 2.9.1".
 
-    A state that all of them have stands alone; the last of several states is that of the rest.
+    A state that all versions share has no versions beside it; the last of several states has "the rest" if it has more
+    than one version.
     """
-    grouped = _grouped((state, combo.version) for combo, state in seen)
-    states = [state for state in MEANING if state in grouped]
-    said = {state: f"{state} {', '.join(grouped[state])}" for state in states}
+    versions = _group((state, combo.version) for combo, state in stated)
+    states = [state for state in MEANING if state in versions]
+    texts = {state: f"{state} {', '.join(versions[state])}" for state in states}
     if len(states) == 1:
-        said[states[0]] = states[0]
-    elif len(grouped[states[-1]]) > 1:
-        said[states[-1]] = f"{states[-1]} the rest"
-    return list(said.values())
+        texts[states[0]] = states[0]
+    elif len(versions[states[-1]]) > 1:
+        texts[states[-1]] = f"{states[-1]} the rest"
+    return [state_cell(state, text) for state, text in texts.items()]
 
 
-def _grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
-    found: dict[Key, list[Value]] = {}
+def _group(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
+    groups: dict[Key, list[Value]] = {}
     for key, value in pairs:
-        found.setdefault(key, []).append(value)
-    return found
+        groups.setdefault(key, []).append(value)
+    return groups

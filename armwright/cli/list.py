@@ -1,4 +1,4 @@
-"""The command `list`: the combos and their states."""
+"""The command `list`: combos and their states."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from armwright.system.errors import InputError
 
 
 def run(matrix: Matrix, chosen: Selector, *, as_grid: bool, as_json: bool, as_schema: bool = False) -> None:
-    """Show combos of all versions, and their state.
+    """Print combos of all versions, with their state.
 
     Args:
         matrix: the loaded matrix.
-        chosen: what was asked for; `every` shows refused and unverified combos too, with the reason.
-        as_grid: for each framework its targets and backends, whatever their state.
-        as_json: print a JSON list of `documents.Listed`.
+        chosen: the selected combos; `every` includes refused and unverified ones, with the reason.
+        as_grid: print a grid of targets and backends per framework, with every state.
+        as_json: print a JSON list of `ListedRow`.
         as_schema: print the JSON Schema of that list and nothing else.
+
+    Raises:
+        InputError: the selection is wrong, or both a grid and JSON are wanted.
     """
     if as_schema:
         console.document(documents.json_schema(list[ListedRow]))
         return
     if as_grid and as_json:
-        raise InputError("--grid is for people and --json for programs; give one", "invoke list --help")
+        raise InputError("--grid and --json cannot be combined", "invoke list --help")
     everything = selection.match_combos(matrix, replace(chosen, every=True))
     here = inventory.take_inventory(matrix)
     if as_grid:
@@ -39,7 +42,8 @@ def run(matrix: Matrix, chosen: Selector, *, as_grid: bool, as_json: bool, as_sc
     if as_json:
         console.document(documents.to_documents(rows))
         return
-    console.table("", ["combo", "state", "reason"], [[row.id, row.state, _reason(row)] for row in rows])
+    columns = ["combo", "state", "reason"]
+    console.table("", columns, [[row.id, documents.state_cell(row.state), _reason(row)] for row in rows])
     refused = sum(combo.refusal is not None for combo in everything)
     kinds = {"refused": refused, "unverified": len(everything) - len(shown) - refused}
     hidden = " and ".join(f"{count} {kind}" for kind, count in kinds.items() if count)

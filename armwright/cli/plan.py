@@ -1,4 +1,4 @@
-"""The command `plan`: what would be built, in order, and why."""
+"""The command `plan`: what a build would do, in order, and why."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from armwright.system import console
 
 
 def run(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool, as_schema: bool = False) -> None:
-    """Show what would be built, in order, and why.
+    """Print what a build would do for each selected combo, in order, and why.
 
     Args:
         matrix: the loaded matrix.
         chosen: the selected combos.
         base: where the base comes from: "archive" or "registry".
-        as_json: print a JSON list of `documents.Planned`.
+        as_json: print a JSON list of `PlannedRow`.
         as_schema: print the JSON Schema of that list and nothing else.
     """
     if as_schema:
@@ -32,5 +32,5 @@ def run(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool, as_schema
     console.table(
         "",
         ["combo", "state", "why", "base", "proven on", "inputs"],
-        [[row.id, row.state, row.why, row.base, row.emulator, row.inputs] for row in rows],
+        [[row.id, documents.state_cell(row.state), row.why, row.base, row.emulator, row.inputs] for row in rows],
     )

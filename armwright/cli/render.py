@@ -1,4 +1,4 @@
-"""The command `render`: the build contexts as folders."""
+"""The command `render`: writes build contexts as folders."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def run(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool, wheel: str 
         matrix: the loaded matrix.
         chosen: the selected combos; `every` includes the unverified ones, because nothing is built.
         base: where the base comes from: "archive" or "registry".
-        fetch: also download what the build needs.
+        fetch: also download what the build needs and put it into the contexts.
         wheel: a local file to use instead of a download; empty for none.
     """
     if wheel:
         adopt_wheel(matrix, chosen, wheel)
     if chosen.every and not fetch:
-        found = [combo for combo in selection.match_combos(matrix, chosen) if combo.refusal is None]
+        combos = [combo for combo in selection.match_combos(matrix, chosen) if combo.refusal is None]
     else:
-        found = buildable_combos(matrix, chosen)
-    for combo in found:
-        one = make_plan(matrix, combo, parse_source(base))
+        combos = buildable_combos(matrix, chosen)
+    for combo in combos:
+        plan = make_plan(matrix, combo, parse_source(base))
         folder = assemble.context_path(matrix.root, combo)
         if fetch:
-            assemble.fetch_context(matrix.root, one)
+            assemble.fetch_context(matrix.root, plan)
         else:
-            render.write_context(folder, one.files)
+            render.write_context(folder, plan.files)
         console.result(str(folder.relative_to(matrix.root)))

@@ -1,1 +1,1 @@
-"""The pipeline: from combos to proven images."""
+"""The pipeline: builds the images of combos and proves them."""

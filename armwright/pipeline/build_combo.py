@@ -1,4 +1,4 @@
-"""One combo, from its plan to a proven image: fetch, assemble, prove, name. What is done is not done again."""
+"""Builds one combo, from its plan to a proven image: fetch, assemble, prove, tag. What is done is not repeated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan.plan import Source, make_plan
 from armwright.proof import prove
 from armwright.proof.evidence import Evidence
-from armwright.proof.state import plan_state
+from armwright.proof.state import find_plan_state
 from armwright.system.errors import ArmwrightError, FailedError
 
 Outcome = Literal["proven", "built", "proven before", "built before", "failed", "interrupted", "not started"]
@@ -26,13 +26,13 @@ class BuildOptions:
     """How to build.
 
     Attributes:
-        smoke: prove what was built.
-        keep_going: a failed combo does not end the run.
-        builder: a buildx builder other than the engine's own.
+        smoke: prove the images after building them.
+        keep_going: continue with the other combos after a failure.
+        builder: the buildx builder to use; empty for the engine's own.
         source: where the base comes from.
-        locked: never make a base's lock anew, even if the archive moved on.
-        verbose: show BuildKit's words as they come, and every proof as a whole.
-        jobs: combos that are worked on at once; 0: as many as the machine has room for.
+        locked: fail instead of refreshing a base's lock when the archive has newer packages.
+        verbose: print BuildKit's output as it comes, and the tables of every proof.
+        jobs: combos to build at once; 0 for as many as the machine has room for.
     """
 
     smoke: bool = True
@@ -51,13 +51,13 @@ class ComboResult:
     Attributes:
         combo: the combo.
         outcome: how far it came.
-        image: its image in the engine.
-        seconds: of each part of the work.
-        steps: BuildKit's, where it was built.
-        proof: where it was proven or could not be.
-        problem: why it failed.
-        began: when the work began, on a clock of its own; 0.0 before.
-        ended: when it ended, well or badly.
+        image: its image in the engine; None before there is one.
+        seconds: the duration of each part: fetch, build, smoke.
+        steps: BuildKit's steps, if the image was built now.
+        proof: the proof that was made now, whether it holds or not.
+        error: why it failed; None if it did not.
+        began: when the work began, in seconds of the monotonic clock; 0.0 before.
+        ended: when the work ended, in success or failure; 0.0 before.
     """
 
     combo: Combo
@@ -66,7 +66,7 @@ class ComboResult:
     seconds: dict[str, float] = field(default_factory=dict)
     steps: list[BuildStep] = field(default_factory=list)
     proof: Evidence | None = None
-    problem: ArmwrightError | None = None
+    error: ArmwrightError | None = None
     began: float = 0.0
     ended: float = 0.0
 
@@ -76,41 +76,41 @@ def build_combo(matrix: Matrix, combo: Combo, engine: Engine, options: BuildOpti
 
     Args:
         matrix: the loaded matrix.
-        combo: what to make; it is not refused.
+        combo: what to build; it is not refused.
         engine: the engine that gets the image.
-        options: how.
-        result: is filled while the work goes on, so that it tells how far it came if it fails.
+        options: how to build.
+        result: filled while the work goes on, so that it shows how far a failed combo came.
 
     Raises:
-        ArmwrightError: one of them; the combo failed.
+        ArmwrightError: the combo failed; the class says why.
     """
     root = matrix.root
-    one = make_plan(matrix, combo, options.source)  # a combo before this one may have made the base's lock anew
-    image = engine.find(one.reference)
+    plan = make_plan(matrix, combo, options.source)  # now: an earlier combo may have refreshed the base's lock
+    image = engine.find(plan.reference)
     if image is None:
         assemble.log_path(root, combo).unlink(missing_ok=True)
         with _timed(result, "fetch"):
-            one = assemble.fetch_or_refresh(matrix, one, locked=options.locked)
-        with assemble.build_turn(one), _timed(result, "build"):
-            result.steps = assemble.assemble(root, one, options.builder, verbose=options.verbose)
-        image = engine.find(one.reference)
+            plan = assemble.fetch_or_refresh(matrix, plan, locked=options.locked)
+        with assemble.build_turn(plan), _timed(result, "build"):
+            result.steps = assemble.assemble(root, plan, options.builder, verbose=options.verbose)
+        image = engine.find(plan.reference)
         if image is None:
-            raise FailedError(f"the build ended well, but the engine has no image {one.reference}", "invoke doctor")
-        record.write_record(root, one, image.digest)
+            raise FailedError(f"the build succeeded, but the engine has no image {plan.reference}", "invoke doctor")
+        record.write_record(root, plan, image.digest)
         result.outcome = "built"
     else:
         result.outcome = "built before"
     result.image = image
     if not options.smoke:
         return
-    if plan_state(root, one, {one.reference: image.digest}) == "proven":
+    if find_plan_state(root, plan, {plan.reference: image.digest}) == "proven":
         result.outcome = "proven before"
-        engine.tag(one.reference, one.tag)
+        engine.tag(plan.reference, plan.tag)
         return
     with prove.proof_slot(), _timed(result, "smoke"):
-        result.proof = prove.prove_plan(root, engine, one)
+        result.proof = prove.prove_plan(root, engine, plan)
     prove.require_proven(result.proof)
-    result.outcome, result.image = "proven", engine.find(one.reference) or image
+    result.outcome, result.image = "proven", engine.find(plan.reference) or image
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The JSON documents of `list` and `plan`: one model each, and the schema that `--schema` prints."""
+"""The JSON documents of `list` and `plan` as models, the schema that `--schema` prints, and what the states mean."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"  # of every schema that is printed
+from armwright.system.console import DOUBTFUL, GOOD, QUIET
+from armwright.system.table_layout import Cell
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"  # of every schema that a command prints
 
 ComboState = Literal["proven", "built", "not built", "unverified", "refused", "unknown"]
 MEANING: dict[ComboState, str] = {
-    "proven": "its image is here, with valid evidence",
-    "built": "its image is here, and not proven",
-    "not built": "it has no image here",
-    "unverified": "written completely and never seen working; built only by name",
-    "refused": "it cannot exist",
-    "unknown": "the engine does not answer",
+    "proven": "the image is on this machine, with valid evidence",
+    "built": "the image is on this machine, not proven yet",
+    "not built": "no image on this machine",
+    "unverified": "no image on this machine; never seen working, so built only when selected by name or --all",
+    "refused": "cannot work; invoke list --all shows the reason",
+    "unknown": "Docker Engine does not answer, so it is not known whether there is an image",
 }
+STYLES: dict[ComboState, str] = {"proven": GOOD, "built": DOUBTFUL, "unverified": DOUBTFUL, "refused": QUIET}
 
 
 class DocumentRow(BaseModel):
-    """What all rows have in common."""
+    """The settings of all rows: strict, frozen, each field described in the schema."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -30,66 +34,71 @@ class ListedRow(DocumentRow):
     """One combo of `invoke list --json`."""
 
     id: str
-    """framework-version-target-backend; what `--combo` takes"""
+    """<framework>-<version>-<target>-<backend>, as `--combo` takes it"""
     framework: str
     """the framework's name"""
     version: str
-    """the version's name: upstream's, or one of ours such as 1.x-compat"""
+    """the version's name in the matrix: the upstream version, or a name such as 1.x-compat"""
     upstream: str
-    """upstream's version"""
+    """the upstream version of the framework"""
     title: str
-    """framework and version in words"""
+    """framework and version as people write them, e.g. PyTorch 2.10.0"""
     target: str
-    """the CPU it is for"""
+    """the name of the CPU that the image is for"""
     aliases: list[str]
-    """the target's other names"""
+    """other names of the target, e.g. graviton3"""
     backend: str
-    """the library that does the arithmetic"""
+    """the library that does the arithmetic: acl, eigen, onednn or openblas"""
     provider: str
-    """how the framework gets into the image"""
+    """how the framework gets into the image, e.g. wheel"""
     base: str
-    """the distribution below it"""
+    """the distribution of the image"""
     python: str
-    """Python's version in it"""
+    """the Python version in the image"""
     emulator: str
-    """the model that QEMU plays where no real CPU is at hand"""
+    """the CPU model that QEMU emulates if the machine is not an Arm server"""
     image: str
-    """the name its image gets when it is proven, without a registry"""
+    """the name of the proven image, without a registry"""
     state: ComboState
-    """proven: its image is in the engine, with valid evidence; built: it is there, and not proven; not built: it is not
-    there; unverified: it is not there, and is built only by name; refused: it cannot exist; unknown: the engine does
-    not answer"""
+    """proven: the engine has the image, with valid evidence; built: the engine has the image, not proven yet; not
+    built: the engine has no image; unverified: no image, and a rule says that the combo was never seen working;
+    refused: the combo cannot work; unknown: the engine does not answer"""
     reason: str
-    """why it is refused, unverified or unknown; empty otherwise"""
+    """why the combo is refused, unverified or unknown; empty otherwise"""
     unverified: bool
-    """a rule says that it was never seen working; it stays true for an image that is built or proven here"""
+    """true if a rule says that the combo was never seen working, even if it is built or proven on this machine"""
     nearest: str | None
-    """the id of the nearest combo that is known to work, for one that is refused"""
+    """for a refused combo, the id of the nearest one that is known to work; null for the others"""
 
 
 class PlannedRow(DocumentRow):
-    """One image of `invoke plan --json`, in the order in which they would be built."""
+    """One image of `invoke plan --json`; the images are in the order in which they would be built."""
 
     id: str
-    """framework-version-target-backend; what `--combo` takes"""
+    """<framework>-<version>-<target>-<backend>, as `--combo` takes it"""
     state: ComboState
-    """as in `invoke list --json`"""
+    """the state, as in `invoke list --json`"""
     why: str
-    """what the state means for a build"""
+    """what the state means, and what a build does about it"""
     base: str
-    """the distribution below it, and where that comes from"""
+    """the distribution of the image, and in parentheses where it comes from: archive or registry"""
     emulator: str
-    """the model that QEMU plays where no real CPU is at hand"""
+    """the CPU model that QEMU emulates if the machine is not an Arm server"""
     inputs: str
     """sha256 over everything that determines the image"""
     image: str
-    """the name it gets when it is proven, without a registry"""
+    """the name that the image gets when it is proven, without a registry"""
     reference: str
-    """its immutable name, which it gets when it is built"""
+    """the immutable name that the image gets when it is built"""
     files: list[str]
-    """the paths in its context, without the downloads"""
+    """the paths in the build context, without the downloads"""
     unverified: str | None
-    """why it was left out unless asked for by name; null for one that is known to work"""
+    """why the combo counts as never seen working; null for one that is known to work"""
+
+
+def state_cell(state: ComboState, text: str = "") -> Cell:
+    """Return a table's cell in the colour of a state; its text is the state's name, or the one given."""
+    return Cell(text or state, STYLES.get(state, ""))
 
 
 def to_documents(rows: Sequence[DocumentRow]) -> list[dict[str, Any]]:
@@ -98,5 +107,5 @@ def to_documents(rows: Sequence[DocumentRow]) -> list[dict[str, Any]]:
 
 
 def json_schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a model, or a list of one
-    """Return the JSON Schema of a document that is printed."""
+    """Return the JSON Schema of a document that a command prints."""
     return {"$schema": DIALECT, **TypeAdapter(kind).json_schema(mode="serialization")}

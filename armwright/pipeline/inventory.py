@@ -1,4 +1,4 @@
-"""The inventory: how far each combo has come on this machine."""
+"""The inventory: which combos are built and proven on this machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from armwright.plan.plan import Plan, make_plan
 from armwright.proof import state
 from armwright.system.errors import MachineError
 
-SILENT = "the engine does not answer; ./inv setup"
-_WHY: dict[ComboState, str] = {
-    "proven": "its evidence is valid for the image in the engine: nothing to do",
-    "built": "the image is there and not proven: smoke only",
-    "not built": "the engine has no image of these inputs: build and smoke",
+SILENT = "Docker Engine does not answer; run: ./inv setup"
+_REASONS: dict[ComboState, str] = {
+    "proven": "the engine has the image and its evidence is valid: nothing to do",
+    "built": "the engine has the image, but it is not proven: prove it",
+    "not built": "the engine has no image of these inputs: build and prove it",
     "unknown": SILENT,
 }
 _IMMUTABLE = re.compile(r"(?P<tag>.+)-[0-9a-f]{12}")
@@ -30,18 +30,18 @@ class Inventory:
 
     Attributes:
         matrix: the loaded matrix.
-        names: every name in the engine's store with its digest; None when the engine does not answer.
+        names: the digest of every image name in the engine; None if the engine does not answer.
     """
 
     matrix: Matrix
     names: Mapping[str, str] | None
 
     def state(self, plan: Plan) -> ComboState:
-        """Say how far a plan has come."""
-        return "unknown" if self.names is None else state.plan_state(self.matrix.root, plan, dict(self.names))
+        """Return the state of a plan."""
+        return "unknown" if self.names is None else state.find_plan_state(self.matrix.root, plan, dict(self.names))
 
     def listed_state(self, combo: Combo) -> ComboState:
-        """Say how far a combo has come; planned is only what has an image here, of whatever inputs."""
+        """Return the state of a combo. Only combos with an image, of any inputs, are planned: planning takes time."""
         if combo.refusal is not None:
             return "refused"
         if self.names is None:
@@ -50,9 +50,9 @@ class Inventory:
         return "unverified" if state == "not built" and combo.unverified is not None else state
 
     def listed(self, combo: Combo) -> ListedRow:
-        """Return a combo's row."""
+        """Return the row of a combo for `invoke list`."""
         state = self.listed_state(combo)
-        near = self.matrix.instead(combo) if combo.refusal is not None else None
+        nearest = self.matrix.instead(combo) if combo.refusal is not None else None
         base = self.matrix.base(combo)
         return ListedRow(
             id=combo.id,
@@ -71,16 +71,16 @@ class Inventory:
             state=state,
             reason=combo.refusal or combo.unverified or (SILENT if state == "unknown" else ""),
             unverified=combo.unverified is not None,
-            nearest=near.id if near else None,
+            nearest=nearest.id if nearest else None,
         )
 
     def planned(self, plan: Plan) -> PlannedRow:
-        """Return a plan's row."""
+        """Return the row of a plan for `invoke plan`."""
         state = self.state(plan)
         return PlannedRow(
             id=plan.combo.id,
             state=state,
-            why=_WHY[state],
+            why=_REASONS[state],
             base=f"{plan.base.name} ({plan.source})",
             emulator=plan.combo.target.emulator.cpu,
             inputs=plan.inputs,
@@ -96,17 +96,20 @@ class Inventory:
 
 
 def take_inventory(matrix: Matrix) -> Inventory:
-    """Return the matrix on this machine; its engine may not answer."""
+    """Return the inventory of this machine; the engine may not answer."""
     return Inventory(matrix, engine_names())
 
 
 def built_tags(names: Iterable[str]) -> set[str]:
-    """Return the tags of which there is an immutable name, of whatever inputs."""
-    return {found["tag"] for found in map(_IMMUTABLE.fullmatch, names) if found}
+    """Return the tags that have an immutable name, of any inputs, among image names."""
+    return {match["tag"] for match in map(_IMMUTABLE.fullmatch, names) if match}
 
 
 def engine_names() -> dict[str, str] | None:
-    """Return the names in the engine's store; None when it does not answer: reading commands need no engine."""
+    """Return the image names in the engine with their digests; None if it does not answer.
+
+    Commands that only read work without an engine.
+    """
     try:
         return Engine().names()
     except MachineError:

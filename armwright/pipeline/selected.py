@@ -1,4 +1,4 @@
-"""The combos that a command works on: selected, buildable, built."""
+"""The combos that a command works on: those selected that can be built, or that are built already."""
 
 from __future__ import annotations
 
@@ -17,48 +17,49 @@ from armwright.system.errors import InputError, nearest
 
 
 def buildable_combos(matrix: Matrix, chosen: Selector) -> list[Combo]:
-    """Return the combos that were asked for and are built; name those that were left out, with the reason."""
+    """Return the selected combos that a build makes; print those that are left out, with the reason."""
     combos = selection.select_combos(matrix, chosen)
     left_out = selection.omitted_combos(matrix, chosen)
     if chosen.version or chosen.backend or chosen.combo or chosen.every:
         for reason in selection.reasons(left_out):
-            console.say(f"left out: {reason}", "yellow")
-    elif left_out:  # nobody asked for these in particular
-        console.say(f"left out: {len(left_out)} refused or unverified combo(s); invoke list --all shows why", "yellow")
+            console.say(f"left out: {reason}", console.DOUBTFUL)
+    elif left_out:  # the selection names none of these: a count is enough
+        count = f"{len(left_out)} refused or unverified combo(s)"
+        console.say(f"left out: {count}; invoke list --all shows why", console.DOUBTFUL)
     return combos
 
 
 def built_combos(combos: Sequence[Combo]) -> list[Combo]:
-    """Return the combos of which the engine has an image, of whatever inputs; name those that were never built.
+    """Return the combos of which the engine has an image, of any inputs; print those that it has not.
 
-    A single combo, and combos of which none was built, come back as they are: what follows says what is missing.
+    If it has none of them, all are returned: the command that uses them reports which image is missing.
     """
     tags = inventory.built_tags(inventory.engine_names() or ())
-    there = [combo for combo in combos if combo.tag in tags]
-    absent = [combo.id for combo in combos if combo.tag not in tags]
-    if not there or not absent:
+    built = [combo for combo in combos if combo.tag in tags]
+    not_built = [combo.id for combo in combos if combo.tag not in tags]
+    if not built or not not_built:
         return list(combos)
-    console.say(f"left out, never built: {', '.join(absent)}", "yellow")
-    return there
+    console.say(f"left out, never built: {', '.join(not_built)}", console.DOUBTFUL)
+    return built
 
 
 def adopt_wheel(matrix: Matrix, chosen: Selector, wheel: str) -> None:
-    """Take a wheel that the user has, for the combos that were asked for, in place of its download.
+    """Use a local wheel for the selected combos instead of downloading it.
 
     Raises:
-        InputError: it cannot be read, or it is none that they take.
+        InputError: the file cannot be read, or none of the combos uses it.
     """
     files = [file for combo in selection.select_combos(matrix, chosen) for file in combo.release.files]
     downloads.adopt_file(matrix.root / "build" / "cache", files, Path(wheel))
 
 
-def parse_source(word: str) -> Source:
-    """Return where the base comes from.
+def parse_source(text: str) -> Source:
+    """Return the value of --base: where the base comes from.
 
     Raises:
-        InputError: there is no such source.
+        InputError: it is neither archive nor registry.
     """
-    for known in get_args(Source):
-        if word == known:
-            return known  # type: ignore[no-any-return]
-    raise InputError(f"--base {word!r} is not known: {nearest(word, get_args(Source))}", "invoke build --help")
+    for source in get_args(Source):
+        if text == source:
+            return source  # type: ignore[no-any-return]
+    raise InputError(f"--base {text!r} is not known: {nearest(text, get_args(Source))}", "invoke build --help")

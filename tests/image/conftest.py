@@ -19,7 +19,7 @@ from armwright.engine.containers import PLATFORM
 from armwright.matrix.matrix import Matrix
 from armwright.pipeline import build_all, build_combo
 from armwright.plan.plan import COMPRESSION, Plan, make_plan
-from armwright.proof import evidence
+from armwright.proof import check_evidence
 from armwright.proof.evidence import Evidence
 from armwright.publish import local_registry
 from armwright.system import process
@@ -49,16 +49,16 @@ class Proven:
 def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
     """All combos of this tier; what is proven already is not built again."""
     results = build_all.build_combos(matrix, [matrix.by_id[combo] for combo in COMBOS], build_combo.BuildOptions())
-    failed = [f"{one.combo.id}: {one.problem.what if one.problem else ''}" for one in results if one.image is None]
+    failed = [f"{one.combo.id}: {one.error.what if one.error else ''}" for one in results if one.image is None]
     assert not failed, "\n".join(failed)
     found = {}
     for one in results:
-        assert one.outcome in {"proven", "proven before"}, f"{one.combo.id} {one.outcome}: {one.problem}"
+        assert one.outcome in {"proven", "proven before"}, f"{one.combo.id} {one.outcome}: {one.error}"
         planned = make_plan(matrix, one.combo)
         assemble.fetch_context(
             matrix.root, planned
         )  # an engine that had the image already made the build skip its context
-        image, proof = engine.find(planned.reference), evidence.read_lenient(matrix.root, one.combo.id)
+        image, proof = engine.find(planned.reference), check_evidence.read_stored_evidence(matrix.root, one.combo.id)
         assert image is not None
         assert proof is not None
         found[one.combo.id] = Proven(planned, image, proof, assemble.context_path(matrix.root, one.combo))

@@ -32,7 +32,7 @@ def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
     """What became of each image on each CPU."""
     combos = [matrix.by_id[COMBO.format(name)] for name in TARGETS]
     results = build_all.build_combos(matrix, combos, build_combo.BuildOptions(smoke=False))
-    failed = [f"{one.combo.id}: {one.problem.what if one.problem else ''}" for one in results if one.image is None]
+    failed = [f"{one.combo.id}: {one.error.what if one.error else ''}" for one in results if one.image is None]
     assert not failed, "\n".join(failed)
     references = {one.combo.target.name: make_plan(matrix, one.combo).reference for one in results}
     pairs = list(itertools.product(TARGETS, TARGETS))

@@ -1,4 +1,4 @@
-"""How far a combo has come on this machine, and who is left out of a run: with made-up names in the engine's store."""
+"""The states of combos on this machine, and which combos a command leaves out. Image names here are invented."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ Names = dict[str, str] | None
 
 @pytest.fixture
 def small(tree: Tree) -> Matrix:
-    tree.publish(SMALL + "  - unverified: {target: v1, backend: acl}\n    because: nobody ran it\n")
+    tree.publish(SMALL + "  - unverified: {target: v1, backend: acl}\n    because: it was never run\n")
     return tree.load()
 
 
 @pytest.fixture
 def say(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect what is told to people."""
-    told: list[str] = []
-    monkeypatch.setattr(selected.console, "say", lambda text, _="": told.append(text))
-    return told
+    """Collect the messages that are printed."""
+    messages: list[str] = []
+    monkeypatch.setattr(selected.console, "say", lambda text, _="": messages.append(text))
+    return messages
 
 
 def store(monkeypatch: pytest.MonkeyPatch, names: Names) -> None:
@@ -50,15 +50,15 @@ def immutable(matrix: Matrix, combo: str) -> dict[str, str]:
 
 
 def proven(matrix: Matrix, combo: str) -> None:
-    one = make_plan(matrix, matrix.by_id[combo])
-    evidence.write_evidence(matrix.root, Evidence.model_validate(proofs.document(one)))
+    plan = make_plan(matrix, matrix.by_id[combo])
+    evidence.write_evidence(matrix.root, Evidence.model_validate(proofs.document(plan)))
 
 
 def state(matrix: Matrix, combo: str, names: Names) -> ComboState:
     return Inventory(matrix, names).listed_state(matrix.by_id[combo])
 
 
-def test_a_combo_goes_from_not_built_over_built_to_proven(small: Matrix) -> None:
+def test_the_state_goes_from_not_built_to_built_to_proven(small: Matrix) -> None:
     assert state(small, N1, {}) == "not built"
     names = immutable(small, N1)
     assert state(small, N1, names) == "built"
@@ -68,21 +68,21 @@ def test_a_combo_goes_from_not_built_over_built_to_proven(small: Matrix) -> None
     short = proofs.document(make_plan(small, small.by_id[N1]))
     short["report"]["runs"].pop()
     evidence.evidence_path(small.root, N1).write_text(json.dumps(short), encoding="utf-8")
-    assert state(small, N1, names) == "built"  # evidence of less than the plan asks for
+    assert state(small, N1, names) == "built"  # the evidence lacks a run that the plan has
 
 
-def test_an_image_of_other_inputs_is_not_this_combo_s(small: Matrix) -> None:
+def test_an_image_of_other_inputs_does_not_count(small: Matrix) -> None:
     assert (
         state(small, N1, {"pytorch:2.10.0-n1-acl-0123456789ab": DIGEST, "pytorch:2.10.0-n1-acl": DIGEST}) == "not built"
     )
 
 
-def test_an_unverified_combo_is_that_until_it_has_an_image_and_a_refused_one_always(small: Matrix) -> None:
+def test_a_combo_is_unverified_until_it_has_an_image(small: Matrix) -> None:
     doubtful = "pytorch-2.10.0-v1-acl"
     assert state(small, doubtful, {}) == state(small, doubtful, None) == "unverified"
     assert state(small, doubtful, immutable(small, doubtful)) == "built"
     row = Inventory(small, immutable(small, doubtful)).listed(small.by_id[doubtful])
-    assert (row.unverified, row.reason) == (True, "nobody ran it")
+    assert (row.unverified, row.reason) == (True, "it was never run")
     assert state(small, "pytorch-2.10.0-generic-acl", {}) == "refused"
 
 
@@ -91,14 +91,14 @@ def test_without_an_engine_a_state_is_unknown_with_the_reason(small: Matrix) -> 
     assert (row.state, row.reason) == ("unknown", inventory.SILENT)
 
 
-def test_a_row_says_what_follows_from_the_version_and_the_target(small: Matrix) -> None:
+def test_a_row_has_what_follows_from_version_and_target(small: Matrix) -> None:
     row = Inventory(small, {}).listed(small.by_id["pytorch-2.10.0-generic-acl"])
     assert (row.provider, row.base, row.python, row.emulator) == ("wheel", "debian-13", "3.13", "cortex-a72")
     assert (row.nearest, row.title, row.upstream) == ("pytorch-2.9.1-generic-acl", "PyTorch 2.10.0", "2.10.0")
     assert "graviton1" in row.aliases
 
 
-def test_only_what_has_an_image_is_planned(small: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_combos_with_an_image_are_planned(small: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str] = []
     real = make_plan
     monkeypatch.setattr(inventory, "make_plan", lambda matrix, combo: planned.append(combo.id) or real(matrix, combo))
@@ -107,13 +107,13 @@ def test_only_what_has_an_image_is_planned(small: Matrix, monkeypatch: pytest.Mo
     assert planned == [N1]
 
 
-def test_list_shows_what_is_built_without_a_name_and_says_what_it_hides(
+def test_list_counts_the_combos_that_it_hides(
     small: Matrix, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], say: list[str]
 ) -> None:
     store(monkeypatch, {})
 
-    def shown(**words: object) -> list[str]:
-        list_command.run(small, Selector(**words), as_grid=False, as_json=False)  # type: ignore[arg-type]
+    def shown(**options: object) -> list[str]:
+        list_command.run(small, Selector(**options), as_grid=False, as_json=False)  # type: ignore[arg-type]
         return [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
 
     assert shown() == [combo.id for combo in small.combos if combo.sound]
@@ -123,7 +123,7 @@ def test_list_shows_what_is_built_without_a_name_and_says_what_it_hides(
     assert len(say) == 1
 
 
-def test_what_was_never_built_is_left_out_and_named(
+def test_combos_that_were_never_built_are_left_out_by_name(
     small: Matrix, monkeypatch: pytest.MonkeyPatch, say: list[str]
 ) -> None:
     two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
@@ -133,7 +133,7 @@ def test_what_was_never_built_is_left_out_and_named(
 
 
 @pytest.mark.parametrize("names", [None, {}, {"pytorch:2.9.1-v1-acl-0123456789ab": DIGEST}])
-def test_where_nothing_was_built_or_one_was_asked_for_all_stay_and_the_command_says_what_is_missing(
+def test_without_any_built_combo_all_are_returned(
     small: Matrix, monkeypatch: pytest.MonkeyPatch, say: list[str], names: Names
 ) -> None:
     store(monkeypatch, names)
@@ -143,13 +143,13 @@ def test_where_nothing_was_built_or_one_was_asked_for_all_stay_and_the_command_s
     assert say == []
 
 
-def test_the_reasons_of_what_is_left_out_are_told(small: Matrix, say: list[str]) -> None:
+def test_the_reasons_for_combos_left_out_are_printed(small: Matrix, say: list[str]) -> None:
     found = selected.buildable_combos(small, Selector(version="2.10.0", backend="acl"))
     assert "pytorch-2.10.0-v1-acl" in {combo.id for combo in found}  # its version was named
     assert [line.split(":")[:2] for line in say] == [["left out", " refused"]]
 
 
-def test_what_nobody_asked_for_in_particular_is_only_counted(small: Matrix, say: list[str]) -> None:
+def test_combos_left_out_that_were_not_named_are_counted(small: Matrix, say: list[str]) -> None:
     assert {combo.id for combo in selected.buildable_combos(small, Selector(target="v1"))} == {
         "pytorch-2.10.0-v1-openblas"
     }
@@ -163,23 +163,19 @@ def contexts(small: Matrix, chosen: Selector) -> set[str]:
     return {path.name for path in (small.root / "build/contexts").iterdir()}
 
 
-def test_all_contexts_are_those_of_everything_that_is_not_refused(
-    small: Matrix, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_with_all_there_is_a_context_for_each_possible_combo(small: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     possible = {combo.id for combo in small.combos if combo.refusal is None}
     assert contexts(small, Selector(every=True)) == possible
     assert len(capsys.readouterr().out.splitlines()) == len(possible)
 
 
-def test_other_contexts_are_those_that_would_be_built(small: Matrix) -> None:
+def test_without_all_contexts_are_those_a_build_would_make(small: Matrix) -> None:
     assert contexts(small, Selector(target="v1,n1")) == {
         combo.id for combo in selection.select_combos(small, Selector(target="v1,n1"))
     }
 
 
-def test_a_cell_of_the_grid_holds_its_versions_by_their_state_the_furthest_first(
-    small: Matrix, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_grid_cell_has_its_versions_by_state(small: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     states: dict[str, ComboState] = {N1: "proven", "pytorch-2.9.1-n1-openblas": "built"}
 
     def seen(combo: Combo) -> ComboState:
@@ -198,12 +194,10 @@ def test_a_cell_of_the_grid_holds_its_versions_by_their_state_the_furthest_first
     assert [line.split("  ")[0] for line in lines[8:]] == ["proven", "built", "not built", "refused"]
 
 
-def test_a_state_of_all_versions_stands_alone_and_the_last_of_several_is_that_of_the_rest(
-    small: Matrix, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_grid_shortens_a_state_of_all_versions_or_the_rest(small: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = small.by_id[N1]
     combos = [replace(recipe, version=version) for version in ("4", "3", "2", "1")]
-    for states, said in (
+    for states, expected in (
         (["built"] * 4, [["n1", "built"]]),
         (
             ["not built", "proven", "not built", "proven"],
@@ -213,7 +207,7 @@ def test_a_state_of_all_versions_stands_alone_and_the_last_of_several_is_that_of
     ):
         grid.print_grid(list(zip(combos, cast("list[ComboState]", states), strict=True)))
         lines = capsys.readouterr().out.splitlines()
-        assert [line.split() for line in lines[2 : 2 + len(said)]] == said
+        assert [line.split() for line in lines[2 : 2 + len(expected)]] == expected
 
 
 @pytest.mark.parametrize("row", [ListedRow, PlannedRow])

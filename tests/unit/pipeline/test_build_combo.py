@@ -1,4 +1,4 @@
-"""One combo beside others of the same run: what they share is fetched, made anew and assembled once, in turns."""
+"""Combos of one run beside each other: what they share is fetched, refreshed and assembled once, in turn."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.support import Tree
 
 ONE, OTHER, THIRD = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-openblas", "pytorch-2.9.1-v1-acl"
 GONE = Deb(version="1.0-gone", sha256="0" * 64)
-KEPT_OUT = 0.3  # seconds in which somebody else would come in if nobody kept them out
-LET_IN = 20.0  # seconds in which somebody else comes in if nobody keeps them out
+EXCLUDED = 0.3  # seconds in which a second thread would enter if it were not kept out
+ADMITTED = 20.0  # seconds in which a second thread enters that is not kept out
 
 
 class Room:
-    """Counts who is inside at once; the first waits for a second."""
+    """Counts the threads that are inside at once; the first waits for a second."""
 
     def __init__(self, patience: float) -> None:
         self.most = 0
@@ -48,8 +48,8 @@ class Room:
 
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Room]:
-    """An archive and an index in which nobody waits for a network."""
-    rooms = {"roots": Room(KEPT_OUT), "wheels": Room(KEPT_OUT)}
+    """An archive and a package index that need no network."""
+    rooms = {"roots": Room(EXCLUDED), "wheels": Room(EXCLUDED)}
     (tmp_path / "file").write_text("content")
     (tmp_path / "wheels").mkdir()
 
@@ -74,7 +74,7 @@ def both(work: Callable[[str], Any], *combos: str) -> list[Any]:
         return list(pool.map(work, combos))
 
 
-def test_a_lock_that_is_stale_for_two_combos_is_made_anew_once(
+def test_stale_lock_is_refreshed_once_for_two_combos(
     tree: Tree, network: dict[str, Room], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = locks.read_base_lock(tree.root, "debian-13")
@@ -97,27 +97,23 @@ def test_a_lock_that_is_stale_for_two_combos_is_made_anew_once(
     monkeypatch.setattr(debian_roots, "refresh_lock", refresh)
     fresh = both(fetch, ONE, OTHER)
     assert len(refreshed) == 1
-    assert [one.lock for one in fresh] == [held, held]
-    assert [one.combo.id for one in fresh] == [ONE, OTHER]
-    assert all((assemble.context_path(tree.root, one.combo) / "root.tar").exists() for one in fresh)
+    assert [plan.lock for plan in fresh] == [held, held]
+    assert [plan.combo.id for plan in fresh] == [ONE, OTHER]
+    assert all((assemble.context_path(tree.root, plan.combo) / "root.tar").exists() for plan in fresh)
     assert network["roots"].most == 1
 
 
-def test_combos_of_one_version_download_one_after_the_other_and_others_beside_them(
-    tree: Tree, network: dict[str, Room]
-) -> None:
+def test_combos_of_one_version_take_turns_to_download(tree: Tree, network: dict[str, Room]) -> None:
     matrix = tree.load()
     both(lambda combo: assemble.fetch_context(tree.root, make_plan(matrix, matrix.by_id[combo])), ONE, OTHER)
     assert network["wheels"].most == 1
     assert network["roots"].most == 1
-    network["wheels"] = Room(LET_IN)
+    network["wheels"] = Room(ADMITTED)
     both(lambda combo: assemble.fetch_context(tree.root, make_plan(matrix, matrix.by_id[combo])), ONE, THIRD)
     assert network["wheels"].most == 2
 
 
-def test_combos_of_one_version_are_assembled_one_after_the_other_and_others_beside_them(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_combos_of_one_version_take_turns_to_be_assembled(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = tree.load()
     families = set()
 
@@ -131,13 +127,13 @@ def test_combos_of_one_version_are_assembled_one_after_the_other_and_others_besi
         monkeypatch.setattr(buildx, "run_build", visit)
 
         def work(combo: str) -> list[buildx.BuildStep]:
-            planned = make_plan(matrix, matrix.by_id[combo])
-            with assemble.build_turn(planned):
-                return assemble.assemble(tree.root, planned)
+            plan = make_plan(matrix, matrix.by_id[combo])
+            with assemble.build_turn(plan):
+                return assemble.assemble(tree.root, plan)
 
         both(work, *combos)
         return room.most
 
-    assert most_at_once(Room(KEPT_OUT), ONE, OTHER) == 1
-    assert most_at_once(Room(LET_IN), ONE, THIRD) == 2
+    assert most_at_once(Room(EXCLUDED), ONE, OTHER) == 1
+    assert most_at_once(Room(ADMITTED), ONE, THIRD) == 2
     assert families == {"pytorch-2.10.0-archive", "pytorch-2.9.1-archive"}
