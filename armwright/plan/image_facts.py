@@ -1,4 +1,4 @@
-"""What an image is told about itself: image.json, its labels, its scripts and overlays."""
+"""Facts that an image carries about itself: image.json, labels, scripts and overlays."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ from armwright.plan import ingredients
 from armwright.plan.locks import BaseLock
 from armwright.recipes.bases import Base
 
-HOME = "opt/armwright"  # where our own files are in an image
+HOME = "opt/armwright"  # the folder of Armwright's own files in an image
 
 
 @lru_cache(maxsize=512)
 def sha256_of(data: bytes) -> str:
-    """Hash what many combos share once."""
+    """Return the sha256 of data in hexadecimal; cached, because many combos share files."""
     return hashlib.sha256(data).hexdigest()
 
 
 def image_facts(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[str, Any]:
-    """Describe the image for its own entrypoint and smoke run (scripts/): image.json."""
+    """Return the content of image.json, which the entrypoint and the smoke run (scripts/) read.
+
+    Args:
+        matrix: the loaded matrix.
+        combo: the combo.
+        base: its base.
+        wheels: the text of its wheel lock.
+    """
     target, flavour = combo.target, combo.flavour
     backend = matrix.recipes.backends[combo.backend]
     scripts = script_files(matrix.root, combo)
@@ -51,7 +58,7 @@ def image_facts(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[s
         "provider": combo.release.provider,
         "packages": _packages(combo, wheels),
         "fallbacks": _fallbacks(matrix, combo),
-        "environment": [one.model_dump() for one in combo.environment],
+        "environment": [variable.model_dump() for variable in combo.environment],
         "fast_math": flavour.fast_math.model_dump() if flavour.fast_math else None,
         "dtypes": flavour.precisions(target, combo.version),
         "smoke": {
@@ -63,7 +70,7 @@ def image_facts(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[s
 
 
 def _packages(combo: Combo, wheels: str) -> dict[str, str]:
-    """Name what the image holds: the locked distributions but for those that the recipe drops."""
+    """Return the Python distributions in the image by name: the locked ones without those that the recipe drops."""
     dropped = [path for drop in combo.framework.drop for path in drop.paths]
     return {
         name: version
@@ -73,18 +80,18 @@ def _packages(combo: Combo, wheels: str) -> dict[str, str]:
 
 
 def _fallbacks(matrix: Matrix, combo: Combo) -> list[dict[str, Any]]:
-    """Name the images that run where this one refuses to, nearest first: of the same version where there is one."""
-    found = []
+    """Return the images for CPUs below this floor, nearest first, of the same version where possible."""
+    fallbacks = []
     for name in matrix.chain(combo.target):
         same = matrix.by_id[f"{combo.framework.name}-{combo.version}-{name}-{combo.backend}"]
         near = same if same.sound else matrix.newest(combo.framework.name, name, combo.backend)
         if near is not None:
-            found.append({"target": name, "floor": near.target.floor, "image": near.tag})
-    return found
+            fallbacks.append({"target": name, "floor": near.target.floor, "image": near.tag})
+    return fallbacks
 
 
 def image_labels(matrix: Matrix, combo: Combo, base: Base, base_lock: BaseLock, inputs: str) -> dict[str, str]:
-    """Return the labels of an image: the OCI annotations and ours (docs/reference).
+    """Return the labels of an image: the OCI annotations and org.armwright.*.
 
     Args:
         matrix: the loaded matrix.
@@ -96,7 +103,7 @@ def image_labels(matrix: Matrix, combo: Combo, base: Base, base_lock: BaseLock, 
     title = f"{combo.title} for {combo.target.title}"
     return {
         "org.opencontainers.image.title": title,
-        "org.opencontainers.image.description": f"{title}, computed by {matrix.recipes.backends[combo.backend].title}",
+        "org.opencontainers.image.description": f"{title} over {matrix.recipes.backends[combo.backend].title}",
         "org.opencontainers.image.version": combo.version,
         "org.opencontainers.image.created": base_lock.created,
         "org.armwright.combo": combo.id,
@@ -110,8 +117,8 @@ def image_labels(matrix: Matrix, combo: Combo, base: Base, base_lock: BaseLock, 
 
 
 def script_files(root: Path, combo: Combo) -> Mapping[str, bytes]:
-    """Collect what runs inside the image: entrypoint, smoke run and the framework's workloads."""
-    modules = frozenset({combo.framework.name, combo.dialect})  # a dialect's module may use its framework's
+    """Return the files that run inside the image: entrypoint, smoke run and the workloads of the framework."""
+    modules = frozenset({combo.framework.name, combo.dialect})  # the module of a dialect may use that of its framework
     return _read_scripts(root / "scripts", modules, combo.dialect, tuple(combo.workloads))
 
 
@@ -120,12 +127,12 @@ def _read_scripts(
     scripts: Path, modules: frozenset[str], dialect: str, workloads: tuple[str, ...]
 ) -> Mapping[str, bytes]:
     smoke = scripts / "smoke"
-    paths = {*scripts.glob("*.py"), *smoke.glob("*.py"), *(smoke / "frameworks" / f"{one}.py" for one in modules)}
+    paths = {*scripts.glob("*.py"), *smoke.glob("*.py"), *(smoke / "frameworks" / f"{module}.py" for module in modules)}
     for name in workloads:
         folder = smoke / name
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         shared = smoke / manifest.get("shares", name)
-        paths |= {path for one in (folder, shared) for path in one.rglob("*") if path.is_file() and _is_data(path)}
+        paths |= {path for place in (folder, shared) for path in place.rglob("*") if path.is_file() and _is_data(path)}
         paths.add(shared / "workload.py")
         if not any(skip.get("dialect") == dialect and "dtypes" not in skip for skip in manifest.get("skips", [])):
             paths.add(folder / f"{dialect}.py")
@@ -137,7 +144,7 @@ def _is_data(path: Path) -> bool:
 
 
 def overlay_files(root: Path, name: str | None, site: str) -> dict[str, bytes]:
-    """Collect the files that make a version what it is, or switch a backend on; they land in the site directory."""
+    """Return the overlay files of a version or a backend; they go into the site directory of the image."""
     if name is None:
         return {}
     folder = root / "scripts" / "overlays" / name

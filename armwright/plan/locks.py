@@ -1,7 +1,7 @@
-"""Locks: exact versions and hashes of everything that is downloaded; no address of any index or mirror.
+"""Locks: exact versions and hashes of everything that is downloaded, without addresses of indexes or mirrors.
 
-`recipes/locks/<framework>-<version>.txt` holds the wheels, in pip's format; `recipes/locks/<base>.yaml` the
-distribution's packages. Making a lock needs the network, reading one needs nothing.
+`recipes/locks/<framework>-<version>.txt` holds wheels in pip's format, `recipes/locks/<base>.yaml` holds
+packages of the distribution. Making a lock needs the network, reading one does not.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ DebVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.+~:-]+$")]
 DebName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 
 
-def _a_time(text: str) -> str:
-    datetime.fromisoformat(text)  # 2026-13-45 fits the pattern and is none
+def _is_time(text: str) -> str:
+    datetime.fromisoformat(text)  # 2026-13-45 matches the pattern but is not a date
     return text
 
 
@@ -50,13 +50,13 @@ class BaseLock(Recipe):
     """The packages of a base.
 
     Attributes:
-        created: when the lock was made, UTC; every file of the image gets this time.
-        root: the image's packages, always AArch64.
-        tools: the build tools' packages, by Debian architecture of the build platform.
-        builder: the packages of what compiles, always AArch64; none where nothing is compiled.
+        created: when the lock was made, in UTC; every file of the image gets this time.
+        root: packages of the image, always AArch64.
+        tools: packages of the build tools, by Debian architecture of the build platform.
+        builder: packages of the compilers, always AArch64; empty where nothing is compiled.
     """
 
-    created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_a_time)]
+    created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_is_time)]
     root: dict[DebName, Deb]
     tools: dict[Annotated[str, StringConstraints(pattern=r"^(amd64|arm64)$")], dict[DebName, Deb]]
     builder: dict[DebName, Deb] = Field(default={})
@@ -68,35 +68,35 @@ class BaseLock(Recipe):
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 over all of it."""
+        """The sha256 over the whole lock, in hexadecimal."""
         return hashlib.sha256(json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True).encode()).hexdigest()
 
 
 def base_lock_path(root: Path, base: str) -> Path:
-    """Return the file that holds a base's lock."""
+    """Return the path of the lock of a base."""
     return root / "recipes" / "locks" / f"{base}.yaml"
 
 
 def wheel_lock_path(root: Path, framework: str, version: str) -> Path:
-    """Return the file that holds a framework version's lock."""
+    """Return the path of the wheel lock of a framework version."""
     return root / "recipes" / "locks" / f"{framework}-{version}.txt"
 
 
 def read_base_lock(root: Path, base: str) -> BaseLock:
-    """Read a base's lock.
+    """Read the lock of a base.
 
     Raises:
-        InputError: it is missing or wrong, with the places.
+        InputError: the lock is missing, or has mistakes (listed with file:line:column).
     """
     path = base_lock_path(root, base)
     if not path.exists():
-        raise InputError(f"there is no lock for {base}", f"invoke lock --base {base}")
+        raise InputError(f"{base} has no lock", f"invoke lock --base {base}")
     return _parsed(path, str(path.relative_to(root)), path.read_bytes())
 
 
 @lru_cache
 def _parsed(path: Path, name: str, _: bytes) -> BaseLock:
-    """Read a base's lock once for the same bytes: every combo of a base is planned with it."""
+    """Parse a base lock once for the same bytes: the plans of all combos on that base need it."""
     mistakes = Mistakes()
     document = yaml_file.read_yaml(path, name, mistakes)
     parsed = yaml_file.parse_document(document, BaseLock, mistakes) if document else None
@@ -106,57 +106,58 @@ def _parsed(path: Path, name: str, _: bytes) -> BaseLock:
 
 
 def write_base_lock(root: Path, base: str, lock: BaseLock) -> None:
-    """Write a base's lock."""
+    """Write the lock of a base."""
     head = f"# The packages of {base}, by `invoke lock --base {base}`: exact versions and hashes.\n"
     body = yaml.safe_dump(lock.model_dump(exclude_defaults=True), sort_keys=True, default_flow_style=None, width=160)
     write_whole(base_lock_path(root, base), head + body)
 
 
 def read_wheel_lock(root: Path, framework: str, version: str) -> str:
-    """Read a framework version's lock, checked.
+    """Read and check the wheel lock of a framework version.
 
     Raises:
-        InputError: it is missing, or `check_wheels` refuses it.
+        InputError: the lock is missing, or `check_wheel_lock` refuses it.
     """
     path = wheel_lock_path(root, framework, version)
     if not path.exists():
         raise InputError(
-            f"there is no lock for {framework} {version}", f"invoke lock --framework {framework} --version {version}"
+            f"{framework} {version} has no lock", f"invoke lock --framework {framework} --version {version}"
         )
-    text = path.read_text(encoding="utf-8", errors="replace")  # what is not text is refused like any bad line
+    # bytes that are not UTF-8 become lines that the check refuses
+    text = path.read_text(encoding="utf-8", errors="replace")
     check_wheel_lock(text, str(path.relative_to(root)))
     return text
 
 
 @lru_cache
 def check_wheel_lock(text: str, name: str) -> None:
-    """Refuse a lock that holds a CUDA distribution, an address, or a line without a hash.
+    """Refuse a lock that contains a CUDA distribution, an address, or a line without a hash.
 
     Args:
-        text: the lock.
-        name: how messages call it.
+        text: the content of the lock.
+        name: its name in messages.
 
     Raises:
-        InputError: every bad line with its place.
+        InputError: every bad line, with its number.
     """
-    wrong = []
+    mistakes = []
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         pinned = _PINNED.match(line)
         if "://" in line:
-            wrong.append(f"{name}:{number}: an address; a lock holds versions and hashes only")
+            mistakes.append(f"{name}:{number}: an address; a lock contains versions and hashes only")
         elif pinned and FORBIDDEN.match(pinned["name"]):
-            wrong.append(f"{name}:{number}: {pinned['name']} is a CUDA distribution; it does not belong in a CPU image")
+            mistakes.append(f"{name}:{number}: {pinned['name']} is a CUDA distribution, and this image is for CPUs")
         elif pinned and not (lines[number : number + 1] and _HASH.fullmatch(lines[number])):
-            wrong.append(f"{name}:{number}: {pinned['name']} has no sha256")
+            mistakes.append(f"{name}:{number}: {pinned['name']} has no sha256")
         elif pinned and not _LINE.fullmatch(line):
-            wrong.append(f"{name}:{number}: more than name==version: {line.strip()[:60]!r}")
+            mistakes.append(f"{name}:{number}: more than name==version: {line.strip()[:60]!r}")
         elif not pinned and line.strip() and not line.startswith("#") and not _HASH.fullmatch(line):
-            wrong.append(f"{name}:{number}: not a pinned requirement: {line.strip()[:60]!r}")
-    if wrong:
-        raise InputError("the lock is wrong:\n  " + "\n  ".join(wrong), "make it anew with `invoke lock`")
+            mistakes.append(f"{name}:{number}: not a pinned requirement: {line.strip()[:60]!r}")
+    if mistakes:
+        raise InputError("the lock has mistakes:\n  " + "\n  ".join(mistakes), "invoke lock")
 
 
 def locked_packages(text: str) -> dict[str, str]:
-    """Return the distributions of a wheel lock: name to version."""
-    return {found["name"]: found["version"] for found in _PINNED.finditer(text)}
+    """Return the Python distributions of a wheel lock, name to version."""
+    return {pinned["name"]: pinned["version"] for pinned in _PINNED.finditer(text)}

@@ -1,4 +1,4 @@
-"""The plan of a combo: everything an image is made of as data, and one digest over it. Pure: no engine, no network."""
+"""The plan of a combo: everything that determines an image, as data with one digest. Needs no engine, no network."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ COMPRESSION = {"compression": "zstd", "compression-level": "7", "oci-mediatypes"
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be built.
+    """Everything that determines an image.
 
     Attributes:
         combo: the combo.
         base: the distribution below it.
         source: where the base comes from.
         lock: the base's packages.
-        files: the context's own files (path to content); downloads are added when they are fetched.
+        files: the files of the build context, path to content, without the downloads.
         inputs: sha256 over everything that determines the image, "sha256:<64 hex digits>".
     """
 
@@ -44,22 +44,22 @@ class Plan:
 
     @property
     def downloads(self) -> list[Download]:
-        """The files that are taken as they are, one by one."""
+        """The single files that the build needs besides wheels and packages: sources and extra wheels."""
         return ingredients.list_downloads(self.combo.release, _distribution(self.base, self.source))
 
     @property
     def compiles(self) -> bool:
-        """Programs of the target platform run while it is built."""
+        """Whether the build runs programs of the target platform."""
         return ingredients.interpreter(_distribution(self.base, self.source)) is not None
 
     @property
     def tag(self) -> str:
-        """The name a proven image gets: pytorch:2.10.0-n1-acl."""
+        """The name of the proven image: pytorch:2.10.0-n1-acl."""
         return self.combo.tag
 
     @property
     def reference(self) -> str:
-        """The immutable name, given when it is built: the tag and the first 12 digits of the inputs."""
+        """The immutable name of the built image: the tag and the first 12 hexadecimal digits of `inputs`."""
         return f"{self.combo.tag}-{self.inputs.removeprefix('sha256:')[:12]}"
 
 
@@ -83,14 +83,14 @@ def make_plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
             f"the lock of {combo.framework.name} {combo.version} pins {combo.distribution} {pinned}",
             f"invoke lock --framework {combo.framework.name} --version {combo.version}",
         )
-    chosen = _distribution(base, source)
+    distribution = _distribution(base, source)
     files = {
         "requirements.txt": wheels.encode(),
         **ingredients.context_files(matrix.root, combo),
         f"image/{HOME}/image.json": _json(image_facts(matrix, combo, base, wheels)),
         **script_files(matrix.root, combo),
-        **overlay_files(matrix.root, combo.release.overlay, chosen.site),
-        **overlay_files(matrix.root, combo.flavour.overlay, chosen.site),
+        **overlay_files(matrix.root, combo.release.overlay, distribution.site),
+        **overlay_files(matrix.root, combo.flavour.overlay, distribution.site),
     }
     context = {
         "combo": combo,
@@ -100,9 +100,9 @@ def make_plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
         "backend": matrix.recipes.backends[combo.backend],
         "base": base,
         "source": source,
-        "distribution": chosen,
-        "interpreter": ingredients.interpreter(chosen),
-        "words": ingredients.build_arguments(combo, base),
+        "distribution": distribution,
+        "interpreter": ingredients.interpreter(distribution),
+        "build_arguments": ingredients.build_arguments(combo, base),
         "epoch": base_lock.epoch,
     }
 
@@ -120,12 +120,12 @@ def _distribution(base: Base, source: Source) -> Archive | Registry:
     if source == "archive":
         return base.archive
     if base.registry is None:
-        raise InputError(f"{base.name} comes from the distribution's archive only", "leave --base out")
+        raise InputError(f"{base.name} comes from the distribution's archive only", "invoke plan --base archive")
     return base.registry
 
 
 def _digest(draft: Plan) -> str:
-    """Digest everything that determines the image: the files, the base's packages, the tools, the compression."""
+    """Return the digest over the files, the packages of the base, the tools and the compression."""
     parts = {
         "files": {name: sha256_of(data) for name, data in draft.files.items()},
         "lock": draft.lock.digest,

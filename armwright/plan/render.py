@@ -1,4 +1,4 @@
-"""From a plan to a context: the Dockerfile by its template, and the files on disk."""
+"""Rendering: the Dockerfile from its templates, and a build context as files on disk."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - a Dockerfile, not HTML; every value comes from a closed pattern (recipes.py)
+        autoescape=False,  # noqa: S701 - a Dockerfile, not HTML; every value matches a closed pattern (recipes/patterns.py)
     )
     environment.filters["quoted"] = _quoted
     return environment
 
 
 def _quoted(text: str) -> str:
-    """Quote a value for LABEL: as JSON, with no variable in it expanded."""
+    """Quote a value for LABEL as JSON, with `$` escaped so that no variable is expanded."""
     return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
 
 
@@ -38,34 +38,33 @@ def render_dockerfile(root: Path, context: Mapping[str, Any]) -> bytes:
 
     Args:
         root: the project's root, the folder with dockerfiles/.
-        context: the template's variables.
+        context: the variables of the template.
 
     Raises:
-        jinja2.UndefinedError: a template names what the plan does not have.
+        jinja2.UndefinedError: a template uses a variable that the context does not have.
     """
     return _environment(root / "dockerfiles").get_template("Dockerfile.j2").render(context).encode()
 
 
 def write_context(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a context's own files; what an earlier plan left there is removed, downloads too.
+    """Write the files of a build context and remove everything else in its folder, downloads included.
 
-    BuildKit takes a file of the same path, size and time for unchanged, also from one combo to the next. So a file's
-    time is made from its content: another content has another time. The Dockerfile gives the files the time they have
-    in the image.
+    BuildKit treats a file with the same path, size and time as unchanged, also between combos. So the time of each file
+    is derived from its content, and other content has another time. The Dockerfile sets the times that the image has.
 
     Args:
         folder: the context, build/contexts/<id>.
         files: path to content.
     """
-    wanted = {folder / name: data for name, data in files.items()}
-    named = {PurePosixPath(name).parent for name in files}
-    folders = {folder, *(folder / one for path in named for one in (path, *path.parents))}
-    _clear(folder, folders, wanted)
+    contents = {folder / name: data for name, data in files.items()}
+    parents = {PurePosixPath(name).parent for name in files}
+    folders = {folder, *(folder / part for path in parents for part in (path, *path.parents))}
+    _clear(folder, folders, contents)
     for path in sorted(folders):
         path.mkdir(parents=True, exist_ok=True)
-    for path, data in wanted.items():
+    for path, data in contents.items():
         if not path.exists() or path.read_bytes() != data:
-            path.unlink(missing_ok=True)  # it may be a link to something that is still needed
+            path.unlink(missing_ok=True)  # it may be a hard link to a cached download
             path.write_bytes(data)
         path.chmod(0o644)
         os.utime(path, ns=(_time(data), _time(data)))
@@ -74,12 +73,12 @@ def write_context(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _time(data: bytes) -> int:
-    """Return a time between 1970 and 2006, in nanoseconds, that no other content has."""
+    """Derive a time from content: nanoseconds since 1970, before 2006."""
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big") >> 4
 
 
 def _clear(folder: Path, folders: Collection[Path], files: Collection[Path]) -> None:
-    """Remove everything below a folder that is not one of these folders and files."""
+    """Remove everything below a folder except these folders and files."""
     for path in folder.iterdir() if folder.is_dir() else ():
         real = not path.is_symlink()
         if real and path in folders and path.is_dir():

@@ -186,7 +186,7 @@ def test_a_version_that_is_asked_for_is_the_only_one_judged(run: Bump) -> None:
 )
 def test_a_version_that_cannot_be_published_is_wrong_input_and_says_why(run: Bump, version: str, words: str) -> None:
     wheels = Wheel("lamp", "1.0.0"), Wheel("lamp", "1.1.0"), Wheel("lamp", "1.3.0", requires=("triton",))
-    refused = {"1.4.0": InputError("the lock is wrong:\n  triton is a CUDA distribution")}
+    refused = {"1.4.0": InputError("the lock has mistakes:\n  triton is a CUDA distribution")}
     with pytest.raises(InputError) as wrong:
         run(*wheels, Wheel("lamp", "1.4.0"), refused=refused, version=version, write=True)
     assert words in wrong.value.what
@@ -201,7 +201,7 @@ UNSOLVED = (
 
 def test_a_version_whose_lock_is_refused_is_refused_and_the_next_older_one_is_tried(run: Bump, lamp: Tree) -> None:
     wheels = [Wheel("lamp", version) for version in ("1.4.0", "1.3.0", "1.2.0")]
-    cuda = InputError("the lock is wrong:\n  recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution", "do it")
+    cuda = InputError("the lock has mistakes:\n  recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution", "do it")
     said = run(*wheels, refused={"1.4.0": cuda, "1.3.0": FailedError(UNSOLVED)}, write=True)
     assert [(one["version"], one["reason"]) for one in said["versions"]][:2] == [
         ("1.4.0", "its lock: recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution"),
