@@ -8,7 +8,6 @@ import pytest
 
 from armwright.assembly import assemble
 from armwright.fetch import debian_roots
-from armwright.pipeline import build_combo
 from armwright.plan import locks
 from armwright.plan.locks import Deb
 from armwright.plan.plan import Plan, make_plan
@@ -30,7 +29,7 @@ def stale(tree: Tree) -> Plan:
 
 
 def test_a_build_makes_the_lock_anew_and_goes_on_with_it(stale: Plan, tree: Tree) -> None:
-    fresh = assemble.fetch_or_refresh(tree.load(), stale, build_combo.BuildOptions())
+    fresh = assemble.fetch_or_refresh(tree.load(), stale, locked=False)
     held = locks.read_base_lock(tree.root, "debian-13")
     assert "netbase" in held.root
     assert held.root["netbase"] != GONE
@@ -46,6 +45,6 @@ def test_a_build_makes_the_lock_anew_and_goes_on_with_it(stale: Plan, tree: Tree
 def test_a_build_that_must_keep_to_its_locks_fails_and_leaves_them(stale: Plan, tree: Tree) -> None:
     before = locks.base_lock_path(tree.root, "debian-13").read_bytes()
     with pytest.raises(debian_roots.StaleLockError, match=r"no longer has netbase 1\.0-gone"):
-        assemble.fetch_or_refresh(tree.load(), stale, build_combo.BuildOptions(locked=True))
+        assemble.fetch_or_refresh(tree.load(), stale, locked=True)
     assert locks.base_lock_path(tree.root, "debian-13").read_bytes() == before
     assert not Path(assemble.context_path(tree.root, stale.combo)).exists()
