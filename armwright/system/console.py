@@ -154,14 +154,14 @@ class Progress:
         if not (self._verbose or _err.is_terminal):
             self._start_reminder(REMINDER)
 
-    def stop(self, *, failed: bool = False) -> None:
-        """Stop showing the step."""
+    def stop(self, outcome: str = "") -> None:
+        """Stop showing the step; the line that ends it has the outcome, if there is one, for example "failed"."""
         with block():
             _board.remove(self._line)
             if self._reminder is not None:
                 self._reminder.cancel()
                 self._reminder = None
-                _print(_step(f"{self._title}: failed" if failed else self._title, self.seconds))
+                _print(_step(f"{self._title}: {outcome}" if outcome else self._title, self.seconds))
 
     def _start_reminder(self, delay: float) -> None:
         self._reminder = threading.Timer(delay, self._remind)
@@ -191,8 +191,8 @@ def progress(title: str) -> Iterator[Progress]:
     shown.start()
     try:
         yield shown
-    except BaseException:
-        shown.stop(failed=True)
+    except BaseException as error:
+        shown.stop("failed" if isinstance(error, Exception) else "interrupted")
         raise
     shown.stop()
 

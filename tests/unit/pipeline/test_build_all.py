@@ -40,13 +40,20 @@ class NoEngine:
         return {}
 
 
-@pytest.fixture
-def matrix(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Matrix:
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
+    """A small matrix, loaded once: these tests change none of its files."""
+    tree = Tree(tmp_path_factory.mktemp("small") / "project")
     tree.publish(SMALL)
+    return tree.load()
+
+
+@pytest.fixture
+def matrix(loaded: Matrix, monkeypatch: pytest.MonkeyPatch) -> Matrix:
     monkeypatch.setattr(build_all, "Engine", NoEngine)
     monkeypatch.setattr(preflight, "LEAST_FREE", 0)
     monkeypatch.setattr(smoke, "require_runner", lambda _: "")
-    return tree.load()
+    return loaded
 
 
 @pytest.fixture

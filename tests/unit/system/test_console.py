@@ -72,10 +72,13 @@ def test_without_a_terminal_a_step_is_one_line_at_its_end(capsys: pytest.Capture
     assert capsys.readouterr().err.splitlines() == ["==> one: build it (0 s)"]
 
 
-def test_a_failed_step_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(FailedError), console.progress("build it"):
-        raise FailedError("broken")
-    assert capsys.readouterr().err.splitlines() == ["==> build it: failed (0 s)"]
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(FailedError("broken"), "failed"), (KeyboardInterrupt(), "interrupted")]
+)
+def test_a_step_that_raises_says_so(capsys: pytest.CaptureFixture[str], error: BaseException, outcome: str) -> None:
+    with pytest.raises(type(error)), console.progress("build it"):
+        raise error
+    assert capsys.readouterr().err.splitlines() == [f"==> build it: {outcome} (0 s)"]
 
 
 def test_verbose_steps_print_their_start_and_each_part_once(capsys: pytest.CaptureFixture[str]) -> None:
