@@ -12,7 +12,7 @@ from armwright.engine.client import Engine
 from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
-from armwright.pipeline.selected import buildable_combos, built_combos, parse_source
+from armwright.pipeline.selected import parse_source, select_buildable, select_built
 from armwright.plan.plan import Source, make_plan
 from armwright.proof import wording
 from armwright.recipes.targets import Target
@@ -49,7 +49,7 @@ def run(  # noqa: PLR0913 - the command's options
     """
     if image:
         return _audit_image(matrix, image, chosen, floor, as_json=as_json)
-    combos = built_combos(buildable_combos(matrix, chosen))
+    combos = select_built(select_buildable(matrix, chosen))
     return _audit_combos(matrix, combos, parse_source(base), floor, as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import build_all, preflight, summary
 from armwright.pipeline.build_combo import BuildOptions
-from armwright.pipeline.selected import adopt_wheel, buildable_combos, parse_source
+from armwright.pipeline.selected import adopt_wheel, parse_source, select_buildable
 
 
 class BuildArguments(NamedTuple):
@@ -56,5 +56,5 @@ def run(matrix: Matrix, chosen: Selector, given: BuildArguments) -> int:
         verbose=given.verbose,
         jobs=preflight.parse_jobs(given.jobs),
     )
-    results = build_all.build_combos(matrix, buildable_combos(matrix, chosen), options)
+    results = build_all.build_combos(matrix, select_buildable(matrix, chosen), options)
     return summary.print_summary(results, selection.omitted_combos(matrix, chosen), verbose=options.verbose)

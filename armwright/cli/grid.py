@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from armwright.matrix.matrix import Combo
-from armwright.pipeline.documents import MEANING, ComboState, state_cell
+from armwright.pipeline.documents import MEANING, ComboState, make_state_cell
 from armwright.system import console
 from armwright.system.table_layout import Cell
 
@@ -28,7 +28,7 @@ def print_grid(stated: Sequence[StatedCombo]) -> None:
         console.result("")
     shown = {state for _, state in stated}
     console.table(
-        "", ["state", "meaning"], [[state_cell(state), MEANING[state]] for state in MEANING if state in shown]
+        "", ["state", "meaning"], [[make_state_cell(state), MEANING[state]] for state in MEANING if state in shown]
     )
 
 
@@ -52,7 +52,7 @@ def _backend_cells(stated: Sequence[StatedCombo]) -> list[Cell]:
         texts[states[0]] = states[0]
     elif len(versions[states[-1]]) > 1:
         texts[states[-1]] = f"{states[-1]} the rest"
-    return [state_cell(state, text) for state, text in texts.items()]
+    return [make_state_cell(state, text) for state, text in texts.items()]
 
 
 def _group(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:

@@ -28,22 +28,22 @@ def run(matrix: Matrix, chosen: Selector, *, as_grid: bool, as_json: bool, as_sc
         InputError: the selection is wrong, or both a grid and JSON are wanted.
     """
     if as_schema:
-        console.document(documents.json_schema(list[ListedRow]))
+        console.document(documents.make_json_schema(list[ListedRow]))
         return
     if as_grid and as_json:
         raise InputError("--grid and --json cannot be combined", "invoke list --help")
     everything = selection.match_combos(matrix, replace(chosen, every=True))
     here = inventory.take_inventory(matrix)
     if as_grid:
-        grid.print_grid([(combo, here.listed_state(combo)) for combo in everything])
+        grid.print_grid([(combo, here.find_combo_state(combo)) for combo in everything])
         return
     shown = everything if chosen.every else [combo for combo in everything if selection.allowed(chosen, combo)]
-    rows = [here.listed(combo) for combo in shown]
+    rows = [here.make_listed_row(combo) for combo in shown]
     if as_json:
         console.document(documents.to_documents(rows))
         return
     columns = ["combo", "state", "reason"]
-    console.table("", columns, [[row.id, documents.state_cell(row.state), _reason(row)] for row in rows])
+    console.table("", columns, [[row.id, documents.make_state_cell(row.state), _reason(row)] for row in rows])
     refused = sum(combo.refusal is not None for combo in everything)
     kinds = {"refused": refused, "unverified": len(everything) - len(shown) - refused}
     hidden = " and ".join(f"{count} {kind}" for kind, count in kinds.items() if count)

@@ -6,7 +6,7 @@ from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import documents, inventory
 from armwright.pipeline.documents import PlannedRow
-from armwright.pipeline.selected import buildable_combos, parse_source
+from armwright.pipeline.selected import parse_source, select_buildable
 from armwright.plan.plan import make_plan
 from armwright.system import console
 
@@ -22,15 +22,18 @@ def run(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool, as_schema
         as_schema: print the JSON Schema of that list and nothing else.
     """
     if as_schema:
-        console.document(documents.json_schema(list[PlannedRow]))
+        console.document(documents.make_json_schema(list[PlannedRow]))
         return
     here = inventory.take_inventory(matrix)
-    rows = [here.planned(make_plan(matrix, combo, parse_source(base))) for combo in buildable_combos(matrix, chosen)]
+    rows = [
+        here.make_planned_row(make_plan(matrix, combo, parse_source(base)))
+        for combo in select_buildable(matrix, chosen)
+    ]
     if as_json:
         console.document(documents.to_documents(rows))
         return
     console.table(
         "",
         ["combo", "state", "why", "base", "proven on", "inputs"],
-        [[row.id, documents.state_cell(row.state), row.why, row.base, row.emulator, row.inputs] for row in rows],
+        [[row.id, documents.make_state_cell(row.state), row.why, row.base, row.emulator, row.inputs] for row in rows],
     )

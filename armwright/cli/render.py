@@ -6,7 +6,7 @@ from armwright.assembly import assemble
 from armwright.matrix import selection
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
-from armwright.pipeline.selected import adopt_wheel, buildable_combos, parse_source
+from armwright.pipeline.selected import adopt_wheel, parse_source, select_buildable
 from armwright.plan import render
 from armwright.plan.plan import make_plan
 from armwright.system import console
@@ -27,7 +27,7 @@ def run(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool, wheel: str 
     if chosen.every and not fetch:
         combos = [combo for combo in selection.match_combos(matrix, chosen) if combo.refusal is None]
     else:
-        combos = buildable_combos(matrix, chosen)
+        combos = select_buildable(matrix, chosen)
     for combo in combos:
         plan = make_plan(matrix, combo, parse_source(base))
         folder = assemble.context_path(matrix.root, combo)

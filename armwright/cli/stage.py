@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
-from armwright.pipeline.selected import buildable_combos, built_combos, parse_source
+from armwright.pipeline.selected import parse_source, select_buildable, select_built
 from armwright.publish import stage
 from armwright.system import console
 
@@ -22,6 +22,6 @@ def run(matrix: Matrix, chosen: Selector, registry: str, base: str) -> None:
         InputError: `registry` is no host and port; nothing was started.
         FailedError: an image is not proven (nothing is pushed), or the registry failed.
     """
-    combos = built_combos(buildable_combos(matrix, chosen))
+    combos = select_built(select_buildable(matrix, chosen))
     for staged in stage.stage_images(matrix, combos, registry or stage.LOCAL, parse_source(base)):
         console.result(f"docker pull {staged.name}  # {staged.digest}")

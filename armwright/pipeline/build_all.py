@@ -43,7 +43,7 @@ def build_combos(matrix: Matrix, combos: Sequence[Combo], options: BuildOptions)
         plans = [make_plan(matrix, combo, options.source) for combo in combos]
         engine = Engine()
         results = [ComboResult(combo) for combo in combos]
-        jobs = options.jobs or preflight.default_jobs(engine)
+        jobs = options.jobs or preflight.compute_default_jobs(engine)
         names = engine.names()
         states: list[str] = [find_plan_state(matrix.root, plan, names) for plan in plans]
         _print_plan(combos, states, options, jobs)
@@ -136,7 +136,7 @@ def _print_result(root: Path, result: ComboResult, options: BuildOptions, *, tot
             file = "" if result.error else str(evidence.evidence_path(root, result.combo.id).relative_to(root))
             wording.print_proof(result.proof, file, verbose=options.verbose)
         if total > 1 and result.error:
-            console.say(f"failed: {summary.first_line(result)}", console.BAD)
+            console.say(f"failed: {summary.describe_error(result)}", console.BAD)
         elif total > 1 and not picture:
-            proof = f": {wording.proof_line(result.proof)}" if result.proof else ""
+            proof = f": {wording.describe_proof(result.proof)}" if result.proof else ""
             console.say(f"{result.outcome}{proof}", console.GOOD)

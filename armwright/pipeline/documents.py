@@ -96,7 +96,7 @@ class PlannedRow(DocumentRow):
     """why the combo counts as never seen working; null for one that is known to work"""
 
 
-def state_cell(state: ComboState, text: str = "") -> Cell:
+def make_state_cell(state: ComboState, text: str = "") -> Cell:
     """Return a table's cell in the colour of a state; its text is the state's name, or the one given."""
     return Cell(text or state, STYLES.get(state, ""))
 
@@ -106,6 +106,6 @@ def to_documents(rows: Sequence[DocumentRow]) -> list[dict[str, Any]]:
     return [row.model_dump() for row in rows]
 
 
-def json_schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a model, or a list of one
+def make_json_schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a model, or a list of one
     """Return the JSON Schema of a document that a command prints."""
     return {"$schema": DIALECT, **TypeAdapter(kind).json_schema(mode="serialization")}

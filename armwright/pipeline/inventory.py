@@ -36,23 +36,23 @@ class Inventory:
     matrix: Matrix
     names: Mapping[str, str] | None
 
-    def state(self, plan: Plan) -> ComboState:
+    def find_state(self, plan: Plan) -> ComboState:
         """Return the state of a plan."""
         return "unknown" if self.names is None else state.find_plan_state(self.matrix.root, plan, dict(self.names))
 
-    def listed_state(self, combo: Combo) -> ComboState:
+    def find_combo_state(self, combo: Combo) -> ComboState:
         """Return the state of a combo. Only combos with an image, of any inputs, are planned: planning takes time."""
         if combo.refusal is not None:
             return "refused"
         if self.names is None:
             return "unknown" if combo.unverified is None else "unverified"
-        state = self.state(make_plan(self.matrix, combo)) if combo.tag in self._built else "not built"
+        state = self.find_state(make_plan(self.matrix, combo)) if combo.tag in self._built else "not built"
         return "unverified" if state == "not built" and combo.unverified is not None else state
 
-    def listed(self, combo: Combo) -> ListedRow:
+    def make_listed_row(self, combo: Combo) -> ListedRow:
         """Return the row of a combo for `invoke list`."""
-        state = self.listed_state(combo)
-        nearest = self.matrix.instead(combo) if combo.refusal is not None else None
+        state = self.find_combo_state(combo)
+        nearest = self.matrix.nearest_working(combo) if combo.refusal is not None else None
         base = self.matrix.base(combo)
         return ListedRow(
             id=combo.id,
@@ -74,9 +74,9 @@ class Inventory:
             nearest=nearest.id if nearest else None,
         )
 
-    def planned(self, plan: Plan) -> PlannedRow:
+    def make_planned_row(self, plan: Plan) -> PlannedRow:
         """Return the row of a plan for `invoke plan`."""
-        state = self.state(plan)
+        state = self.find_state(plan)
         return PlannedRow(
             id=plan.combo.id,
             state=state,
@@ -92,20 +92,20 @@ class Inventory:
 
     @cached_property
     def _built(self) -> Collection[str]:
-        return built_tags(self.names or ())
+        return find_built_tags(self.names or ())
 
 
 def take_inventory(matrix: Matrix) -> Inventory:
     """Return the inventory of this machine; the engine may not answer."""
-    return Inventory(matrix, engine_names())
+    return Inventory(matrix, read_engine_names())
 
 
-def built_tags(names: Iterable[str]) -> set[str]:
+def find_built_tags(names: Iterable[str]) -> set[str]:
     """Return the tags that have an immutable name, of any inputs, among image names."""
     return {match["tag"] for match in map(_IMMUTABLE.fullmatch, names) if match}
 
 
-def engine_names() -> dict[str, str] | None:
+def read_engine_names() -> dict[str, str] | None:
     """Return the image names in the engine with their digests; None if it does not answer.
 
     Commands that only read work without an engine.

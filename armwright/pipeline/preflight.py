@@ -27,12 +27,12 @@ def parse_jobs(text: str) -> int:
     return int(text or 0)
 
 
-def default_jobs(engine: Engine) -> int:
+def compute_default_jobs(engine: Engine) -> int:
     """Return how many combos fit at once on the engine's CPUs and in the memory that is free now."""
-    return jobs_for(int(engine.info.get("NCPU") or 1), _free_memory(engine))
+    return compute_jobs(int(engine.info.get("NCPU") or 1), _free_memory(engine))
 
 
-def jobs_for(cores: int, memory: int) -> int:
+def compute_jobs(cores: int, memory: int) -> int:
     """Return how many combos fit at once: one per core, each with `MEMORY` bytes, and at least one."""
     return max(1, min(cores, memory // MEMORY))
 

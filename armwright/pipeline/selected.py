@@ -16,7 +16,7 @@ from armwright.system import console
 from armwright.system.errors import InputError, nearest
 
 
-def buildable_combos(matrix: Matrix, chosen: Selector) -> list[Combo]:
+def select_buildable(matrix: Matrix, chosen: Selector) -> list[Combo]:
     """Return the selected combos that a build makes; print those that are left out, with the reason."""
     combos = selection.select_combos(matrix, chosen)
     left_out = selection.omitted_combos(matrix, chosen)
@@ -29,12 +29,12 @@ def buildable_combos(matrix: Matrix, chosen: Selector) -> list[Combo]:
     return combos
 
 
-def built_combos(combos: Sequence[Combo]) -> list[Combo]:
+def select_built(combos: Sequence[Combo]) -> list[Combo]:
     """Return the combos of which the engine has an image, of any inputs; print those that it has not.
 
     If it has none of them, all are returned: the command that uses them reports which image is missing.
     """
-    tags = inventory.built_tags(inventory.engine_names() or ())
+    tags = inventory.find_built_tags(inventory.read_engine_names() or ())
     built = [combo for combo in combos if combo.tag in tags]
     not_built = [combo.id for combo in combos if combo.tag not in tags]
     if not built or not not_built:

@@ -49,7 +49,7 @@ def print_summary(results: Sequence[ComboResult], left_out: Sequence[Combo] = ()
     return next((result.error.code for result in results if result.error), 0)
 
 
-def first_line(result: ComboResult) -> str:
+def describe_error(result: ComboResult) -> str:
     """Return the first line of a result's error; empty without one."""
     return result.error.what.splitlines()[0] if result.error else ""
 
@@ -82,7 +82,7 @@ def _row(result: ComboResult) -> list[str | Cell]:
         console.megabytes(image.unpacked) if image and image.unpacked else "",
         _seconds(result),
         image.digest[:19] if image else "",
-        first_line(result),
+        describe_error(result),
     ]
 
 

@@ -31,9 +31,9 @@ def print_proof(proof: Evidence, written: str = "", *, verbose: bool = False) ->
         console.facts(f"{proof.combo} on {_cpu(proof.report)}", [*_picture(proof), ("evidence", written)])
 
 
-def proof_line(proof: Evidence) -> str:
+def describe_proof(proof: Evidence) -> str:
     """Describe a proof in one line: how many checks hold, and on which CPU."""
-    baseline = f"; {'wrong' if proof.above else 'right'} on {proof.smaller.cpu.emulator}" if proof.smaller else ""
+    baseline = f"; {'wrong' if proof.above else 'right'} on {proof.baseline.cpu.emulator}" if proof.baseline else ""
     return f"{_held(proof.report)} on {_cpu(proof.report)}{baseline}"
 
 
@@ -43,20 +43,20 @@ def print_verdict(proof: Evidence) -> None:
         console.say(f"{proof.combo}: proven", GOOD)
         return
     verdict = "NOT PROVEN" if proof.failed else "right so far, but not proven: the run was not complete"
-    lines = [f"{proof.combo}: {verdict}", *failed_checks(proof)]
+    lines = [f"{proof.combo}: {verdict}", *list_failures(proof)]
     console.say("\n  ".join(lines), BAD if proof.failed else DOUBTFUL)
 
 
-def failed_checks(proof: Evidence) -> list[str]:
+def list_failures(proof: Evidence) -> list[str]:
     """Return a text for each check that failed (expected, found, the rule and its reason) or was not run."""
     failed = [check.failure for check in proof.report.checks if check.state == "fail"]
-    if proof.smaller:
-        failed += [f"on the baseline CPU {proof.smaller.cpu.emulator}: {check.failure}" for check in proof.above]
+    if proof.baseline:
+        failed += [f"on the baseline CPU {proof.baseline.cpu.emulator}: {check.failure}" for check in proof.above]
     skipped = [f"{check.name}: not run, {check.found}" for check in proof.report.checks if check.state == "not run"]
     return failed + skipped
 
 
-def proof_document(proof: Evidence) -> object:
+def make_proof_document(proof: Evidence) -> object:
     """Return the evidence as a JSON document."""
     return proof.model_dump(by_alias=True)
 
@@ -69,7 +69,7 @@ def _picture(proof: Evidence) -> Iterator[tuple[str, str]]:
         yield "CPU", checks["cpu"].found
     if "floor" in checks:
         yield "features", f"{checks['floor'].expected}: {checks['floor'].found}"
-    if proof.smaller:
+    if proof.baseline:
         yield "baseline CPU", _baseline(proof)
     yield "versions", ", ".join(f"{name} {version}" for name, version in report.versions.items())
     yield from _kernels(report)
@@ -144,10 +144,10 @@ def _print_tables(proof: Evidence) -> None:
         [check.name, _STATES[check.state], check.expected, check.found] for check in report.checks
     ]
     console.table(f"{report.combo} on {_cpu(report)}", columns, rows)
-    if proof.smaller:
+    if proof.baseline:
         state = _STATES["fail" if proof.above else "pass"]
         rows = [["nothing above the floor", state, "right answers on the baseline CPU", _baseline(proof)]]
-        console.table(f"{report.combo} on {_cpu(proof.smaller)}", columns, rows)
+        console.table(f"{report.combo} on {_cpu(proof.baseline)}", columns, rows)
     kernels = [(run.workload, run.dtype, kernel) for run in report.runs for kernel in run.kernels]
     kernels += [("", "", kernel) for kernel in report.loaded]
     console.table(

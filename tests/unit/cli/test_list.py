@@ -14,7 +14,7 @@ from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import inventory, selected
-from armwright.pipeline.documents import MEANING, ComboState, ListedRow, PlannedRow, json_schema
+from armwright.pipeline.documents import MEANING, ComboState, ListedRow, PlannedRow, make_json_schema
 from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import make_plan
 from armwright.proof import evidence
@@ -42,7 +42,7 @@ def say(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def store(monkeypatch: pytest.MonkeyPatch, names: Names) -> None:
-    monkeypatch.setattr(inventory, "engine_names", lambda: names)
+    monkeypatch.setattr(inventory, "read_engine_names", lambda: names)
 
 
 def immutable(matrix: Matrix, combo: str) -> dict[str, str]:
@@ -55,7 +55,7 @@ def proven(matrix: Matrix, combo: str) -> None:
 
 
 def state(matrix: Matrix, combo: str, names: Names) -> ComboState:
-    return Inventory(matrix, names).listed_state(matrix.by_id[combo])
+    return Inventory(matrix, names).find_combo_state(matrix.by_id[combo])
 
 
 def test_the_state_goes_from_not_built_to_built_to_proven(small: Matrix) -> None:
@@ -81,18 +81,18 @@ def test_a_combo_is_unverified_until_it_has_an_image(small: Matrix) -> None:
     doubtful = "pytorch-2.10.0-v1-acl"
     assert state(small, doubtful, {}) == state(small, doubtful, None) == "unverified"
     assert state(small, doubtful, immutable(small, doubtful)) == "built"
-    row = Inventory(small, immutable(small, doubtful)).listed(small.by_id[doubtful])
+    row = Inventory(small, immutable(small, doubtful)).make_listed_row(small.by_id[doubtful])
     assert (row.unverified, row.reason) == (True, "it was never run")
     assert state(small, "pytorch-2.10.0-generic-acl", {}) == "refused"
 
 
 def test_without_an_engine_a_state_is_unknown_with_the_reason(small: Matrix) -> None:
-    row = Inventory(small, None).listed(small.by_id[N1])
+    row = Inventory(small, None).make_listed_row(small.by_id[N1])
     assert (row.state, row.reason) == ("unknown", inventory.SILENT)
 
 
 def test_a_row_has_what_follows_from_version_and_target(small: Matrix) -> None:
-    row = Inventory(small, {}).listed(small.by_id["pytorch-2.10.0-generic-acl"])
+    row = Inventory(small, {}).make_listed_row(small.by_id["pytorch-2.10.0-generic-acl"])
     assert (row.provider, row.base, row.python, row.emulator) == ("wheel", "debian-13", "3.13", "cortex-a72")
     assert (row.nearest, row.title, row.upstream) == ("pytorch-2.9.1-generic-acl", "PyTorch 2.10.0", "2.10.0")
     assert "graviton1" in row.aliases
@@ -103,7 +103,7 @@ def test_only_combos_with_an_image_are_planned(small: Matrix, monkeypatch: pytes
     real = make_plan
     monkeypatch.setattr(inventory, "make_plan", lambda matrix, combo: planned.append(combo.id) or real(matrix, combo))
     here = Inventory(small, immutable(small, N1))
-    assert {here.listed_state(combo) for combo in small.combos} == {"built", "not built", "unverified", "refused"}
+    assert {here.find_combo_state(combo) for combo in small.combos} == {"built", "not built", "unverified", "refused"}
     assert planned == [N1]
 
 
@@ -116,7 +116,7 @@ def test_list_counts_the_combos_that_it_hides(
         list_command.run(small, Selector(**options), as_grid=False, as_json=False)  # type: ignore[arg-type]
         return [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
 
-    assert shown() == [combo.id for combo in small.combos if combo.sound]
+    assert shown() == [combo.id for combo in small.combos if combo.is_known_to_work]
     assert say == ["2 refused and 2 unverified combo(s) not shown; invoke list --all shows why"]
     assert shown(every=True) == [combo.id for combo in small.combos]
     assert shown(combo="pytorch-2.9.1-v1-acl") == ["pytorch-2.9.1-v1-acl"]
@@ -128,7 +128,7 @@ def test_combos_that_were_never_built_are_left_out_by_name(
 ) -> None:
     two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
     store(monkeypatch, {"pytorch:2.10.0-n1-acl-0123456789ab": DIGEST, "pytorch:2.9.1-generic-acl": DIGEST})
-    assert selected.built_combos(two) == two[:1]
+    assert selected.select_built(two) == two[:1]
     assert say == ["left out, never built: pytorch-2.9.1-generic-acl"]
 
 
@@ -138,23 +138,23 @@ def test_without_any_built_combo_all_are_returned(
 ) -> None:
     store(monkeypatch, names)
     two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
-    assert selected.built_combos(two) == two
-    assert selected.built_combos(two[:1]) == two[:1]
+    assert selected.select_built(two) == two
+    assert selected.select_built(two[:1]) == two[:1]
     assert say == []
 
 
 def test_the_reasons_for_combos_left_out_are_printed(small: Matrix, say: list[str]) -> None:
-    found = selected.buildable_combos(small, Selector(version="2.10.0", backend="acl"))
+    found = selected.select_buildable(small, Selector(version="2.10.0", backend="acl"))
     assert "pytorch-2.10.0-v1-acl" in {combo.id for combo in found}  # its version was named
     assert [line.split(":")[:2] for line in say] == [["left out", " refused"]]
 
 
 def test_combos_left_out_that_were_not_named_are_counted(small: Matrix, say: list[str]) -> None:
-    assert {combo.id for combo in selected.buildable_combos(small, Selector(target="v1"))} == {
+    assert {combo.id for combo in selected.select_buildable(small, Selector(target="v1"))} == {
         "pytorch-2.10.0-v1-openblas"
     }
     assert say == ["left out: 2 refused or unverified combo(s); invoke list --all shows why"]
-    assert selected.buildable_combos(small, Selector(target="n1"))
+    assert selected.select_buildable(small, Selector(target="n1"))
     assert len(say) == 1
 
 
@@ -212,7 +212,7 @@ def test_a_grid_shortens_a_state_of_all_versions_or_the_rest(small: Matrix, caps
 
 @pytest.mark.parametrize("row", [ListedRow, PlannedRow])
 def test_the_schema_describes_every_field(row: type[ListedRow | PlannedRow]) -> None:
-    known = json_schema(list[row])["$defs"][row.__name__]["properties"]
+    known = make_json_schema(list[row])["$defs"][row.__name__]["properties"]
     assert set(known) == set(row.model_fields)
     assert all(len(field["description"]) > 10 for field in known.values())
     assert set(known["state"]["enum"]) == set(MEANING)

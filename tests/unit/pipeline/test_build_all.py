@@ -263,7 +263,7 @@ def test_without_an_emulator_nothing_is_started(
     [(1, 64, 1), (8, 64, 8), (8, 2.5, 2), (8, 0.5, 1), (64, 16, 16)],
 )
 def test_there_is_one_job_per_core_as_far_as_memory_allows(cores: int, memory: float, jobs: int) -> None:
-    assert preflight.jobs_for(cores, int(memory * preflight.MEMORY)) == jobs
+    assert preflight.compute_jobs(cores, int(memory * preflight.MEMORY)) == jobs
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " 2", "²"])
