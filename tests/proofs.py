@@ -1,4 +1,4 @@
-"""Synthetic proofs: documents that hold against a plan, and an engine that has the plan's image and nothing else."""
+"""Synthetic proofs: evidence that fits a plan, and an engine that has only the plan's image."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ SIZE = 130_000_000
 
 
 def document(plan: Plan) -> dict[str, Any]:
-    """Make evidence of a plan as a proof of it would: every check, every run, every kernel that it demands."""
-    target, asked = plan.combo.target, check_plan.demands(plan)
-    runs = [_run(key, numbers, asked) for key, numbers in asked.runs.items() if numbers is not None]
-    names = [f"answers {run['workload']} {run['dtype']}" for run in runs]
+    """Return evidence as a proof of a plan gives it: every check, run and kernel that the plan requires."""
+    target, required = plan.combo.target, check_plan.read_requirements(plan)
+    image = required.image
+    runs = [_run(key, numbers, required) for key, numbers in required.runs.items() if numbers is not None]
+    names = [*required.checks, *(f"answers {run['workload']} {run['dtype']}" for run in runs)]
     names += [f"{run['metric']['name']} {run['workload']} {run['dtype']}" for run in runs]
+    reasons = {f"kernels {rule['id']}": {"rule": rule["id"], "reason": rule["reason"]} for rule in required.rules}
     report = {
         "schema": 3,
         "combo": plan.combo.id,
@@ -30,29 +32,31 @@ def document(plan: Plan) -> dict[str, Any]:
             "features": list(target.floor), "vector_bytes": target.vector_bytes,
             "emulator": f"QEMU {target.emulator.cpu}", "cpus": 2,
         },
-        "versions": {asked.image["distribution"]: asked.image["version"], **asked.image["backend"]["versions"]},
+        "versions": {image["distribution"]: image["version"], **image["backend"]["versions"]},
         "checks": [
-            {"name": name, "state": "pass", "expected": "it", "found": "it is"} for name in [*asked.checks, *names]
+            {"name": name, "state": "pass", "expected": "it", "found": "it is", "rule": "", "reason": "",
+             **reasons.get(name, {})}
+            for name in names
         ],
         "runs": runs,
-        "loaded": [_kernel(rule) for rule in asked.image["smoke"]["kernels"] if rule["source"] == "openblas"],
+        "loaded": [_kernel(rule) for rule in required.rules if rule["source"] == "openblas"],
         "not_run": [
             {"workload": key[0], "dtype": key[1], "reason": "this CPU has none"}
-            for key, numbers in asked.runs.items() if numbers is None
+            for key, numbers in required.runs.items() if numbers is None
         ],
         "peak_memory_bytes": 500_000_000,
         "seconds": 60.5,
     }  # fmt: skip
     return {
-        "schema_version": 2, "combo": plan.combo.id, "image": DIGEST, "inputs": plan.inputs, "platform": "linux/arm64",
+        "schema_version": 3, "combo": plan.combo.id, "image": DIGEST, "inputs": plan.inputs, "platform": "linux/arm64",
         "engine": "26.1.5", "emulator": f"QEMU 10.0.2, {target.emulator.cpu}: {target.emulator.note}",
         "match": target.emulator.match, "compressed_bytes": SIZE, "unpacked_bytes": 3 * SIZE, "report": report,
-        "smaller": None,
+        "baseline": None,
     }  # fmt: skip
 
 
-def _run(key: tuple[str, str], numbers: Mapping[str, Any], asked: check_plan.Demands) -> dict[str, Any]:
-    rules = [rule for rule in asked.image["smoke"]["kernels"] if rule["source"] != "openblas"]
+def _run(key: tuple[str, str], numbers: Mapping[str, Any], required: check_plan.Requirements) -> dict[str, Any]:
+    rules = [rule for rule in required.rules if rule["source"] != "openblas"]
     kernels = [
         _kernel(rule)
         for rule in rules
@@ -75,36 +79,36 @@ def _kernel(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class OneImage:
-    """An engine with the image of one plan, as its build makes it.
+    """An engine that has the image of one plan, as the build makes it.
 
     Args:
-        one: the plan.
-        changes: files over it, None for what is taken away.
-        found: what else differs in what the engine knows of the image.
+        plan: the plan.
+        changes: files to replace in the image; None removes one.
+        facts: other facts of the engine about the image that differ.
     """
 
-    def __init__(self, plan: Plan, changes: Mapping[str, bytes | None] | None = None, **found: Any) -> None:  # noqa: ANN401 - fields of an image
+    def __init__(self, plan: Plan, changes: Mapping[str, bytes | None] | None = None, **facts: Any) -> None:  # noqa: ANN401 - fields of an image
         self.plan = plan
-        meant = {name.removeprefix("image/"): data for name, data in plan.files.items() if name.startswith("image/")}
-        self.files = {name: data for name, data in {**meant, **(changes or {})}.items() if data is not None}
-        planned = check_image.planned_image(plan.files["Dockerfile"].decode())
+        built = {name.removeprefix("image/"): data for name, data in plan.files.items() if name.startswith("image/")}
+        self.files = {name: data for name, data in {**built, **(changes or {})}.items() if data is not None}
+        planned = check_image.read_planned_image(plan.files["Dockerfile"].decode())
         configuration = {
             "User": planned.user, "Env": [f"{name}={value}" for name, value in planned.environment.items()],
             "Entrypoint": planned.entrypoint, "Cmd": planned.command, "WorkingDir": "/", "Volumes": None,
-            "Hostname": "", **found.pop("configuration", {}),
+            "Hostname": "", **facts.pop("configuration", {}),
         }  # fmt: skip
         fields = {
             "digest": DIGEST, "labels": planned.labels, "compressed": SIZE, "unpacked": 3 * SIZE,
             "platform": "linux/arm64", "layers": ("a", "b", "c"), "configuration": configuration,
         }  # fmt: skip
-        self.image = Image(**{**fields, **found})
+        self.image = Image(**{**fields, **facts})
 
     def find(self, reference: str) -> Image | None:
         return self.image if reference == self.plan.reference else None
 
     def read(self, _: str, paths: Sequence[str]) -> dict[str, bytes]:
-        """Return a tar for each path that is there, as the engine does."""
-        found = {}
+        """Return a tar for each existing path, as the engine does."""
+        archives = {}
         for path in paths:
             parent, inside = path.strip("/").rpartition("/")[0], path.strip("/")
             names = [name for name in self.files if name == inside or name.startswith(f"{inside}/")]
@@ -115,5 +119,5 @@ class OneImage:
                     entry.size = len(self.files[name])
                     archive.addfile(entry, io.BytesIO(self.files[name]))
             if names:
-                found[path] = buffer.getvalue()
-        return found
+                archives[path] = buffer.getvalue()
+        return archives

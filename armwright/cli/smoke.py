@@ -1,4 +1,4 @@
-"""The command `smoke`: images that exist are proven again, whole or in part."""
+"""The command `smoke`: prove images that are already built, completely or in part."""
 
 from __future__ import annotations
 
@@ -10,115 +10,133 @@ from armwright.engine.client import Engine
 from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
-from armwright.pipeline.selected import buildable_combos, built_combos, parse_source
+from armwright.pipeline.selected import parse_source, select_buildable, select_built
 from armwright.plan.plan import Source, make_plan
-from armwright.proof import prove, smoke, wording
+from armwright.proof import evidence, prove, smoke, wording
 from armwright.proof.evidence import Evidence
 from armwright.recipes.patterns import DTYPES
 from armwright.system import console
 from armwright.system.errors import FailedError, InputError, nearest
 
+HELP = "invoke smoke --help"
+
 
 @dataclass(frozen=True)
 class ProofSubset:
-    """What of a proof is run: one workload, one data type; what is left out means all."""
+    """The part of a proof to run: one workload, one data type; an empty field means all of them."""
 
     workload: str = ""
     dtype: str = ""
 
     @property
-    def words(self) -> list[str]:
-        """The options of the smoke run."""
-        asked = {"--workload": self.workload, "--dtype": self.dtype}
-        return [word for option, value in asked.items() if value for word in (option, value)]
+    def options(self) -> list[str]:
+        """The options for the smoke run inside the image."""
+        values = {"--workload": self.workload, "--dtype": self.dtype}
+        return [argument for option, value in values.items() if value for argument in (option, value)]
 
     def check(self, combos: Sequence[Combo] = ()) -> None:
-        """Refuse what no image has, or not every one of the combos.
+        """Check that the data type exists, and that each combo has the workload.
 
         Raises:
-            InputError: with the nearest right word.
+            InputError: one does not; the nearest valid name is given.
         """
         if self.dtype and self.dtype not in DTYPES:
-            near = nearest(self.dtype, DTYPES)
-            raise InputError(f"--dtype {self.dtype!r} is no data type: {near}", "invoke smoke --help")
+            raise InputError(f"--dtype: unknown data type {self.dtype!r}: {nearest(self.dtype, DTYPES)}", HELP)
         for combo in combos:
             if self.workload and self.workload not in combo.workloads:
                 near = nearest(self.workload, combo.workloads)
-                what = f"{combo.framework.name} has no workload {self.workload!r}: {near}"
-                raise InputError(what, "invoke smoke --help")
+                raise InputError(f"{combo.framework.name} has no workload {self.workload!r}: {near}", HELP)
 
 
 def run(  # noqa: PLR0913 - the command's options
-    matrix: Matrix, chosen: Selector, image: str, base: str, *, workload: str, dtype: str, as_json: bool
+    matrix: Matrix,
+    chosen: Selector,
+    image: str,
+    base: str,
+    *,
+    workload: str,
+    dtype: str,
+    as_json: bool,
+    verbose: bool = False,
 ) -> int:
     """Prove one image, or the built images of the selected combos.
 
     Args:
         matrix: the loaded matrix.
         chosen: the selected combos; must be empty when `image` is given.
-        image: an image, by name or digest; empty for the selected combos.
-        base: where the images' base came from: "archive" or "registry".
+        image: an image, by name or digest; empty to use the selected combos.
+        base: the source of the images' base: "archive" or "registry".
         workload: run only this workload; empty for all.
         dtype: run only this data type; empty for all.
         as_json: print one JSON document on stdout.
+        verbose: print the tables of all checks and kernels too.
 
     Returns:
-        the exit code: 0 proven, 1 not.
+        the exit code: 0 if no check failed, 1 otherwise.
     """
-    part = ProofSubset(workload, dtype)
+    subset = ProofSubset(workload, dtype)
     if image:
-        return _prove_image(matrix, image, chosen, part, as_json=as_json)
-    combos = built_combos(buildable_combos(matrix, chosen))
-    return _prove_combos(matrix, combos, part, parse_source(base), as_json=as_json)
+        return _prove_image(matrix, image, chosen, subset, as_json=as_json, verbose=verbose)
+    combos = select_built(select_buildable(matrix, chosen))
+    return _prove_combos(matrix, combos, subset, parse_source(base), as_json=as_json, verbose=verbose)
 
 
-def _prove_image(matrix: Matrix, reference: str, chosen: Selector, part: ProofSubset, *, as_json: bool) -> int:
-    """Prove any image of ours, without its build tree; nothing is written.
+def _prove_image(  # noqa: PLR0913 - the command's options
+    matrix: Matrix, reference: str, chosen: Selector, subset: ProofSubset, *, as_json: bool, verbose: bool = False
+) -> int:
+    """Prove any image that Armwright built; its combo need not be in this checkout, and no evidence is written.
 
     Returns:
-        the exit code: 0 proven, 1 not.
+        the exit code: 0 if no check failed, 1 otherwise.
 
     Raises:
-        InputError: a selector was given too, or the image is not there or not ours.
+        InputError: a selector was given too, the image does not exist, or Armwright did not build it.
     """
     selection.require_no_selector(chosen, "smoke")
-    part.check()
+    subset.check()
     engine = Engine()
     image = images.find_image(engine, reference)
     with console.progress(f"prove {reference}"):
-        proof = smoke.run_smoke(engine, reference, image, images.image_target(matrix, image), part.words)
+        proof = smoke.run_smoke(engine, reference, image, images.image_target(matrix, image), subset.options)
     if as_json:
-        console.document(wording.proof_document(proof))
+        console.document(wording.make_proof_document(proof))
     else:
-        wording.print_proof(proof)
-        wording.print_conclusion(proof)
+        wording.print_proof(proof, verbose=verbose)
+        wording.print_verdict(proof)
     return 1 if proof.failed else 0
 
 
-def _prove_combos(
-    matrix: Matrix, combos: Sequence[Combo], part: ProofSubset, source: Source = "archive", *, as_json: bool
+def _prove_combos(  # noqa: PLR0913 - the command's options
+    matrix: Matrix,
+    combos: Sequence[Combo],
+    subset: ProofSubset,
+    source: Source = "archive",
+    *,
+    as_json: bool,
+    verbose: bool = False,
 ) -> int:
-    """Prove built images of combos; a whole proof becomes evidence and gives the image its name.
+    """Prove the built images of combos; a complete proof becomes evidence and gives the image its public tag.
 
     Raises:
-        InputError: one of them is not built, or has no such part; nothing was started.
+        InputError: one of them is not built, or lacks the workload; nothing was started.
     """
-    part.check(combos)
+    subset.check(combos)
     engine = Engine()
     plans = [make_plan(matrix, combo, source) for combo in combos]
     images.require_built(engine, plans)
     proofs: list[Evidence] = []
-    for one in plans:
+    for plan in plans:
         try:
-            proof = prove.prove_plan(matrix.root, engine, one, part.words)
-        except FailedError as problem:
-            console.error(problem)
+            proof = prove.prove_plan(matrix.root, engine, plan, subset.options)
+        except FailedError as error:
+            console.error(error)
             continue
         proofs.append(proof)
-        if not as_json and len(plans) <= wording.FEW:
-            wording.print_proof(proof)
+        if not as_json and (verbose or len(plans) <= wording.FEW):
+            file = evidence.evidence_path(matrix.root, proof.combo).relative_to(matrix.root) if proof.proves else ""
+            wording.print_proof(proof, str(file), verbose=verbose)
     if as_json:
-        console.document([wording.proof_document(proof) for proof in proofs])
+        console.document([wording.make_proof_document(proof) for proof in proofs])
     for proof in proofs:
-        wording.print_conclusion(proof)
+        wording.print_verdict(proof)
     return 1 if len(proofs) < len(plans) or any(proof.failed for proof in proofs) else 0

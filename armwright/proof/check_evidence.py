@@ -1,7 +1,7 @@
-"""Evidence judged again, from its parts: what it says of itself is not believed, and nothing but evidence passes.
+"""Checks evidence against itself: the verdict is recomputed from the runs and the checks, and not believed.
 
-`read` refuses what is no evidence to the letter; `problems` recomputes the verdict from the runs and the checks. What a
-plan demands besides is in demands.py.
+`read_evidence` rejects anything that is not exactly an evidence document; `find_contradictions` finds what is wrong in
+one. The comparison with a plan is in check_plan.py, that of an image with its plan in check_image.py.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
+from armwright.proof import evidence
 from armwright.proof.evidence import Evidence, Report, Run
 
 Key = TypeVar("Key", bound=Hashable)
@@ -22,120 +24,133 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Problem(NamedTuple):
-    """Why evidence is refused: the part of it that is wrong, and a sentence."""
+    """Why evidence is rejected: the part that is wrong, and one sentence."""
 
     part: str
-    words: str
+    text: str
 
 
-class NoEvidenceError(Exception):
-    """A document is not evidence; its text says where."""
+class InvalidEvidenceError(Exception):
+    """A document is not evidence; the message says where."""
 
 
 def read_evidence(text: str) -> Evidence:
-    """Read evidence, strictly: one JSON document with these fields and no other, each once, every number finite.
+    """Parse evidence strictly: one JSON document, no unknown or repeated key, only finite numbers.
 
     Raises:
-        NoEvidenceError: it is something else.
+        InvalidEvidenceError: the text is anything else.
     """
     try:
-        document = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
+        document = json.loads(
+            text, object_pairs_hook=_reject_repeated_keys, parse_constant=_reject_constant, parse_float=_parse_finite
+        )
         return Evidence.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the document"
-        raise NoEvidenceError(f"{place}: {first['msg']}") from error
+        raise InvalidEvidenceError(f"{place}: {first['msg']}") from error
     except (ValueError, RecursionError) as error:
-        raise NoEvidenceError(f"it is no JSON document of evidence: {error}") from error
+        raise InvalidEvidenceError(f"not a JSON document: {error}") from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    repeated = [name for name, number in Counter(name for name, _ in pairs).items() if number > 1]
+def read_stored_evidence(root: Path, combo: str) -> Evidence | None:
+    """Read the evidence of a combo from build/evidence; None if there is none, or the file is not evidence."""
+    try:
+        return read_evidence(evidence.evidence_path(root, combo).read_text(encoding="utf-8"))
+    except (InvalidEvidenceError, OSError, UnicodeDecodeError):
+        return None
+
+
+def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    repeated = _find_repeated(name for name, _ in pairs)
     if repeated:
-        raise ValueError(f"the key {repeated[0]!r} is there more than once")
+        raise ValueError(f"the key {repeated[0]!r} appears more than once")
     return dict(pairs)
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is larger than a number can be")
+        raise ValueError(f"{text} is too large for a number")
     return value
 
 
 def find_contradictions(proof: Evidence) -> list[Problem]:
-    """Say what in evidence contradicts itself, or proves nothing; nothing is compared with a plan."""
-    found = list(_frame(proof))
-    for name, report in reports(proof):
-        found += [Problem(one.part, f"{name}{one.words}") for one in _report(report)]
+    """List what in evidence contradicts itself or keeps it from being a proof; no plan is consulted."""
+    problems = list(_find_outside(proof))
+    for prefix, report in list_reports(proof):
+        problems += [Problem(problem.part, f"{prefix}{problem.text}") for problem in _find_in_report(report)]
     if not proof.proves:
-        found.append(Problem("verdict", "the checks do not amount to a proof"))
-    return found
+        problems.append(Problem("verdict", "the checks do not add up to a proof"))
+    return problems
 
 
-def reports(proof: Evidence) -> list[tuple[str, Report]]:
-    """Return the report, and the one of the smaller CPU where there is one, each with words to put before."""
-    smaller = [("on the smaller CPU: ", proof.smaller)] if proof.smaller else []
-    return [("", proof.report), *smaller]
+def list_reports(proof: Evidence) -> list[tuple[str, Report]]:
+    """Return the report, and that of the baseline CPU if there is one, each with a prefix for its problems."""
+    baseline = [("on the baseline CPU: ", proof.baseline)] if proof.baseline else []
+    return [("", proof.report), *baseline]
 
 
-def _frame(proof: Evidence) -> Iterator[Problem]:
+def _find_outside(proof: Evidence) -> Iterator[Problem]:
+    """Find the problems of the fields around the reports."""
     for name, digest in (("image", proof.image), ("inputs", proof.inputs)):
         if not _DIGEST.fullmatch(digest):
-            yield Problem("digests", f"{name} is {digest!r} and no sha256 digest")
+            yield Problem("digests", f"{name}: {digest!r} is not a sha256 digest")
     if min(proof.compressed_bytes, proof.unpacked_bytes) <= 0:
-        yield Problem("sizes", f"{proof.compressed_bytes} bytes compressed, {proof.unpacked_bytes} unpacked")
-    for _, report in reports(proof):
+        sizes = f"{proof.compressed_bytes} bytes compressed, {proof.unpacked_bytes} unpacked"
+        yield Problem("sizes", f"both sizes must be positive: {sizes}")
+    for _, report in list_reports(proof):
         if report.combo != proof.combo:
-            yield Problem("combo", f"it is of {proof.combo}, and a report in it of {report.combo}")
+            yield Problem("combo", f"evidence of {proof.combo} contains a report of {report.combo}")
     real = proof.match == "real"
     if {real, not proof.emulator, not proof.report.cpu.emulator} != {real}:
-        told = f"the emulator is {proof.emulator!r}, and {proof.report.cpu.emulator!r} in the report"
-        yield Problem("emulator", f"the match is {proof.match!r}, {told}")
-    if (proof.match == "superset") != (proof.smaller is not None):
-        yield Problem("emulator", f"the match is {proof.match!r}, with{'' if proof.smaller else 'out'} a smaller CPU")
+        emulators = f"the emulator is {proof.emulator!r}, and {proof.report.cpu.emulator!r} in the report"
+        yield Problem("emulator", f"the match is {proof.match!r}, but {emulators}")
+    if (proof.match == "superset") != (proof.baseline is not None):
+        run = "a run" if proof.baseline else "no run"
+        yield Problem("emulator", f"the match is {proof.match!r}, but there is {run} on the baseline CPU")
 
 
-def _report(report: Report) -> Iterator[Problem]:
+def _find_in_report(report: Report) -> Iterator[Problem]:
     states = {check.name: check.state for check in report.checks}
     runs = [(run.workload, run.dtype) for run in report.runs]
-    left_out = [(one.workload, one.dtype) for one in report.not_run]
-    for name in _repeated(check.name for check in report.checks):
-        yield Problem("checks", f"the check {name!r} is there more than once")
-    for workload, dtype in _repeated([*runs, *left_out]):
-        yield Problem("runs", f"{workload} {dtype} is there more than once")
+    left_out = [(run.workload, run.dtype) for run in report.not_run]
+    for name in _find_repeated(check.name for check in report.checks):
+        yield Problem("checks", f"the check {name!r} appears more than once")
+    for workload, dtype in _find_repeated([*runs, *left_out]):
+        yield Problem("runs", f"{workload} {dtype} appears more than once")
     if report.proven != all(state == "pass" for state in states.values()):
-        yield Problem("verdict", f"it says proven: {json.dumps(report.proven)}, and its checks say otherwise")
+        yield Problem("verdict", f"the report says proven: {json.dumps(report.proven)}, but its checks disagree")
     for check in report.checks:
         if check.state == "fail":
-            yield Problem("checks", f"{check.name}: expected {check.expected}, found {check.found}")
+            yield Problem("checks", check.failure)
     for run in report.runs:
-        yield from _run(run, states)
-    for one in report.not_run:
-        if not one.reason.strip():
-            yield Problem("not run", f"{one.workload} {one.dtype} is not run, without a reason")
+        yield from _find_in_run(run, states)
+    for skipped in report.not_run:
+        if not skipped.reason.strip():
+            yield Problem("not run", f"{skipped.workload} {skipped.dtype} was not run, without a reason")
     if report.peak_memory_bytes <= 0 or min([report.seconds, *(run.seconds for run in report.runs)]) < 0:
-        yield Problem("sizes", "memory or time below zero")
+        yield Problem("sizes", "the peak memory is not positive, or a time is negative")
 
 
-def _run(run: Run, states: Mapping[str, str]) -> Iterator[Problem]:
-    name = f"{run.workload} {run.dtype}"
+def _find_in_run(run: Run, states: Mapping[str, str]) -> Iterator[Problem]:
+    name, metric = f"{run.workload} {run.dtype}", run.metric
     if run.samples <= 0:
-        yield Problem("runs", f"{name} answered nothing")
+        yield Problem("runs", f"{name} has no samples")
     if not 0 <= run.worst <= 1 or run.largest_error < 0:
-        yield Problem("answers", f"{name}: the worst answer is {run.worst:.3g} of what is tolerated")
-    if run.metric.value < run.metric.minimum:
-        yield Problem("metric", f"{name}: {run.metric.name} is {run.metric.value:g}, at least {run.metric.minimum:g}")
-    for check in (f"answers {name}", f"{run.metric.name} {name}"):
+        yield Problem("answers", f"{name}: the worst answer is {run.worst:.3g} times the tolerance")
+    if metric.value < metric.minimum:
+        yield Problem("metric", f"{name}: {metric.name} is {metric.value:g}, the minimum is {metric.minimum:g}")
+    for check in (f"answers {name}", f"{metric.name} {name}"):
         if states.get(check) != "pass":
-            yield Problem("checks", f"{name} was run, and the check {check!r} is {states.get(check, 'missing')}")
+            yield Problem("checks", f"{name} was run, but the check {check!r} is {states.get(check, 'missing')}")
     if any(kernel.calls <= 0 for kernel in run.kernels):
-        yield Problem("kernels", f"{name}: a kernel that was never called")
+        yield Problem("kernels", f"{name}: a kernel has no calls")
 
 
-def _repeated(names: Iterable[Key]) -> list[Key]:
+def _find_repeated(names: Iterable[Key]) -> list[Key]:
     return [name for name, number in Counter(names).items() if number > 1]

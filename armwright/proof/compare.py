@@ -1,17 +1,17 @@
-"""What differs between two proofs, as rows of words: CPU, versions, checks, answers, kernels, sizes; times if asked."""
+"""Compares two proofs: CPU, versions, checks, answers, kernels and sizes, and on request times and memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from armwright.proof.evidence import Evidence, Kernel, Report, Run, fingerprint, steady
+from armwright.proof.evidence import Check, Evidence, Kernel, Report, Run, fingerprint, remove_unsteady
 
 NONE = "-"
 
 
 class Difference(NamedTuple):
-    """Something that two proofs do not have in common: what it is, and how each has it."""
+    """A value that differs between two proofs: what it is, and both values."""
 
     what: str
     first: str
@@ -22,34 +22,36 @@ def compare_evidence(first: Evidence, second: Evidence, *, times: bool = False) 
     """Compare two proofs.
 
     Args:
-        first: the one.
-        second: the other.
-        times: compare times and memory too, which no two runs have in common.
+        first: a proof.
+        second: another one.
+        times: compare times and memory too, which differ between any two runs.
 
     Returns:
-        no row exactly when they are the same but for times and memory.
+        one row per difference; no row if and only if the proofs are equal except for times and memory.
     """
-    rows = list(_rows(_outside(first), _outside(second)))
+    rows = list(_differing(_describe_outside(first), _describe_outside(second)))
     pairs = [("", first.report, second.report)]
-    if first.smaller and second.smaller:
-        pairs.append(("smaller CPU: ", first.smaller, second.smaller))
-    for name, one, other in pairs:
-        rows += [row._replace(what=f"{name}{row.what}") for row in _rows(_inside(one), _inside(other))]
+    if first.baseline and second.baseline:
+        pairs.append(("baseline CPU: ", first.baseline, second.baseline))
+    for prefix, left, right in pairs:
+        found = [*_differing(_describe_report(left), _describe_report(right))]
         if times:
-            rows += [row._replace(what=f"{name}{row.what}") for row in _rows(_times(one), _times(other))]
-    if not rows and fingerprint(first) != fingerprint(second):  # a check's words, or the order of things
-        rows = list(_rows(_leaves(first), _leaves(second)))
+            found += _differing(_describe_times(left), _describe_times(right))
+        rows += [row._replace(what=f"{prefix}{row.what}") for row in found]
+    if not rows and fingerprint(first) != fingerprint(second):  # the text of a check, or the order of a list
+        rows = list(_differing(_flatten(first), _flatten(second)))
     return rows
 
 
-def _rows(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Difference]:
+def _differing(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Difference]:
     for what in dict.fromkeys([*first, *second]):
-        one, other = first.get(what, NONE), second.get(what, NONE)
-        if one != other:
-            yield Difference(what, one, other)
+        left, right = first.get(what, NONE), second.get(what, NONE)
+        if left != right:
+            yield Difference(what, left, right)
 
 
-def _outside(proof: Evidence) -> dict[str, str]:
+def _describe_outside(proof: Evidence) -> dict[str, str]:
+    """Describe the fields around the reports."""
     return {
         "combo": proof.combo,
         "image": proof.image,
@@ -60,11 +62,11 @@ def _outside(proof: Evidence) -> dict[str, str]:
         "match": proof.match,
         "bytes compressed": str(proof.compressed_bytes),
         "bytes unpacked": str(proof.unpacked_bytes),
-        "run on a smaller CPU": "yes" if proof.smaller else "no",
+        "run on the baseline CPU": "yes" if proof.baseline else "no",
     }
 
 
-def _inside(report: Report) -> dict[str, str]:
+def _describe_report(report: Report) -> dict[str, str]:
     cpu = report.cpu
     rows = {
         "proven": "yes" if report.proven else "no",
@@ -72,50 +74,56 @@ def _inside(report: Report) -> dict[str, str]:
         "cpu emulated by": cpu.emulator or "none: a real CPU",
         "cpus": str(cpu.cpus),
         "vector bytes": str(cpu.vector_bytes),
-        **{f"cpu feature {name}": "there" for name in cpu.features},
+        **{f"cpu feature {name}": "present" for name in cpu.features},
         **{f"version {name}": version for name, version in report.versions.items()},
-        **{f"check {check.name}": check.state for check in report.checks},
-        **{f"{one.workload} {one.dtype}": f"not run: {one.reason}" for one in report.not_run},
+        **{f"check {check.name}": _describe_check(check) for check in report.checks},
+        **{f"{run.workload} {run.dtype}": f"not run: {run.reason}" for run in report.not_run},
     }
     for run in report.runs:
-        rows |= _run(run)
-    return rows | _kernels("loading", report.loaded)
+        rows |= _describe_run(run)
+    return rows | _describe_kernels("library loading", report.loaded)
 
 
-def _run(run: Run) -> dict[str, str]:
+def _describe_check(check: Check) -> str:
+    """Return a check's state; for a kernel rule, its reason too, because the name holds only the rule's id."""
+    return f"{check.state}: {check.reason}" if check.reason else check.state
+
+
+def _describe_run(run: Run) -> dict[str, str]:
     name = f"{run.workload} {run.dtype}"
     return {
         name: f"{run.samples} samples",
-        f"{name} {run.metric.name}": f"{run.metric.value:g}, at least {run.metric.minimum:g}",
-        f"{name} largest error": f"{run.largest_error:.6g}, {run.worst:.6g} of what is tolerated",
-        **_kernels(name, run.kernels),
+        f"{name} {run.metric.name}": f"{run.metric.value:g}, minimum {run.metric.minimum:g}",
+        f"{name} largest error": f"{run.largest_error:.6g}, {run.worst:.6g} times the tolerance",
+        **_describe_kernels(name, run.kernels),
     }
 
 
-def _kernels(where: str, kernels: list[Kernel]) -> dict[str, str]:
-    """Name what computed each operation: a kernel that took another's place is one row, not two."""
+def _describe_kernels(where: str, kernels: list[Kernel]) -> dict[str, str]:
+    """List the kernels of each operation: a kernel that replaces another gives one row, not two."""
     rows: dict[str, list[str]] = {}
-    for one in kernels:
-        operation = " ".join(filter(None, (f"{where}: {one.source} {one.operation}", one.types)))
-        rows.setdefault(operation, []).append(f"{one.implementation} x{one.calls}")
-    return {operation: ", ".join(sorted(found)) for operation, found in rows.items()}
+    for kernel in kernels:
+        operation = " ".join(filter(None, (f"{where}: {kernel.source} {kernel.operation}", kernel.types)))
+        rows.setdefault(operation, []).append(f"{kernel.implementation} x{kernel.calls}")
+    return {operation: ", ".join(sorted(names)) for operation, names in rows.items()}
 
 
-def _times(report: Report) -> dict[str, str]:
+def _describe_times(report: Report) -> dict[str, str]:
     runs = {f"{run.workload} {run.dtype} seconds": f"{run.seconds:.3f}" for run in report.runs}
     return {**runs, "seconds": f"{report.seconds:.1f}", "peak memory": f"{report.peak_memory_bytes} bytes"}
 
 
-def _leaves(proof: Evidence) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _flatten(proof: Evidence) -> dict[str, str]:
+    """Return every value of a proof by its path, for example `report.checks.2.found`."""
+    values: dict[str, str] = {}
 
-    def walk(place: str, data: object) -> None:
+    def walk(path: str, data: object) -> None:
         parts = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else None
         if parts is None:
-            found[place] = repr(data)
+            values[path] = repr(data)
             return
         for name, value in parts:
-            walk(f"{place}.{name}".strip("."), value)
+            walk(f"{path}.{name}".strip("."), value)
 
-    walk("", steady(proof.model_dump(by_alias=True)))
-    return found
+    walk("", remove_unsteady(proof.model_dump(by_alias=True)))
+    return values

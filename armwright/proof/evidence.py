@@ -1,4 +1,4 @@
-"""Evidence: what a smoke run saw, as a JSON file beside the image; nothing is staged without it."""
+"""Evidence: the result of a smoke run as a JSON document; no image is staged without it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from armwright.system.errors import FailedError
 from armwright.system.files import write_whole
 
 UNSTEADY = frozenset({"seconds", "peak_memory_bytes"})
-RUN = "run "  # begins the name of a check that says what was not asked for
-OF_THE_CPU = re.compile(r"floor$|cpu$|kernels ")  # what cannot hold on a CPU that is not the target's
+LEFT_OUT = "run "  # begins the name of a check that stands for a run that was not selected
+CPU_CHECKS = re.compile(r"floor$|cpu$|kernels ")  # checks that need not hold on a CPU other than the target's
 
 
 class _EvidenceModel(BaseModel):
@@ -49,7 +49,16 @@ class Check(_EvidenceModel):
 
 
 class Kernel(_EvidenceModel):
-    """One kind of kernel that ran: who told it, what computed what on which types, how often, its first problem."""
+    """One kind of kernel that ran.
+
+    Attributes:
+        source: what reported it: onednn, openblas or profiler.
+        operation: the operation, for example convolution.
+        implementation: the kernel's name.
+        types: the data types it computed on, as reported.
+        calls: how often it ran.
+        shape: the shape of its first call.
+    """
 
     source: str
     operation: str
@@ -60,7 +69,7 @@ class Kernel(_EvidenceModel):
 
 
 class Metric(_EvidenceModel):
-    """What a workload's answers are worth, and the least they must be."""
+    """The quality of a workload's answers, for example its accuracy, and the minimum it must reach."""
 
     name: str
     value: float
@@ -68,17 +77,17 @@ class Metric(_EvidenceModel):
 
 
 class Run(_EvidenceModel):
-    """One workload's answers in one data type, compared with values computed independently of any framework.
+    """One workload in one data type; its answers are compared with values computed without any framework.
 
     Attributes:
         workload: the workload.
         dtype: the data type.
-        samples: inputs it answered.
-        metric: by the labels.
+        samples: the number of inputs.
+        metric: the quality of the answers, from the labels.
         largest_error: the largest absolute difference from an expected number.
-        worst: the largest difference as a multiple of what is tolerated.
-        seconds: of the forward pass.
-        kernels: what computed it.
+        worst: the largest difference as a multiple of the tolerance.
+        seconds: the duration of the forward pass.
+        kernels: the kernels that ran.
     """
 
     workload: str
@@ -92,7 +101,7 @@ class Run(_EvidenceModel):
 
 
 class NotRun(_EvidenceModel):
-    """A workload in a data type that is not run, and why."""
+    """A workload that is not run in a data type, and the reason."""
 
     workload: str
     dtype: str
@@ -100,7 +109,7 @@ class NotRun(_EvidenceModel):
 
 
 class CpuReading(_EvidenceModel):
-    """The CPU of the run; `emulator` is empty on a real one."""
+    """The CPU of the run; `emulator` is empty on a real CPU."""
 
     title: str
     parts: list[str]
@@ -111,7 +120,7 @@ class CpuReading(_EvidenceModel):
 
 
 class Report(_EvidenceModel):
-    """What `smoke --json` prints inside an image (scripts/smoke/smoke.py)."""
+    """The report that `smoke --json` prints inside an image (scripts/smoke/smoke.py)."""
 
     schema_: Literal[3]
     combo: str
@@ -131,15 +140,15 @@ class Report(_EvidenceModel):
 
 
 class Evidence(_EvidenceModel):
-    """A report with what only the outside knows.
+    """A report, and facts that only the host knows.
 
     Attributes:
-        emulator: what played the CPU, and what that cannot show; empty on a real one.
-        match: how the CPU's features compare with the target's.
-        smaller: where the CPU has more features than the target, the report of a run on one that has fewer.
+        emulator: the emulator, its CPU and what it cannot show; empty on a real CPU.
+        match: how the features of the CPU compare with the target's.
+        baseline: if the CPU has more features than the target, the report of a run on the target's baseline CPU.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     combo: str
     image: str
     inputs: str
@@ -150,111 +159,102 @@ class Evidence(_EvidenceModel):
     compressed_bytes: int
     unpacked_bytes: int
     report: Report
-    smaller: Report | None = None
+    baseline: Report | None = None
 
     @property
     def failed(self) -> list[Check]:
-        """The checks that did not pass."""
+        """The checks that failed, on the baseline CPU too."""
         return [check for check in (*self.report.checks, *self.above) if check.state == "fail"]
 
     @property
     def proves(self) -> bool:
-        """The report says proven, and every one of its checks says so too; a superset alone proves nothing."""
-        whole = self.report.proven and all(check.state == "pass" for check in self.report.checks)
-        return whole and (self.match != "superset" or self._holds_on_smaller)
+        """Whether the image is proven: every check passed; on a CPU with extra features, the baseline run held too."""
+        complete = self.report.proven and all(check.state == "pass" for check in self.report.checks)
+        return complete and (self.match != "superset" or self._holds_on_baseline)
 
     @property
-    def _holds_on_smaller(self) -> bool:
-        """Every check was made on the smaller CPU too, and passed but where it asks for the CPU or was left out."""
-        if self.smaller is None or self.smaller.combo != self.combo:
+    def _holds_on_baseline(self) -> bool:
+        """Whether every check passed on the baseline CPU too, except CPU checks and runs that it skips."""
+        if self.baseline is None or self.baseline.combo != self.combo:
             return False
-        states = {check.name: check.state for check in self.smaller.checks}
+        states = {check.name: check.state for check in self.baseline.checks}
         names = [check.name for check in self.report.checks]
         left_out = tuple(f" {run}" for run in self.left_out)
-        excused: dict[str, set[str | None]] = {name: {"pass", "not run"} for name in names if OF_THE_CPU.match(name)}
-        excused |= {name: {"pass", None} for name in names if name.endswith(left_out)}
-        return all(states.get(name) in excused.get(name, {"pass"}) for name in names)
+        allowed: dict[str, set[str | None]] = {name: {"pass", "not run"} for name in names if CPU_CHECKS.match(name)}
+        allowed |= {name: {"pass", None} for name in names if name.endswith(left_out)}
+        return all(states.get(name) in allowed.get(name, {"pass"}) for name in names)
 
     @property
     def left_out(self) -> list[str]:
-        """What was not run on the smaller CPU, as workload and data type; whether it may be, the target says."""
-        checks = self.smaller.checks if self.smaller else []
-        return [check.name.removeprefix(RUN) for check in checks if check.name.startswith(RUN)]
+        """The runs left out on the baseline CPU, as workload and data type; check_plan.py decides which may be."""
+        checks = self.baseline.checks if self.baseline else []
+        return [check.name.removeprefix(LEFT_OUT) for check in checks if check.name.startswith(LEFT_OUT)]
 
     @property
     def above(self) -> list[Check]:
-        """The checks that failed on the smaller CPU."""
-        return [check for check in self.smaller.checks if check.state == "fail"] if self.smaller else []
+        """The checks that failed on the baseline CPU: code above the floor was reached."""
+        return [check for check in self.baseline.checks if check.state == "fail"] if self.baseline else []
 
 
 def evidence_path(root: Path, combo: str) -> Path:
-    """Return the file of a combo's evidence."""
+    """Return the path of a combo's evidence."""
     return root / "build" / "evidence" / f"{combo}.json"
 
 
 def write_evidence(root: Path, evidence: Evidence) -> Path:
-    """Write the evidence of a proven image, whole or not at all.
+    """Write the evidence of a proven image; an interrupted write leaves no partial file.
 
     Raises:
-        FailedError: it does not prove the image; evidence of a failed proof is never written.
+        FailedError: the image is not proven; evidence of a failed proof is never written.
     """
     if not evidence.proves:
-        wrong = [check.name for check in evidence.report.checks if check.state != "pass"]
-        wrong += [f"{check.name} on a smaller CPU" for check in evidence.above]
-        otherwise = "it was not run whole on a smaller CPU" if evidence.report.proven else "its report says so"
-        raise FailedError(f"{evidence.combo} is not proven: {', '.join(wrong) or otherwise}")
+        failed = [check.name for check in evidence.report.checks if check.state != "pass"]
+        failed += [f"{check.name} on the baseline CPU" for check in evidence.above]
+        incomplete = "the run on the baseline CPU is missing or incomplete"
+        otherwise = incomplete if evidence.report.proven else "its report says so"
+        raise FailedError(f"{evidence.combo} is not proven: {', '.join(failed) or otherwise}")
     file = evidence_path(root, evidence.combo)
     write_whole(file, json.dumps(evidence.model_dump(by_alias=True), indent=1, sort_keys=True) + "\n")
     return file
 
 
-def read_lenient(root: Path, combo: str) -> Evidence | None:
-    """Read a combo's evidence; None if there is none or it is not valid evidence."""
-    try:
-        return Evidence.model_validate_json(evidence_path(root, combo).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError):
-        return None
-
-
-def mismatch(evidence: Evidence | None, *, combo: str, inputs: str, digest: str) -> str | None:
-    """Say why evidence does not prove an image; None if it does.
+def explain_mismatch(evidence: Evidence, *, combo: str, inputs: str, digest: str) -> str | None:
+    """Return why evidence is not that of a proven image; None if it is.
 
     Args:
-        evidence: what `read` returned.
+        evidence: the evidence.
         combo: the combo's id.
-        inputs: the plan's digest.
+        inputs: the plan's digest of its inputs.
         digest: the image's digest.
     """
-    if evidence is None:
-        return "there is no valid evidence"
     problems = [
         (evidence.combo != combo, f"the evidence is of {evidence.combo}"),
         (evidence.report.combo != combo, f"the report in the evidence is of {evidence.report.combo}"),
         (evidence.image != digest, f"the evidence is of another image ({evidence.image[:19]}…)"),
         (evidence.inputs != inputs, "the evidence is of other inputs: recipes or scripts changed since"),
-        (not evidence.report.checks, "the evidence holds no check"),
-        (not evidence.proves, "the evidence says the proof failed or was not finished"),
+        (not evidence.report.checks, "the evidence contains no checks"),
+        (not evidence.proves, "the evidence says that the proof failed or was incomplete"),
     ]
-    return next((text for wrong, text in problems if wrong), None)
+    return next((text for mismatch, text in problems if mismatch), None)
 
 
-def steady(data: Any) -> Any:  # noqa: ANN401 - a JSON document
-    """Return a document without what the same image on the same CPU gives differently each time: times and memory."""
+def remove_unsteady(data: Any) -> Any:  # noqa: ANN401 - a JSON document
+    """Return a JSON document without times and memory, which differ between runs of one image on one CPU."""
     if isinstance(data, dict):
-        return {name: steady(value) for name, value in data.items() if name not in UNSTEADY}
-    return [steady(value) for value in data] if isinstance(data, list) else data
+        return {name: remove_unsteady(value) for name, value in data.items() if name not in UNSTEADY}
+    return [remove_unsteady(value) for value in data] if isinstance(data, list) else data
 
 
 def fingerprint(evidence: Evidence) -> str:
-    """Digest evidence without times and memory: the same image on the same CPU gives the same digest."""
-    document = json.dumps(steady(evidence.model_dump(by_alias=True)), sort_keys=True, separators=(",", ":"))
+    """Return the digest of evidence without times and memory: equal for the same image on the same CPU."""
+    document = json.dumps(remove_unsteady(evidence.model_dump(by_alias=True)), sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(document.encode()).hexdigest()}"
 
 
 def parse_report(data: Any) -> Report:  # noqa: ANN401 - a JSON document
-    """Check a report that came out of an image.
+    """Parse the report of a smoke run.
 
     Raises:
-        ValidationError: it is not one.
+        ValidationError: the document is not a report.
     """
     return Report.model_validate(data)

@@ -1,4 +1,4 @@
-"""The proof: run an image on its CPU, real or emulated, take its report, and write evidence when it holds."""
+"""Proves the image of a plan: check it, run it, compare its report with the plan, and write evidence if it holds."""
 
 from __future__ import annotations
 
@@ -18,48 +18,45 @@ from armwright.system.errors import FailedError
 
 
 def proof_slot() -> AbstractContextManager[None]:
-    """Return a place among the proofs that run at once: to be entered, which may take until another has ended.
+    """Return a context manager that waits for one of the slots for concurrent proofs.
 
-    There is one for each CPU: of two, a proof alone leaves nearly the half idle (top, on 2 cores), and more proofs than
-    CPUs wait for one another's threads.
+    There is one slot per CPU: a single proof leaves nearly half of two CPUs idle (measured with top), and more proofs
+    than CPUs only wait for each other's threads.
     """
     return process.turn("proof", places=os.cpu_count() or 1)
 
 
-def prove_plan(root: Path, engine: Engine, plan: Plan, words: Sequence[str] = ()) -> Evidence:
-    """Prove the image of a plan: it gets evidence and its name when it is proven, and loses both when a check fails.
+def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = ()) -> Evidence:
+    """Prove the image of a plan. A proven image gets evidence and its public tag; a failed one loses both.
 
     Args:
         root: the project's root.
         engine: the engine that has the image.
         plan: the plan.
-        words: options of the smoke run; when they leave something out, evidence and name stay as they are.
+        options: options of the smoke run; if they leave something out, evidence and tag stay as they are.
 
     Returns:
         the proof, which may have failed.
 
     Raises:
-        FailedError: there is no report, or it is not of this plan's image.
-        MachineError: see `prove`.
+        FailedError: the image is not what its plan builds, there is no report, or the report does not fit the plan.
+        MachineError: this machine cannot run the image (see `run_smoke`).
     """
     target = plan.combo.target
     image = find_image(engine, plan.reference)
     try:
         check_image.require_planned_image(root, engine, plan, image)
+        with console.progress(f"prove {plan.combo.id} on {target.title} ({target.emulator.cpu})"):
+            proof = run_smoke(engine, plan.reference, image, target, options)
     except FailedError:
         _withdraw(root, engine, plan, image)
         raise
-    with console.progress(f"prove {plan.combo.id} on {target.title} ({target.emulator.cpu})"):
-        try:
-            proof = run_smoke(engine, plan.reference, image, target, words)
-        except FailedError:
-            _withdraw(root, engine, plan, image)
-            raise
     if proof.proves:
-        doubt = verify.proof_doubt(proof, plan, image.digest)
-        if doubt:
-            raise FailedError(f"{plan.reference}: {doubt}", f"docker rmi {plan.reference}, then the same command again")
-        conclude(root, proof)
+        rejection = verify.explain_rejection(proof, plan, image.digest)
+        if rejection:
+            next_step = f"docker image rm {plan.reference} && invoke build --combo {plan.combo.id}"
+            raise FailedError(f"{plan.reference}: {rejection}", next_step)
+        evidence.write_evidence(root, proof)
         engine.tag(plan.reference, plan.tag)
     elif proof.failed:
         _withdraw(root, engine, plan, image)
@@ -67,26 +64,23 @@ def prove_plan(root: Path, engine: Engine, plan: Plan, words: Sequence[str] = ()
 
 
 def _withdraw(root: Path, engine: Engine, plan: Plan, image: Image) -> None:
-    """Take back what an earlier proof gave: it no longer holds."""
+    """Remove the evidence and the tag that an earlier proof gave the image."""
     evidence.evidence_path(root, plan.combo.id).unlink(missing_ok=True)
     if engine.names().get(plan.tag) == image.digest:
         engine.untag(plan.tag)
 
 
-def conclude(root: Path, proof: Evidence) -> Path:
-    """Write the evidence of a proven image.
+def require_proven(proof: Evidence) -> None:
+    """Check that an image is proven.
 
     Raises:
-        FailedError: it is not proven.
+        FailedError: it is not; each failed check is named with what was expected and found, and each kernel rule with
+            its id and reason.
     """
-    require_proven(proof)
-    return evidence.write_evidence(root, proof)
-
-
-def require_proven(proof: Evidence) -> None:
-    """Raise FailedError if an image is not proven; each failed check is named with what was expected and found."""
     if not proof.proves:
+        failures = "".join(f"\n  {line}" for line in wording.list_failures(proof))
         raise FailedError(
-            f"{proof.combo} is not proven:\n" + "\n".join(f"  {line}" for line in wording.failed_checks(proof)),
-            f"docker run --rm -it {proof.image[:19]} shows the image; build/logs/{proof.combo}.log its making",
+            f"{proof.combo} is not proven:{failures}",
+            f"docker run --rm {proof.image[:19]}",
+            hint=f"this prints what is inside the image; build/logs/{proof.combo}.log is the log of its build",
         )

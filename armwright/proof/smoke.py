@@ -1,4 +1,4 @@
-"""The smoke run: start an image on its CPU, real or emulated, and read its report."""
+"""Runs the smoke run of an image: start it on the target's CPU, real or emulated, and parse its report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from armwright.engine.client import Engine, Image
+from armwright.engine.containers import Ran
 from armwright.host import binfmt
 from armwright.plan.image_facts import HOME
 from armwright.proof import evidence
@@ -21,34 +22,36 @@ SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
 
 
-def run_smoke(engine: Engine, reference: str, image: Image, target: Target, words: Sequence[str] = ()) -> Evidence:
-    """Run an image's own smoke run on the target's CPU.
+def run_smoke(engine: Engine, reference: str, image: Image, target: Target, options: Sequence[str] = ()) -> Evidence:
+    """Run the smoke run of an image on the target's CPU, and on its baseline CPU if it has one.
 
     Args:
         engine: the engine that has the image.
         reference: the image, by name or digest.
-        image: what the engine knows about it.
-        target: the CPU it is for.
-        words: options of the smoke run.
+        image: the engine's facts about it.
+        target: the CPU that the image is for.
+        options: options of the smoke run.
 
     Returns:
-        evidence, proven or not; it is not written.
+        evidence of a proof that held or failed; no file is written.
 
     Raises:
-        FailedError: the container gave no report: a refusal, a crash, or somebody else's entrypoint.
+        FailedError: the container gave no report: it refused the CPU, crashed, or is not an image of Armwright.
+        InputError: the smoke run does not know an option.
         MachineError: the emulator is missing or too old.
     """
     emulator = require_runner(target)
     environment = {"QEMU_CPU": target.emulator.cpu} if emulator else {}
-    ran = engine.run(reference, ["smoke", "--json", *words], environment, TIMEOUT)
-    report = _parse_report(reference, ran.code, ran.out, ran.err)
+    report = _parse_report(reference, engine.run(reference, ["smoke", "--json", *options], environment, TIMEOUT))
     combo = image.labels["org.armwright.combo"]
     if report.combo != combo:
-        raise FailedError(f"{reference} is labelled {combo}, but its report is of {report.combo}", "invoke list")
-    smaller = _run_on_baseline(engine, reference, image, target, report) if emulator else None
-    after = engine.find(reference)  # the run unpacked it: now its unpacked size is known
+        what = f"{reference} is labelled {combo}, but its report is of {report.combo}"
+        raise FailedError(what, f"docker image inspect {reference}")
+    baseline = _run_on_baseline(engine, reference, image, target, report) if emulator else None
+    after = engine.find(reference)  # the run unpacked the image: only now is its unpacked size known
     if after is None or after.digest != image.digest:
-        raise FailedError(f"{reference} became another image during the proof", "the same command again")
+        what = f"{reference} was replaced by another image during the proof"
+        raise FailedError(what, f"docker image inspect {reference}", hint="run the same command again")
     return Evidence(
         combo=combo,
         image=image.digest,
@@ -60,45 +63,44 @@ def run_smoke(engine: Engine, reference: str, image: Image, target: Target, word
         compressed_bytes=after.compressed,
         unpacked_bytes=after.unpacked,
         report=report,
-        smaller=smaller,
+        baseline=baseline,
     )
 
 
 def _run_on_baseline(engine: Engine, reference: str, image: Image, target: Target, report: Report) -> Report | None:
-    """Run the workloads on the CPU that has nothing above the target's floor, past the entrypoint, which refuses it.
+    """Repeat the runs on the CPU that has nothing above the target's floor, except data types that it skips.
 
-    What is run is what was run on the target's CPU, but for the data types that this one skips.
+    The run bypasses the entrypoint, which would refuse that CPU.
     """
-    smaller = target.emulator.smaller
-    if smaller is None:
+    baseline = target.emulator.baseline
+    if baseline is None:
         return None
-    runs = [run for run in report.runs if run.dtype not in smaller.skips]
+    runs = [run for run in report.runs if run.dtype not in baseline.skips]
     if not runs:
         return None
     python = list(image.entrypoint[:1])
-    words = ["-I", SMOKE, "--below-floor", "--json"]
-    words += [f"--workload={name}" for name in dict.fromkeys(run.workload for run in runs)]
-    words += [f"--dtype={name}" for name in dict.fromkeys(run.dtype for run in runs)]
-    ran = engine.run(reference, words, {"QEMU_CPU": smaller.cpu}, TIMEOUT, entrypoint=python)
-    return _parse_report(reference, ran.code, ran.out, ran.err)
+    arguments = ["-I", SMOKE, "--below-floor", "--json"]
+    arguments += [f"--workload={name}" for name in dict.fromkeys(run.workload for run in runs)]
+    arguments += [f"--dtype={name}" for name in dict.fromkeys(run.dtype for run in runs)]
+    ran = engine.run(reference, arguments, {"QEMU_CPU": baseline.cpu}, TIMEOUT, entrypoint=python)
+    return _parse_report(reference, ran)
 
 
 def require_runner(target: Target) -> str:
     """Check that this machine can run the image of a target.
 
     Returns:
-        the emulator, e.g. "QEMU 10.0.2"; empty on an Arm machine.
+        the emulator, for example "QEMU 10.0.2"; empty on an Arm machine.
 
     Raises:
-        MachineError: no emulator serves containers, or it does not know the target's CPU.
+        MachineError: no emulator is registered for containers, or it does not know the target's CPU.
     """
     if platform.machine() == "aarch64":
         return ""
     emulation = binfmt.read_emulation()
     if not emulation.serves_containers:
-        raise MachineError(
-            "no emulator for aarch64 is registered that serves containers; nothing was started", "./inv setup"
-        )
+        what = "no aarch64 emulator that works inside containers is registered; nothing was started"
+        raise MachineError(what, "./inv setup")
     known = binfmt.cpus()
     for cpu in target.emulator.models:
         if cpu not in known:
@@ -107,23 +109,21 @@ def require_runner(target: Target) -> str:
     return f"QEMU {emulation.running}"
 
 
-def _parse_report(reference: str, code: int, out: str, err: str) -> Report:
-    words = (err.strip() or out.strip() or "nothing").splitlines()
-    if code == REFUSED:
-        raise FailedError(f"{reference} refused to start: {words[-1]}", "invoke smoke runs it on its own CPU")
-    if code == InputError.code and "usage: docker run IMAGE smoke" in err:
-        what = f"{reference} does not know these words: {words[-1]}"
-        raise InputError(what, f"docker run --rm {reference} smoke --help")
-    if code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
-        raise FailedError(f"{reference} died from signal {code - 128}: {words[-1]}", "invoke doctor")
+def _parse_report(reference: str, ran: Ran) -> Report:
+    last_line = (ran.err.strip() or ran.out.strip() or "nothing").splitlines()[-1]
+    rerun = f"docker run --rm {reference} smoke"
+    if ran.code == REFUSED:
+        what = f"{reference} refused to start: {last_line}"
+        raise FailedError(what, "invoke list", hint="choose a target whose floor this CPU has")
+    if ran.code == InputError.code and "usage: docker run IMAGE smoke" in ran.err:
+        raise InputError(f"the smoke run of {reference} rejects an option: {last_line}", f"{rerun} --help")
+    if ran.code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
+        raise FailedError(f"{reference} died from signal {ran.code - 128}: {last_line}", "invoke doctor")
     try:
-        report = evidence.parse_report(json.loads(out))
+        report = evidence.parse_report(json.loads(ran.out))
     except (json.JSONDecodeError, ValidationError) as error:
-        raise FailedError(
-            f"{reference} gave no report (exit {code}); its last words: {words[-1]}",
-            f"docker run --rm {reference} smoke",
-        ) from error
-    if any(check.state == "fail" for check in report.checks) != (code != 0):
-        what = f"the report of {reference} and its exit code {code} disagree"
-        raise FailedError(what, f"docker run --rm {reference} smoke")
+        what = f"{reference} gave no report (exit code {ran.code}); the last line of its output: {last_line}"
+        raise FailedError(what, rerun) from error
+    if any(check.state == "fail" for check in report.checks) != (ran.code != 0):
+        raise FailedError(f"the report of {reference} does not fit its exit code {ran.code}", rerun)
     return report

@@ -9,15 +9,15 @@ from armwright.plan.plan import Plan
 from armwright.proof import verify
 
 
-def plan_state(root: Path, plan: Plan, names: dict[str, str]) -> Literal["proven", "built", "not built"]:
-    """Say how far a plan has come: its evidence is valid for the image in the store, the image is there, or neither.
+def find_plan_state(root: Path, plan: Plan, names: dict[str, str]) -> Literal["proven", "built", "not built"]:
+    """Return whether a plan's image exists, and whether valid evidence proves it.
 
     Args:
         root: the project's root.
         plan: the plan.
-        names: every name in the engine's store with its digest.
+        names: every name in the engine's store, with its digest.
     """
     digest = names.get(plan.reference)
     if digest is None:
         return "not built"
-    return "built" if verify.evidence_doubt(root, plan, digest) else "proven"
+    return "built" if verify.explain_stored_rejection(root, plan, digest) else "proven"

@@ -1,4 +1,4 @@
-"""Evidence verified: against itself, against the plan of its combo, and against the image in the engine."""
+"""Verifies evidence: against itself, against the plan of its combo, and against the image in the engine."""
 
 from __future__ import annotations
 
@@ -10,111 +10,116 @@ from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, Source, make_plan
 from armwright.proof import check_evidence, check_image, check_plan, evidence
-from armwright.proof.check_evidence import NoEvidenceError, Problem
+from armwright.proof.check_evidence import InvalidEvidenceError, Problem
 from armwright.proof.evidence import Evidence
 from armwright.recipes.bases import Base
 
 
 @dataclass(frozen=True)
 class EvidenceFile:
-    """A file of evidence: what it was called by, and where it is."""
+    """A file of evidence.
+
+    Attributes:
+        name: the combo or the path that the user gave.
+        path: the file.
+    """
 
     name: str
-    file: Path
+    path: Path
 
 
 @dataclass
-class Verified:
-    """What became of a file: why it is refused, and what was not compared."""
+class Verification:
+    """The result for one file.
+
+    Attributes:
+        name: that of the file.
+        problems: why it is rejected; none if it holds.
+        not_compared: what could not be compared, with the reason.
+    """
 
     name: str
     problems: list[Problem] = field(default_factory=list)
     not_compared: list[str] = field(default_factory=list)
 
 
-def verify_evidence(matrix: Matrix, file: EvidenceFile, engine: Engine | None) -> Verified:
+def verify_evidence(matrix: Matrix, file: EvidenceFile, engine: Engine | None) -> Verification:
     """Verify one file of evidence.
 
     Args:
         matrix: the loaded matrix.
         file: the file.
-        engine: the engine that may have the image; None where none answers.
+        engine: the engine that may have the image; None if no engine answers.
     """
-    result = Verified(file.name)
+    result = Verification(file.name)
     try:
-        proof = check_evidence.read_evidence(file.file.read_text(encoding="utf-8"))
-    except (NoEvidenceError, OSError, UnicodeDecodeError) as error:
+        proof = check_evidence.read_evidence(file.path.read_text(encoding="utf-8"))
+    except (InvalidEvidenceError, OSError, UnicodeDecodeError) as error:
         result.problems.append(Problem("schema", str(error)))
         return result
     result.problems += check_evidence.find_contradictions(proof)
     combo = matrix.by_id.get(proof.combo)
     if combo is None:
-        result.problems.append(Problem("combo", f"no recipe here knows {proof.combo}"))
+        result.problems.append(Problem("combo", f"there is no combo {proof.combo} in this checkout"))
         return result
-    if file.file == evidence.evidence_path(matrix.root, file.name) and file.name != proof.combo:
-        result.problems.append(Problem("combo", f"it is of {proof.combo}"))
-    planned = _plan(matrix, proof, matrix.base(combo))
-    if planned.inputs != proof.inputs:
-        words = f"it is of {proof.inputs}, and the plan's are {planned.inputs}: recipes or scripts changed since"
-        result.problems.append(Problem("inputs", words))
+    if file.path == evidence.evidence_path(matrix.root, file.name) and file.name != proof.combo:
+        result.problems.append(Problem("combo", f"the file contains evidence of {proof.combo}"))
+    plan = _plan_like(matrix, proof, matrix.base(combo))
+    if plan.inputs != proof.inputs:
+        text = f"the evidence is for {proof.inputs}, the plan has {plan.inputs}: recipes or scripts changed since"
+        result.problems.append(Problem("inputs", text))
     else:
-        result.problems += check_plan.find_shortfalls(proof, planned)
-        _compare(matrix.root, proof, planned, engine, result)
+        result.problems += check_plan.find_shortfalls(proof, plan)
+        _compare_image(matrix.root, proof, plan, engine, result)
     return result
 
 
-def evidence_doubt(root: Path, plan: Plan, digest: str) -> str | None:
-    """Say why the evidence of a plan does not prove an image; None if it does.
+def explain_stored_rejection(root: Path, plan: Plan, digest: str) -> str | None:
+    """Return why the evidence of a plan under build/evidence does not prove an image; None if it does.
 
     Args:
         root: the project's root.
         plan: the plan.
         digest: the image's digest.
     """
-    try:
-        proof = check_evidence.read_evidence(evidence.evidence_path(root, plan.combo.id).read_text(encoding="utf-8"))
-    except (NoEvidenceError, OSError, UnicodeDecodeError):
-        return evidence.mismatch(None, combo=plan.combo.id, inputs=plan.inputs, digest=digest)
-    return proof_doubt(proof, plan, digest)
+    proof = check_evidence.read_stored_evidence(root, plan.combo.id)
+    return explain_rejection(proof, plan, digest) if proof else "there is no valid evidence"
 
 
-def proof_doubt(proof: Evidence, plan: Plan, digest: str) -> str | None:
-    """Say why a proof does not prove the image of a plan; None if it does."""
-    return evidence.mismatch(proof, combo=plan.combo.id, inputs=plan.inputs, digest=digest) or _shortfall(proof, plan)
-
-
-def _shortfall(proof: Evidence, plan: Plan) -> str | None:
-    """Say in what a proof contradicts itself or falls short of its plan; None if in nothing."""
+def explain_rejection(proof: Evidence, plan: Plan, digest: str) -> str | None:
+    """Return why a proof does not prove the image of a plan; None if it does."""
+    mismatch = evidence.explain_mismatch(proof, combo=plan.combo.id, inputs=plan.inputs, digest=digest)
+    if mismatch:
+        return mismatch
     problems = [*check_evidence.find_contradictions(proof), *check_plan.find_shortfalls(proof, plan)]
     if not problems:
         return None
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f"the evidence does not hold: {problems[0].words}{more}"
+    return f"the evidence does not hold: {problems[0].text}{more}"
 
 
-def _plan(matrix: Matrix, proof: Evidence, base: Base) -> Plan:
-    """Plan the combo from the source of the base that the evidence is of; the usual one where it fits neither."""
+def _plan_like(matrix: Matrix, proof: Evidence, base: Base) -> Plan:
+    """Plan the combo with the base's source that gives the evidence's inputs; with the archive if none does."""
     sources: list[Source] = ["archive", *(["registry"] if base.registry else [])]  # type: ignore[list-item]
     plans = [make_plan(matrix, matrix.by_id[proof.combo], source) for source in sources]
-    return next((one for one in plans if one.inputs == proof.inputs), plans[0])
+    return next((plan for plan in plans if plan.inputs == proof.inputs), plans[0])
 
 
-def _compare(root: Path, proof: Evidence, planned: Plan, engine: Engine | None, result: Verified) -> None:
-    """Compare evidence with the image in the engine, and that with its plan."""
-    image = engine.find(planned.reference) if engine else None
+def _compare_image(root: Path, proof: Evidence, plan: Plan, engine: Engine | None, result: Verification) -> None:
+    """Compare the evidence with the image in the engine, and the image with its plan."""
+    image = engine.find(plan.reference) if engine else None
     if engine is None or image is None:
-        result.not_compared.append("the image: the engine " + ("does not have it" if engine else "does not answer"))
+        result.not_compared.append("image: " + ("not in the engine" if engine else "the engine does not answer"))
         return
     if image.digest != proof.image:
-        words = f"it is of {proof.image}, and {planned.reference} is {image.digest}"
-        result.problems.append(Problem("image", words))
+        text = f"the evidence is for {proof.image}, but {plan.reference} is {image.digest}"
+        result.problems.append(Problem("image", text))
         return
     if (image.compressed, image.platform) != (proof.compressed_bytes, proof.platform):
-        words = f"the image has {image.compressed} bytes for {image.platform}, not {proof.compressed_bytes}"
-        result.problems.append(Problem("image", f"{words} for {proof.platform}"))
-    for check in check_image.check_image(engine, planned, image, record.read_record(root, planned)):
+        text = f"the image has {image.compressed} bytes for {image.platform}, the evidence says"
+        result.problems.append(Problem("image", f"{text} {proof.compressed_bytes} bytes for {proof.platform}"))
+    for check in check_image.check_image(engine, plan, image, record.read_record(root, plan)):
         if check.state == "fail":
-            words = f"{check.name}: expected {check.expected}, found {check.found}"
-            result.problems.append(Problem("image", words))
+            result.problems.append(Problem("image", check.failure))
         elif check.state == "not run":
             result.not_compared.append(f"{check.name}: {check.found}")

@@ -80,7 +80,7 @@ def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, 
         if image is None:
             problems.append(f"{one.combo.id}: not built")
             continue
-        doubt = verify.evidence_doubt(matrix.root, one, image.digest)
+        doubt = verify.explain_stored_rejection(matrix.root, one, image.digest)
         if doubt:
             problems.append(f"{one.combo.id}: {doubt}")
         digests[one.combo.id] = image.digest

@@ -21,7 +21,7 @@ import pytest
 from armwright.assembly import assemble
 from armwright.engine.client import Engine
 from armwright.plan.plan import Plan
-from armwright.proof import evidence
+from armwright.proof import check_evidence
 from tests.support import ROOT, Tree
 
 FRAMEWORK = """\
@@ -187,4 +187,4 @@ def test_a_combo_that_fails_is_told_at_the_end_and_the_other_is_built(
     assert "error: pytorch-0.2-n1-acl: a wheel on the index is not the one of the lock" in said
     assert "next:  " in said
     assert engine.find(plans[1].reference)
-    assert evidence.read_lenient(project.root, plans[1].combo.id) is None
+    assert check_evidence.read_stored_evidence(project.root, plans[1].combo.id) is None

@@ -14,7 +14,7 @@ import pytest
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, make_plan
-from armwright.proof import evidence, prove
+from armwright.proof import check_evidence, evidence, prove
 from armwright.proof.evidence import Evidence
 from armwright.publish import local_registry, stage
 from armwright.system.errors import FailedError
@@ -173,7 +173,7 @@ def test_a_proof_that_fails_takes_back_the_evidence_and_the_name_of_an_earlier_o
     try:
         with pytest.raises(FailedError):  # nothing in it can be started
             prove.prove_plan(project.root, engine, one)
-        assert evidence.read_lenient(project.root, one.combo.id) is None
+        assert check_evidence.read_stored_evidence(project.root, one.combo.id) is None
         assert one.tag not in engine.names()
     finally:
         if somebodys:

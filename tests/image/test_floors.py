@@ -56,4 +56,4 @@ def _run(reference: str, on: Target) -> Answer:
 def test_an_image_runs_on_a_cpu_with_its_floor_and_refuses_any_other_by_name(
     answers: Mapping[Pair, Answer], image: str, cpu: str
 ) -> None:
-    assert not floors.problem(TARGETS[image].floor, TARGETS[cpu].emulator.cpu, *answers[image, cpu])
+    assert not floors.find_problem(TARGETS[image].floor, TARGETS[cpu].emulator.cpu, *answers[image, cpu])

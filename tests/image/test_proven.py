@@ -21,7 +21,7 @@ Images = Mapping[str, Any]
 def test_evidence_is_valid_for_the_very_image_and_says_where_it_was_made(proven: Images, combo: str) -> None:
     one = proven[combo]
     target = one.plan.combo.target
-    assert evidence.mismatch(one.evidence, combo=combo, inputs=one.plan.inputs, digest=one.image.digest) is None
+    assert evidence.explain_mismatch(one.evidence, combo=combo, inputs=one.plan.inputs, digest=one.image.digest) is None
     assert one.image.labels["org.armwright.inputs"] == one.plan.inputs
     emulator = smoke.require_runner(target)
     if emulator:

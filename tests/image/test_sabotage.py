@@ -13,24 +13,24 @@ from typing import Any
 import pytest
 
 from tests.sabotage.bench import Bench
+from tests.sabotage.catalog import SABOTAGES
 from tests.sabotage.ledger import Row
-from tests.sabotage.ways import SABOTAGES
 from tests.support import ROOT
 
 N1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-n1-openblas"
 TELLING = {
     "oneDNN switched off by an entry point": N1,
     "oneDNN with reference kernels only": N1,
-    "OpenBLAS told to use the kernels of any CPU": N1,
-    "no Arm Compute Library": N1,
+    "OpenBLAS forced to generic kernels": N1,
+    "an empty Arm Compute Library": N1,
     "one weight changed, and its hash": N1,
     "a CPU with more features": N1,
-    "a process that is root": N1,
-    "an entrypoint that shows a fine proof": N1,
-    "a changed proof, settled": N1,
-    "staged: evidence of another digest": N1,
+    "the user root": N1,
+    "an entrypoint that prints a good report": N1,
+    "a wide tolerance, proven as the plan's image": N1,
+    "staged: evidence of another image": N1,
     "staged: a kernel table edited by hand": N1,
-    "the openblas switch off": OPENBLAS,
+    "the openblas overlay switched off by a variable": OPENBLAS,
 }
 
 
@@ -57,7 +57,7 @@ def test_what_is_broken_is_caught_by_the_check_meant_for_it(
     name: str, rows: Mapping[str, Future[Row]], caught: list[tuple[str, str, str]]
 ) -> None:
     row = rows[name].result()
-    caught.append((name, row.caught, row.words.partition("\n")[0]))
+    caught.append((name, row.caught, row.found.partition("\n")[0]))
     assert not row.problem
 
 

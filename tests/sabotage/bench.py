@@ -1,4 +1,4 @@
-"""The bench: breaks a good image, and tries what came of it at the project's own doors."""
+"""The bench: breaks a good image, and tries the result with the project's own code."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ from armwright.recipes.targets import Target
 from armwright.system import process
 from armwright.system.errors import ArmwrightError, FailedError, InputError
 from tests.sabotage import ledger
-from tests.sabotage.changes import Good
+from tests.sabotage.changes import GoodImage
 from tests.sabotage.ledger import Outcome, Row
-from tests.sabotage.model import Door, Sabotage
+from tests.sabotage.model import Checkpoint, Sabotage
 
 DATA = ("recipes", "dockerfiles", "scripts")
-LEAST = ("--workload", "lenet", "--dtype", "fp32")  # the least that a proof can run, for what breaks every run
-NOWHERE = "127.0.0.1:9"  # the port that discards: nothing listens there, and nothing must get that far
+LEAST = ("--workload", "lenet", "--dtype", "fp32")  # the smallest proof, enough for what breaks every run
+NOWHERE = "127.0.0.1:9"  # the discard port: nothing listens there, and nothing may get that far
 
 
 @dataclass(frozen=True)
 class Renamed(Plan):
-    """A plan whose image has another name: the good one keeps its own."""
+    """A plan whose image has another name, so that the good image keeps its own."""
 
     name: str = ""
 
     @property
     def reference(self) -> str:
-        """The name of the image that is settled."""
+        """The name of the broken image."""
         return self.name
 
     @property
     def tag(self) -> str:
-        """The name it would get if it were proven."""
+        """The tag that it would get if it were proven."""
         return f"{self.name}-proven"
 
 
 class Bench:
-    """One good image, and what is made of it.
+    """One good image, and the broken ones derived from it.
 
     Args:
-        root: the project.
-        folder: a folder for a copy of its data, and for contexts.
+        root: the project's root.
+        folder: a folder for a copy of the project's data, and for build contexts.
         combo: the combo's id.
-        proof: the good image's, where it is known already.
+        proof: the proof of the good image, if it was made already.
 
     Raises:
         InputError: there is no such combo, or its image is not built.
@@ -78,114 +78,114 @@ class Bench:
         if image is None:
             raise InputError(f"{self.plan.reference} is not built", f"invoke build --combo {combo}")
         site = self.plan.base.archive.site
-        self.good = Good(root, self.plan, self.plan.reference, image, site, self.proof)
+        self.good = GoodImage(root, self.plan, self.plan.reference, image, site, self.proof)
         self.repository = f"armwright-sabotage-{uuid.uuid4().hex[:8]}"
         self._proof = proof
-        self._proving, self._paper = Lock(), Lock()
+        self._proving, self._staging = Lock(), Lock()
 
     @property
     def target(self) -> Target:
-        """The good image's own CPU."""
+        """The target of the good image."""
         return self.plan.combo.target
 
     def proof(self) -> dict[str, Any]:
-        """Return the document of the good image's proof, which is made once, with all its workloads."""
+        """Return the good image's complete proof as a document; it is made only once."""
         with self._proving:
             if self._proof is None:
                 self._proof = self.prove()
         document: dict[str, Any] = self._proof.model_dump(by_alias=True)
         return document
 
-    def prove(self, words: Sequence[str] = ()) -> Evidence:
+    def prove(self, options: Sequence[str] = ()) -> Evidence:
         """Prove the good image.
 
         Raises:
-            FailedError: it is not good.
+            FailedError: a check failed.
         """
-        proof = smoke.run_smoke(self.engine, self.plan.reference, self.good.image, self.target, words)
-        if proof.failed or (not words and not proof.proves):
+        proof = smoke.run_smoke(self.engine, self.plan.reference, self.good.image, self.target, options)
+        if proof.failed or (not options and not proof.proves):
             prove.require_proven(proof)
         return proof
 
     def attempt(self, name: str, sabotage: Sabotage) -> Row:
-        """Break, try, and judge; what could not be tried is a bug too."""
-        doors: dict[Door, Callable[[Sabotage], Outcome]] = {
-            "outside": self.outside, "proof": self.proven, "settle": self.settled, "evidence": self.verified,
-            "stage": self.staged,
+        """Break, try and judge; a sabotage that cannot be tried is a bug too."""
+        checkpoints: dict[Checkpoint, Callable[[Sabotage], Outcome]] = {
+            "outside": self.compare, "proof": self.run_smoke, "settle": self.settle, "evidence": self.verify,
+            "stage": self.stage,
         }  # fmt: skip
         try:
-            outcome = doors[sabotage.door](sabotage)
+            outcome = checkpoints[sabotage.checkpoint](sabotage)
         except (ArmwrightError, AssertionError, OSError, LookupError, ValueError) as error:
-            return ledger.broken(name, sabotage.check, f"{type(error).__name__}: {error}")
-        return ledger.judge(name, sabotage.check, sabotage.words, outcome)
+            return ledger.make_untried_row(name, sabotage.check, f"{type(error).__name__}: {error}")
+        return ledger.judge(name, sabotage.check, sabotage.pattern, outcome)
 
-    def outside(self, sabotage: Sabotage) -> Outcome:
+    def compare(self, sabotage: Sabotage) -> Outcome:
         """Compare a broken image with the plan."""
-        with self.derived(sabotage) as name:
-            return _outcome(self._compared(name))
+        with self.derive(sabotage) as name:
+            return _make_outcome(self._check_image(name))
 
-    def proven(self, sabotage: Sabotage) -> Outcome:
-        """Let a broken image prove itself; a refusal and a report that is none are the check `report`."""
+    def run_smoke(self, sabotage: Sabotage) -> Outcome:
+        """Run the smoke run of a broken image; if it gives no report, the check `report` fails."""
         target = self.target
         if sabotage.cpu:
-            emulator = target.emulator.model_copy(update={"cpu": sabotage.cpu, "smaller": None})
+            emulator = target.emulator.model_copy(update={"cpu": sabotage.cpu, "baseline": None})
             target = target.model_copy(update={"emulator": emulator})
-        with self.derived(sabotage) as name:
-            checks = self._compared(name)
+        with self.derive(sabotage) as name:
+            checks = self._check_image(name)
             try:
                 proof = smoke.run_smoke(self.engine, name, images.find_image(self.engine, name), target, LEAST)
             except (FailedError, InputError) as error:
-                return _outcome([*checks, _failure("report", error)])
-        return _outcome([*checks, *proof.report.checks])
+                return _make_outcome([*checks, _make_failure("report", error)])
+        return _make_outcome([*checks, *proof.report.checks])
 
-    def settled(self, sabotage: Sabotage) -> Outcome:
-        """Settle a broken image as the plan's: it must get neither evidence nor a name."""
-        with self.derived(sabotage) as name:
+    def settle(self, sabotage: Sabotage) -> Outcome:
+        """Prove a broken image as the plan's: it must get neither evidence nor a tag."""
+        with self.derive(sabotage) as name:
             parts = {part.name: getattr(self.plan, part.name) for part in fields(self.plan)}
-            one = Renamed(**parts, name=name)
+            plan = Renamed(**parts, name=name)
             try:
-                prove.prove_plan(self.project, self.engine, one, LEAST)
+                prove.prove_plan(self.project, self.engine, plan, LEAST)
             except FailedError as error:
-                left = evidence.evidence_path(self.project, one.combo.id).exists() or one.tag in self.engine.names()
-                return _outcome([] if left else [_failure("settle", error)])
-        return _outcome([])
+                left = evidence.evidence_path(self.project, plan.combo.id).exists() or plan.tag in self.engine.names()
+                return _make_outcome([] if left else [_make_failure("settle", error)])
+        return _make_outcome([])
 
-    def verified(self, sabotage: Sabotage) -> Outcome:
-        """Verify a document that was edited."""
+    def verify(self, sabotage: Sabotage) -> Outcome:
+        """Verify an edited document."""
         file = self.folder / f"{uuid.uuid4().hex}.json"
-        file.write_text(self._edited(sabotage), encoding="utf-8")
+        file.write_text(self._edit_proof(sabotage), encoding="utf-8")
         result = verify.verify_evidence(self.matrix, EvidenceFile(file.name, file), self.engine)
         failed: dict[str, str] = {}
         for problem in result.problems:
-            failed[problem.part] = "; ".join(filter(None, (failed.get(problem.part, ""), problem.words)))
+            failed[problem.part] = "; ".join(filter(None, (failed.get(problem.part, ""), problem.text)))
         return Outcome(failed)
 
-    def staged(self, sabotage: Sabotage) -> Outcome:
-        """Stage the good image with a document that was edited, to a registry that is not there."""
-        text = self._edited(sabotage)
-        with self._paper:
+    def stage(self, sabotage: Sabotage) -> Outcome:
+        """Stage the good image with an edited document, to a registry that does not exist."""
+        text = self._edit_proof(sabotage)
+        with self._staging:
             file = evidence.evidence_path(self.project, self.plan.combo.id)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
             try:
                 stage.stage_images(self.matrix, [self.plan.combo], NOWHERE)
             except ArmwrightError as error:
-                return _outcome([_failure("stage", error)])
+                return _make_outcome([_make_failure("stage", error)])
             finally:
                 file.unlink()
-        return _outcome([])
+        return _make_outcome([])
 
-    def _edited(self, sabotage: Sabotage) -> str:
+    def _edit_proof(self, sabotage: Sabotage) -> str:
         assert sabotage.edit is not None
         return sabotage.edit(self.proof())
 
-    def _compared(self, name: str) -> list[Check]:
+    def _check_image(self, name: str) -> list[Check]:
         image = images.find_image(self.engine, name)
         return check_image.check_image(self.engine, self.plan, image, self.good.image.digest, name)
 
     @contextmanager
-    def derived(self, sabotage: Sabotage) -> Iterator[str]:
-        """Make an image from the good one: files over it, and lines of a Dockerfile; no program of it runs."""
+    def derive(self, sabotage: Sabotage) -> Iterator[str]:
+        """Build an image from the good one with other files and Dockerfile lines; no program in it runs."""
         name = f"{self.repository}:{uuid.uuid4().hex[:8]}"
         context = self.folder / name.partition(":")[2]
         (context / "files").mkdir(parents=True)
@@ -194,7 +194,9 @@ class Bench:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
             file.chmod(0o755)
-        (context / "Dockerfile").write_text("\n".join([*self._begun(sabotage), *sabotage.lines, ""]), encoding="utf-8")
+        (context / "Dockerfile").write_text(
+            "\n".join([*self._first_lines(sabotage), *sabotage.lines, ""]), encoding="utf-8"
+        )
         with process.turn("sabotage"):
             epoch, compression = self.plan.lock.epoch, {**COMPRESSION, "compression-level": "1"}
             buildx.run_build(context, context / "log", name=name, epoch=epoch, compression=compression)
@@ -202,22 +204,22 @@ class Bench:
         try:
             yield name
         finally:
-            for one in (name, f"{name}-proven"):
-                self.engine.untag(one)
+            for tag in (name, f"{name}-proven"):
+                self.engine.untag(tag)
 
-    def _begun(self, sabotage: Sabotage) -> list[str]:
+    def _first_lines(self, sabotage: Sabotage) -> list[str]:
         good = f"FROM --platform={PLATFORM} {self.plan.reference}"
         if not sabotage.whole:
             return [good, *(["COPY files/ /"] if sabotage.files(self.good) else [])]
-        layers, configuration = check_image.last_stage(self.plan.files["Dockerfile"].decode())
+        layers, configuration = check_image.split_last_stage(self.plan.files["Dockerfile"].decode())
         copies = ["COPY --from=good / /", *["COPY files/ /"] * (len(layers) - 1)]
         return [f"{good} AS good", f"FROM --platform={PLATFORM} scratch", *copies, *configuration]
 
 
-def _outcome(checks: Sequence[Check]) -> Outcome:
+def _make_outcome(checks: Sequence[Check]) -> Outcome:
     failed = {check.name: check.found for check in checks if check.state == "fail"}
     return Outcome(failed, [check.name for check in checks if check.state == "pass"])
 
 
-def _failure(name: str, refused: ArmwrightError) -> Check:
-    return Check(name=name, state="fail", expected="a report", found=refused.what)
+def _make_failure(name: str, error: ArmwrightError) -> Check:
+    return Check(name=name, state="fail", expected="a report", found=error.what)

@@ -1,4 +1,4 @@
-"""The files that sabotages put over a good image, made from the good one's own."""
+"""Makes the files that sabotages put over a good image, from the good image's own."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ Files = dict[str, bytes]
 Arrays = dict[str, npt.NDArray[Any]]
 OURS = f"/{HOME}"
 LENET = "smoke/lenet"
-# What an AArch64 function does that returns arm_compute::Status{RUNTIME_ERROR, ""} through x8:
+# An AArch64 function that returns arm_compute::Status{RUNTIME_ERROR, ""} through x8:
 # add x9,x8,#24; str x9,[x8,#8]; str xzr,[x8,#16]; strb wzr,[x8,#24]; mov w9,#1; str w9,[x8]; ret
-REFUSE = b"".join(
+RETURN_ERROR = b"".join(
     word.to_bytes(4, "little")
     for word in (0x91006109, 0xF9000509, 0xF900091F, 0x3900611F, 0x52800029, 0xB9000109, 0xD65F03C0)
 )
-ASKED = re.compile(r"^_ZN11arm_compute.*Conv.*(8validateE|12has_opt_implE)")
+VALIDATORS = re.compile(r"^_ZN11arm_compute.*Conv.*(8validateE|12has_opt_implE)")
 
 
 @dataclass(frozen=True)
-class Good:
-    """The good image: its plan, its name and what the engine knows, a proof's document, the site directory."""
+class GoodImage:
+    """The good image: its plan, its name, the engine's facts, Python's site directory, and its proof as a document."""
 
     root: Path
     plan: Plan
@@ -49,17 +49,17 @@ class Good:
     proof: Callable[[], dict[str, Any]]
 
     def own(self, name: str) -> bytes:
-        """Return one of our own files in the image."""
+        """Return one of Armwright's own files in the image."""
         return self.plan.files[f"image/{HOME}/{name}"]
 
     def take(self, path: str) -> tuple[str, bytes]:
-        """Take a file out of the image, as large as a framework's library.
+        """Copy a file out of the image; it may be as large as a framework's library.
 
         Args:
-            path: from the site directory on; its last part may have wildcards, as wheels put hashes into names.
+            path: relative to the site directory; its last part is a glob, because wheels put hashes into file names.
 
         Returns:
-            its absolute path, and its content.
+            the absolute path and the content.
         """
         docker = process.require("docker")
         place = PurePosixPath(self.site) / path
@@ -75,7 +75,7 @@ class Good:
 
 
 def _first(stream: Any, pattern: str) -> tuple[str, bytes] | None:  # noqa: ANN401 - a pipe
-    """Return the first file of a streamed tar with a name; the rest is read, or the sender would be cut off."""
+    """Return the first file of a tar stream whose name matches; the rest is read, so that the sender does not fail."""
     found = None
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
@@ -86,25 +86,25 @@ def _first(stream: Any, pattern: str) -> tuple[str, bytes] | None:  # noqa: ANN4
     return found
 
 
-def script(name: str, text: str) -> Callable[[Good], Files]:
-    """Put a text in the place of one of our own files."""
+def script(name: str, text: str) -> Callable[[GoodImage], Files]:
+    """Replace one of Armwright's own files."""
     return lambda _: {f"{OURS}/{name}": text.encode()}
 
 
-def appended(name: str, text: str) -> Callable[[Good], Files]:
-    """Add lines to one of our own files."""
+def appended(name: str, text: str) -> Callable[[GoodImage], Files]:
+    """Append to one of Armwright's own files."""
     return lambda good: {f"{OURS}/{name}": good.own(name) + text.encode()}
 
 
-def at_site(name: str, text: str = "") -> Callable[[Good], Files]:
-    """Put a text into the site directory."""
+def at_site(name: str, text: str = "") -> Callable[[GoodImage], Files]:
+    """Add a file to the site directory."""
     return lambda good: {f"{good.site}/{name}": text.encode()}
 
 
-def overlay(name: str) -> Callable[[Good], Files]:
-    """Take what switches another backend on."""
+def overlay(name: str) -> Callable[[GoodImage], Files]:
+    """Add the files that switch another backend on."""
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         folder = good.root / "scripts" / "overlays" / name
         paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         return {f"{good.site}/{path.relative_to(folder)}": path.read_bytes() for path in paths}
@@ -112,10 +112,10 @@ def overlay(name: str) -> Callable[[Good], Files]:
     return make
 
 
-def facts(change: Callable[[Any], object]) -> Callable[[Good], Files]:
-    """Change image.json, which says what the image is and what its proof asks."""
+def facts(change: Callable[[Any], object]) -> Callable[[GoodImage], Files]:
+    """Change image.json, the image's facts and the requirements of its smoke run."""
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         document = json.loads(good.own("image.json"))
         change(document)
         return {f"{OURS}/image.json": json.dumps(document).encode()}
@@ -123,32 +123,32 @@ def facts(change: Callable[[Any], object]) -> Callable[[Good], Files]:
     return make
 
 
-def arrays(*changes: tuple[str, Callable[[Arrays], object]], hashes: bool) -> Callable[[Good], Files]:
-    """Change arrays of the LeNet.
+def arrays(*changes: tuple[str, Callable[[Arrays], object]], hashes: bool) -> Callable[[GoodImage], Files]:
+    """Change arrays of LeNet.
 
     Args:
-        changes: file and change.
-        hashes: change what image.json says of them too, so that the image believes its files.
+        changes: pairs of a file and a change.
+        hashes: update the hashes in image.json too, so that the smoke run accepts the files.
     """
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         files: Files = {}
         for name, change in changes:
             with np.load(io.BytesIO(good.own(f"{LENET}/{name}"))) as archive:
-                found = dict(archive)
-            change(found)
+                values = dict(archive)
+            change(values)
             buffer = io.BytesIO()
-            np.savez(buffer, **found)
+            np.savez(buffer, **values)
             files[f"{OURS}/{LENET}/{name}"] = buffer.getvalue()
         return files | (_hashes(files)(good) if hashes else {})
 
     return make
 
 
-def manifest(change: Callable[[Any], object]) -> Callable[[Good], Files]:
-    """Change what is tolerated of the LeNet, and the file's hash with it."""
+def manifest(change: Callable[[Any], object]) -> Callable[[GoodImage], Files]:
+    """Change the manifest of LeNet, and its hash in image.json."""
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         document = json.loads(good.own(f"{LENET}/manifest.json"))
         change(document)
         files = {f"{OURS}/{LENET}/manifest.json": json.dumps(document).encode()}
@@ -157,7 +157,7 @@ def manifest(change: Callable[[Any], object]) -> Callable[[Good], Files]:
     return make
 
 
-def _hashes(files: Files) -> Callable[[Good], Files]:
+def _hashes(files: Files) -> Callable[[GoodImage], Files]:
     digests = {path.removeprefix(f"{OURS}/"): hashlib.sha256(data).hexdigest() for path, data in files.items()}
     return facts(lambda document: document["smoke"]["files"].update(digests))
 
@@ -165,31 +165,31 @@ def _hashes(files: Files) -> Callable[[Good], Files]:
 def add(name: str, amount: float, *at: int) -> Callable[[Arrays], object]:
     """Add to one value."""
 
-    def change(found: Arrays) -> None:
-        found[name][at] += np.float32(amount)
+    def change(values: Arrays) -> None:
+        values[name][at] += np.float32(amount)
 
     return change
 
 
 def zero(name: str) -> Callable[[Arrays], object]:
-    """Make all values of an array zero."""
-    return lambda found: found[name].fill(0)
+    """Set all values of an array to zero."""
+    return lambda values: values[name].fill(0)
 
 
-def turn(name: str) -> Callable[[Arrays], object]:
-    """Turn the first axis round, so that every value is there, at another place."""
+def reverse(name: str) -> Callable[[Arrays], object]:
+    """Reverse the first axis: every value stays, at another place."""
 
-    def change(found: Arrays) -> None:
-        found[name] = found[name][::-1].copy()
+    def change(values: Arrays) -> None:
+        values[name] = values[name][::-1].copy()
 
     return change
 
 
-def patched(path: str, old: bytes, new: bytes) -> Callable[[Good], Files]:
-    """Replace bytes of a library by as many others, wherever they are."""
+def patched(path: str, old: bytes, new: bytes) -> Callable[[GoodImage], Files]:
+    """Replace bytes of a library by others of the same number, everywhere."""
     assert len(old) == len(new)
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         place, data = good.take(path)
         assert old in data, f"{place} does not hold {old!r}"
         return {place: data.replace(old, new)}
@@ -197,20 +197,20 @@ def patched(path: str, old: bytes, new: bytes) -> Callable[[Good], Files]:
     return make
 
 
-def swapped(path: str, other: str) -> Callable[[Good], Files]:
-    """Put another library of the image into a library's place."""
+def swapped(path: str, other: str) -> Callable[[GoodImage], Files]:
+    """Replace a library by another library of the image."""
     return lambda good: {good.take(path)[0]: good.take(other)[1]}
 
 
-def emptied(path: str) -> Callable[[Good], Files]:
-    """Leave a library's name, with nothing in it."""
+def emptied(path: str) -> Callable[[GoodImage], Files]:
+    """Empty a library."""
     return lambda good: {good.take(path)[0]: b""}
 
 
-def rewritten(path: str, old: str, new: str) -> Callable[[Good], Files]:
-    """Change a text."""
+def rewritten(path: str, old: str, new: str) -> Callable[[GoodImage], Files]:
+    """Replace text in a file."""
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         place, data = good.take(path)
         assert old in data.decode(), f"{place} does not hold {old!r}"
         return {place: data.decode().replace(old, new).encode()}
@@ -218,10 +218,10 @@ def rewritten(path: str, old: str, new: str) -> Callable[[Good], Files]:
     return make
 
 
-def module(path: str, old: str, new: str) -> Callable[[Good], Files]:
-    """Change a module of a package; its byte-code is emptied, or Python would never look at the change."""
+def module(path: str, old: str, new: str) -> Callable[[GoodImage], Files]:
+    """Replace text in a module, and empty its byte code, so that Python reads the module."""
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         files = rewritten(path, old, new)(good)
         (place,) = map(PurePosixPath, files)
         tag = f"cpython-{good.plan.base.python.replace('.', '')}"
@@ -230,28 +230,29 @@ def module(path: str, old: str, new: str) -> Callable[[Good], Files]:
     return make
 
 
-def metadata(package: str, old: str, new: str) -> Callable[[Good], Files]:
-    """Change what a package says of itself."""
+def metadata(package: str, old: str, new: str) -> Callable[[GoodImage], Files]:
+    """Replace text in the metadata of a package."""
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         version = json.loads(good.own("image.json"))["packages"][package]
         return rewritten(f"{package}-{version}.dist-info/METADATA", old, new)(good)
 
     return make
 
 
-def refused(path: str) -> Callable[[Good], Files]:
-    """Make the Arm Compute Library refuse every convolution, so that oneDNN falls back to its own reference code."""
+def without_acl_convolutions(path: str) -> Callable[[GoodImage], Files]:
+    """Make the Arm Compute Library reject every convolution, so that oneDNN falls back to its reference code."""
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         place, data = good.take(path)
         library = bytearray(data)
         elf: Any = ELFFile(io.BytesIO(data))
         patches = 0
         for symbol in elf.get_section_by_name(".dynsym").iter_symbols():
-            if ASKED.match(symbol.name) and symbol["st_shndx"] != "SHN_UNDEF" and symbol["st_size"] >= len(REFUSE):
+            defined = symbol["st_shndx"] != "SHN_UNDEF" and symbol["st_size"] >= len(RETURN_ERROR)
+            if defined and VALIDATORS.match(symbol.name):
                 start = next(iter(elf.address_offsets(symbol["st_value"])))
-                library[start : start + len(REFUSE)] = REFUSE
+                library[start : start + len(RETURN_ERROR)] = RETURN_ERROR
                 patches += 1
         assert patches > 10
         return {place: bytes(library)}
@@ -259,16 +260,16 @@ def refused(path: str) -> Callable[[Good], Files]:
     return make
 
 
-def replayed(path: str, program: str = "REPORT", combo: str = "") -> Callable[[Good], Files]:
-    """Put the report of the good image into a file.
+def replayed(path: str, program: str = "REPORT", combo: str = "") -> Callable[[GoodImage], Files]:
+    """Write the report of the good image into a file.
 
     Args:
-        path: where; SITE in it stands for the site directory.
-        program: what is in the file; REPORT in it stands for the report.
-        combo: let the report be of another combo.
+        path: the file; SITE stands for the site directory.
+        program: the content of the file; REPORT stands for the report.
+        combo: the combo to name in the report; empty for the good image's own.
     """
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         report = {**good.proof()["report"], **({"combo": combo} if combo else {})}
         place = path.replace("SITE", good.site)
         return {place: program.replace("REPORT", json.dumps(report)).encode()}
@@ -276,10 +277,10 @@ def replayed(path: str, program: str = "REPORT", combo: str = "") -> Callable[[G
     return make
 
 
-def both(*parts: Callable[[Good], Files]) -> Callable[[Good], Files]:
-    """Do several things to one image."""
+def combined(*parts: Callable[[GoodImage], Files]) -> Callable[[GoodImage], Files]:
+    """Apply several changes to one image."""
 
-    def make(good: Good) -> Files:
+    def make(good: GoodImage) -> Files:
         files: Files = {}
         for part in parts:
             files |= part(good)

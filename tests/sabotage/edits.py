@@ -1,4 +1,4 @@
-"""What hands may do to evidence: each edit takes a good document and returns the text of a bad one."""
+"""Edits of evidence, by hand: each takes a good document and returns the text of a bad one."""
 
 from __future__ import annotations
 
@@ -10,149 +10,164 @@ OTHER = "sha256:" + "0" * 64
 
 
 def tolerant(manifest: Document) -> None:
-    """Tolerate everything, in a manifest."""
+    """Widen every tolerance in a manifest."""
     for tolerance in manifest["dtypes"].values():
         tolerance["absolute"] = 1000.0
 
 
 def without_reorder(image: Document) -> None:
-    """Take the rule about copies between layouts away, from image.json."""
+    """Remove the rules about copies between memory layouts from image.json."""
     rules = image["smoke"]["kernels"]
     rules[:] = [rule for rule in rules if rule["operation"] != "reorder"]
 
 
-def text(document: Document) -> str:
+def to_text(document: Document) -> str:
     """Return a document as evidence is written."""
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def failed(document: Document) -> str:
     document["report"]["checks"][0]["state"] = "fail"
-    return text(document)
+    return to_text(document)
 
 
 def reference_kernel(document: Document) -> str:
-    """Let a reference kernel stand where the recipe has a fast one; every check says pass."""
-    kernels = [one for run in document["report"]["runs"] for one in run["kernels"]]
-    chosen = next((one for one in kernels if one["operation"] == "convolution"), kernels[0])
-    chosen["implementation"] = "gemm:ref"
-    return text(document)
+    """Put a reference kernel where the recipe requires a fast one; every check still passes."""
+    kernels = [kernel for run in document["report"]["runs"] for kernel in run["kernels"]]
+    replaced = next((kernel for kernel in kernels if kernel["operation"] == "convolution"), kernels[0])
+    replaced["implementation"] = "gemm:ref"
+    return to_text(document)
 
 
 def without_kernels(document: Document) -> str:
     for run in document["report"]["runs"]:
         run["kernels"] = []
-    return text(document)
+    return to_text(document)
+
+
+def _first_rule(document: Document) -> Document:
+    checks: list[Document] = document["report"]["checks"]
+    return next(check for check in checks if check["rule"])
+
+
+def without_rule(document: Document) -> str:
+    _first_rule(document)["rule"] = ""
+    return to_text(document)
+
+
+def other_reason(document: Document) -> str:
+    _first_rule(document)["reason"] = "any kernel is good enough here"
+    return to_text(document)
 
 
 def wrong_answers(document: Document) -> str:
     document["report"]["runs"][0]["worst"] = 5.0
-    return text(document)
+    return to_text(document)
 
 
 def low_metric(document: Document) -> str:
     document["report"]["runs"][0]["metric"]["value"] = 0.1
-    return text(document)
+    return to_text(document)
 
 
 def lowered(document: Document) -> str:
     document["report"]["runs"][0]["metric"].update(value=0.1, minimum=0.05)
-    return text(document)
+    return to_text(document)
 
 
 def without_check(document: Document) -> str:
     checks = document["report"]["checks"]
-    checks[:] = [one for one in checks if one["name"] != "files"]
-    return text(document)
+    checks[:] = [check for check in checks if check["name"] != "files"]
+    return to_text(document)
 
 
 def without_run(document: Document) -> str:
-    """Leave a run out, and its checks."""
+    """Leave out a run and its checks."""
     report = document["report"]
-    gone = report["runs"].pop()
-    name = f"{gone['workload']} {gone['dtype']}"
-    report["checks"] = [one for one in report["checks"] if not one["name"].endswith(name)]
-    return text(document)
+    removed = report["runs"].pop()
+    name = f"{removed['workload']} {removed['dtype']}"
+    report["checks"] = [check for check in report["checks"] if not check["name"].endswith(name)]
+    return to_text(document)
 
 
 def excused(document: Document) -> str:
-    """Leave a run out, and say that it is not run."""
-    gone = document["report"]["runs"][-1]
-    reason = {"workload": gone["workload"], "dtype": gone["dtype"], "reason": "nobody asked for it"}
-    document["report"]["not_run"].append(reason)
+    """Leave out a run, and declare it as not run."""
+    removed = document["report"]["runs"][-1]
+    skipped = {"workload": removed["workload"], "dtype": removed["dtype"], "reason": "it was not requested"}
+    document["report"]["not_run"].append(skipped)
     return without_run(document)
 
 
 def without_reason(document: Document) -> str:
-    left_out = document["report"]["not_run"]
-    left_out[:] = left_out or [{"workload": "lenet", "dtype": "int4"}]
-    left_out[0]["reason"] = " "
-    return text(document)
+    not_run = document["report"]["not_run"]
+    not_run[:] = not_run or [{"workload": "lenet", "dtype": "int4"}]
+    not_run[0]["reason"] = " "
+    return to_text(document)
 
 
 def other_version(document: Document) -> str:
     versions = document["report"]["versions"]
     versions[min(versions)] = "0.0.1"
-    return text(document)
+    return to_text(document)
 
 
 def other_cpu(document: Document) -> str:
     document["report"]["cpu"]["parts"] = ["0x00:0x000"]
-    return text(document)
+    return to_text(document)
 
 
 def real(document: Document) -> str:
     document["match"] = "real"
-    return text(document)
+    return to_text(document)
 
 
 def superset(document: Document) -> str:
-    """Let the CPU have more features than the target, without the run that then is needed."""
-    document.update(match="superset", smaller=None)
-    return text(document)
+    """Let the CPU have more features than the target, without the run on the baseline CPU that this requires."""
+    document.update(match="superset", baseline=None)
+    return to_text(document)
 
 
 def other_image(document: Document) -> str:
     document["image"] = OTHER
-    return text(document)
+    return to_text(document)
 
 
 def no_digest(document: Document) -> str:
     document["image"] = "sha256:latest"
-    return text(document)
+    return to_text(document)
 
 
 def other_inputs(document: Document) -> str:
     document["inputs"] = OTHER
-    return text(document)
+    return to_text(document)
 
 
 def other_combo(document: Document) -> str:
-    """Let everything be of the same image for another backend or target."""
+    """Name another combo in every place."""
     other = "pytorch-2.9.1-n1-acl" if document["combo"] != "pytorch-2.9.1-n1-acl" else "pytorch-2.9.1-v1-acl"
     document["combo"] = document["report"]["combo"] = other
-    return text(document)
+    return to_text(document)
 
 
 def smaller_image(document: Document) -> str:
     document["compressed_bytes"] //= 2
-    return text(document)
+    return to_text(document)
 
 
-def field_more(document: Document) -> str:
+def extra_field(document: Document) -> str:
     document["checked_by"] = "me"
-    return text(document)
+    return to_text(document)
 
 
 def not_a_number(document: Document) -> str:
     document["report"]["runs"][0]["worst"] = float("nan")
-    return text(document)
+    return to_text(document)
 
 
-def twice(document: Document) -> str:
-    return text(document).replace('"combo":', '"combo": "pytorch",\n "combo":', 1)
+def repeated_key(document: Document) -> str:
+    return to_text(document).replace('"combo":', '"combo": "pytorch",\n "combo":', 1)
 
 
-def half(document: Document) -> str:
-    whole = text(document)
+def truncated(document: Document) -> str:
+    whole = to_text(document)
     return whole[: len(whole) // 2]

@@ -1,4 +1,4 @@
-"""What came of each sabotage: was it caught, and by the check that is meant for it?"""
+"""Judges each sabotage: was it caught, and by the check meant for it?"""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-Words = Mapping[str, str]  # of checks: what each found
+from armwright.system.console import BAD, GOOD
+from armwright.system.table_layout import Cell
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the doors said of a sabotaged image or document.
+    """The checks that a sabotaged image or document met.
 
     Attributes:
-        failed: the checks that failed, each with its words.
-        held: the checks that were made and passed.
+        failed: the checks that failed, with what each found.
+        held: the checks that passed.
     """
 
-    failed: Words
+    failed: Mapping[str, str]
     held: Collection[str] = ()
 
 
@@ -30,18 +31,18 @@ class Row:
 
     Attributes:
         name: the sabotage.
-        meant: the check that is meant to catch it, as a pattern.
-        caught: the check that did; empty when none of that name did.
-        words: what it found.
+        meant: the check meant to catch it, as a glob.
+        caught: the check that caught it; empty if none with such a name failed.
+        found: what that check found.
         others: the other checks that failed.
-        problem: why this is a bug; empty when it is none.
+        problem: why this is a bug of the project; empty if it is not.
         held: the checks that passed.
     """
 
     name: str
     meant: str
     caught: str
-    words: str
+    found: str
     others: tuple[str, ...] = ()
     problem: str = ""
     held: tuple[str, ...] = field(default=(), repr=False)
@@ -51,56 +52,56 @@ class Row:
         return {**vars(self), "others": list(self.others), "held": list(self.held)}
 
 
-def judge(name: str, meant: str, words: str, outcome: Outcome) -> Row:
-    """Judge what came of a sabotage.
+def judge(name: str, meant: str, pattern: str, outcome: Outcome) -> Row:
+    """Judge the outcome of a sabotage.
 
     Args:
         name: the sabotage.
-        meant: the check that must fail, as a pattern.
-        words: what that check must say, as a regular expression that is searched for.
-        outcome: what the doors said.
+        meant: the check that must fail, as a glob.
+        pattern: a regular expression that must match in what that check found.
+        outcome: the checks.
     """
     matching = [check for check in outcome.failed if fnmatchcase(check, meant)]
-    right = [check for check in matching if re.search(words, outcome.failed[check])]
+    right = [check for check in matching if re.search(pattern, outcome.failed[check])]
     caught = (right or matching or [""])[0]
     others = tuple(check for check in outcome.failed if check != caught)
-    told = outcome.failed.get(caught, "")
     problem = ""
     if not outcome.failed:
-        problem = "it passes: no check failed"
+        problem = "no check failed"
     elif not matching:
         problem = f"caught only by {', '.join(outcome.failed)}"
     elif not right:
-        problem = f"caught, but not for the reason: expected words like {words!r}"
-    return Row(name, meant, caught, told, others, problem, tuple(sorted(outcome.held)))
+        problem = f"caught for another reason: what the check found does not match {pattern!r}"
+    found = outcome.failed.get(caught, "")
+    return Row(name, meant, caught, found, others, problem, tuple(sorted(outcome.held)))
 
 
-def broken(name: str, meant: str, why: str) -> Row:
-    """Enter a sabotage that could not be tried: nobody knows whether it would be caught."""
-    return Row(name, meant, "", "", problem=f"it could not be tried: {why}")
+def make_untried_row(name: str, meant: str, why: str) -> Row:
+    """Return the row of a sabotage that could not be tried, so that nothing is known about it."""
+    return Row(name, meant, "", "", problem=f"could not be tried: {why}")
 
 
-def bugs(rows: Sequence[Row]) -> list[Row]:
-    """Return what must not be: sabotages that pass, or that another check caught."""
+def find_bugs(rows: Sequence[Row]) -> list[Row]:
+    """Return the sabotages that no check caught, or that another check caught."""
     return [row for row in rows if row.problem]
 
 
-def lines(rows: Sequence[Row]) -> list[list[str]]:
-    """Lay the table out: sabotage x check."""
+COLUMNS = ("sabotage", "state", "meant to be caught by", "caught by", "it found", "others that failed")
+
+
+def table_rows(rows: Sequence[Row]) -> list[list[str | Cell]]:
+    """Lay out the table of sabotages."""
     return [
         [
-            row.name, "fail" if row.problem else "ok", row.meant, row.caught or "-", row.problem or row.words,
-            ", ".join(row.others) or "-",
+            row.name, Cell("bug", BAD) if row.problem else Cell("caught", GOOD), row.meant, row.caught or "-",
+            row.problem or row.found, ", ".join(row.others) or "-",
         ]
         for row in rows
     ]  # fmt: skip
 
 
-COLUMNS = ("sabotage", "state", "meant to be caught by", "caught by", "its words", "others that failed")
-
-
-def by_check(rows: Sequence[Row]) -> list[list[str]]:
-    """Turn the table round: for each check the sabotages it caught, those it was meant for first."""
+def group_by_check(rows: Sequence[Row]) -> list[list[str]]:
+    """List for each check how many sabotages it was meant for and caught, how many others it caught, and the former."""
     checks = dict.fromkeys(
         [*(row.caught for row in rows if row.caught), *(name for row in rows for name in row.others)]
     )
@@ -112,7 +113,7 @@ def by_check(rows: Sequence[Row]) -> list[list[str]]:
     return table
 
 
-def untouched(rows: Sequence[Row]) -> list[str]:
-    """Name the checks that were made and that no sabotage made fail: nothing shows that they can."""
+def find_untested(rows: Sequence[Row]) -> list[str]:
+    """Return the checks that no sabotage made fail: nothing shows that they can."""
     failed = {name for row in rows for name in (row.caught, *row.others)}
     return sorted({name for row in rows for name in row.held} - failed)

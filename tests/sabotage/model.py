@@ -1,15 +1,15 @@
-"""A way to break a good image, and the doors at which it is tried.
+"""The model of a sabotage: a way to break a good image, and the checkpoint at which it must be caught.
 
-The doors, from outside to inside:
+The checkpoints, from the outside of an image to its inside:
 
-    outside   what the engine and the plan know is compared; nothing of the image runs (armwright/integrity.py)
-    proof     the image proves itself on a CPU (armwright/smoke.py, prove)
-    settle    the same as `invoke smoke` does it: nothing may be left behind (armwright/smoke.py, settle)
-    evidence  a document that was edited is verified (armwright/verification.py)
-    stage     an image with such a document is staged (armwright/stage.py)
+    outside   the engine's facts are compared with the plan; nothing in the image runs (proof/check_image.py)
+    proof     the image runs its smoke run on a CPU (proof/smoke.py)
+    settle    as `invoke smoke` proves a plan: no evidence and no tag may remain (proof/prove.py)
+    evidence  an edited document is verified (proof/verify.py)
+    stage     an image with an edited document is staged (publish/stage.py)
 
-A check that runs in an image can be faked by that image. So what fakes a report is meant for the outside; what changes
-how an image computes is meant for its proof, and the outside notices it too.
+An image can fake every check that runs inside it. A sabotage that fakes a report is therefore meant for the outside;
+one that changes how the image computes is meant for its proof, and the outside notices it too.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from tests.sabotage.changes import Files, Good
+from tests.sabotage.changes import Files, GoodImage
 
-Door = Literal["outside", "proof", "settle", "evidence", "stage"]
+Checkpoint = Literal["outside", "proof", "settle", "evidence", "stage"]
 
 
 @dataclass(frozen=True)
 class Sabotage:
-    """A way to break a good image, or what is written about it.
+    """A way to break a good image, or the document about it.
 
     Attributes:
-        door: where it is tried.
-        check: the check that must fail, as a pattern.
-        words: what that check says, as a regular expression.
-        files: what is put over the image.
-        lines: lines of its Dockerfile.
-        whole: the image is made anew from the good one's content, with as many layers and the same configuration.
-        cpu: the emulator's CPU that it runs on, if not its own.
-        edit: what is done to the document, or to its text.
-        combos: the combos that it can break: patterns.
+        checkpoint: where it is tried.
+        check: the check that must fail, as a glob.
+        pattern: a regular expression that must match in what the check found.
+        files: the files to put over the image's own.
+        lines: lines to add to the Dockerfile.
+        whole: rebuild the image from the good one's content, with as many layers and the same configuration.
+        cpu: the emulator's CPU to run on, if not the target's.
+        edit: changes the document and returns its text.
+        combos: globs over the combos that it can break.
     """
 
-    door: Door
+    checkpoint: Checkpoint
     check: str
-    words: str = "."
-    files: Callable[[Good], Files] = lambda _: {}
+    pattern: str = "."
+    files: Callable[[GoodImage], Files] = lambda _: {}
     lines: tuple[str, ...] = ()
     whole: bool = False
     cpu: str = ""
@@ -51,5 +51,5 @@ class Sabotage:
     combos: tuple[str, ...] = ("*",)
 
     def breaks(self, combo: str) -> bool:
-        """Say whether it can break a combo."""
-        return any(fnmatchcase(combo, one) for one in self.combos)
+        """Return whether it can break a combo."""
+        return any(fnmatchcase(combo, glob) for glob in self.combos)

@@ -1,4 +1,4 @@
-"""Sabotages of what is said of an image and around it: variables, labels, entrypoint, user, the CPU it runs on."""
+"""Sabotages of an image's configuration: variables, labels, entrypoint, user, and the CPU it runs on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.sabotage import changes
 from tests.sabotage.changes import OURS
 from tests.sabotage.model import Sabotage
 
-CORES = ("pytorch-*-n1-*", "pytorch-*-v1-*", "pytorch-*-a64fx-*")  # whose OpenBLAS has kernels of their own
+CORES = ("pytorch-*-n1-*", "pytorch-*-v1-*", "pytorch-*-a64fx-*")  # targets for which OpenBLAS has kernels of its own
 OTHER = "pytorch-2.10.0-v1-acl"
 PRINTER = 'ENTRYPOINT ["/usr/bin/python3", "-c", "print(open(\'/report.json\').read())"]'
 PASS_EVERY_CPU = (
@@ -16,37 +16,37 @@ PASS_EVERY_CPU = (
 )
 
 SETTINGS: Mapping[str, Sabotage] = {
-    "OpenBLAS told to use the kernels of any CPU": Sabotage(
+    "OpenBLAS forced to generic kernels": Sabotage(
         "proof", "kernels blas-core*", "armv8", lines=("ENV OPENBLAS_CORETYPE=ARMV8",), combos=CORES,
     ),
-    "OpenBLAS told to use the kernels of another architecture": Sabotage(
+    "OpenBLAS forced to another architecture's kernels": Sabotage(
         "proof", "kernels blas-core*", ".", lines=("ENV OPENBLAS_CORETYPE=Haswell",), combos=CORES,
     ),
-    "the switch of the backend off": Sabotage(
+    "TensorFlow's oneDNN switched off by a variable": Sabotage(
         "outside", "image configuration", "TF_ENABLE_ONEDNN_OPTS='0'", lines=("ENV TF_ENABLE_ONEDNN_OPTS=0",),
         combos=("tensorflow-*-acl",),
     ),
-    "the openblas switch off": Sabotage(
+    "the openblas overlay switched off by a variable": Sabotage(
         "proof", "kernels no-onednn*", ":acl", lines=("ENV TORCH_DEVICE_BACKEND_AUTOLOAD=0",),
         combos=("pytorch-*-openblas",),
     ),
     "fast math on": Sabotage(
         "proof", "precision", "BF16", lines=("ENV ONEDNN_DEFAULT_FPMATH_MODE=BF16",), combos=("*-acl",),
     ),
-    "oneDNN told to leave vectors alone": Sabotage(
+    "oneDNN limited to Advanced SIMD": Sabotage(
         "outside", "image configuration", "ONEDNN_MAX_CPU_ISA", lines=("ENV ONEDNN_MAX_CPU_ISA=ADVANCED_SIMD",),
     ),
-    "one thread only": Sabotage(
+    "one OpenMP thread": Sabotage(
         "outside", "image configuration", "OMP_NUM_THREADS='1'", lines=("ENV OMP_NUM_THREADS=1",)
     ),
-    "another library before all others": Sabotage(
+    "a preloaded library": Sabotage(
         "outside", "image configuration", "LD_PRELOAD", lines=("ENV LD_PRELOAD=/usr/lib/libfake.so",)
     ),
-    "modules from a folder of its own": Sabotage(
+    "modules from another folder": Sabotage(
         "outside", "image configuration", "PYTHONPATH", lines=("ENV PYTHONPATH=/fake",)
     ),
-    "a process that is root": Sabotage("proof", "user", "uid 0", lines=("USER 0:0",)),
-    "a health check that runs something": Sabotage(
+    "the user root": Sabotage("proof", "user", "uid 0", lines=("USER 0:0",)),
+    "a health check": Sabotage(
         "outside", "image configuration", "Healthcheck", lines=("HEALTHCHECK CMD true",)
     ),
     "the label of another combo": Sabotage(
@@ -58,30 +58,30 @@ SETTINGS: Mapping[str, Sabotage] = {
     "the label of another target": Sabotage(
         "outside", "image labels", "target='v1'", lines=("LABEL org.armwright.target=v1",), combos=("*-n1-*",)
     ),
-    "a label more": Sabotage("outside", "image labels", "checked", lines=("LABEL org.armwright.checked=yes",)),
-    "an entrypoint that says nothing": Sabotage(
-        "proof", "report", r"gave no report \(exit 0\); its last words: nothing",
+    "an extra label": Sabotage("outside", "image labels", "checked", lines=("LABEL org.armwright.checked=yes",)),
+    "an entrypoint that prints nothing": Sabotage(
+        "proof", "report", r"gave no report \(exit code 0\); .*: nothing$",
         lines=('ENTRYPOINT ["/usr/bin/true"]',),
     ),
-    "an entrypoint that is gone": Sabotage(
+    "a missing entrypoint": Sabotage(
         "proof", "report", "entrypoint.py|no such file",
         lines=('ENTRYPOINT ["/usr/bin/python3", "-I", "/gone/entrypoint.py"]',),
     ),
-    "an entrypoint that shows another's proof": Sabotage(
+    "an entrypoint that prints another combo's report": Sabotage(
         "proof", "report", f"report is of {OTHER}", changes.replayed("/report.json", combo=OTHER), (PRINTER,),
         combos=("*-n1-*",),
     ),
-    "an entrypoint that shows a fine proof": Sabotage(
+    "an entrypoint that prints a good report": Sabotage(
         "outside", "image configuration", "ENTRYPOINT", changes.replayed("/report.json"), (PRINTER,)
     ),
-    "an entrypoint that refuses no CPU": Sabotage(
+    "an entrypoint that accepts every CPU": Sabotage(
         "proof", "floor", "missing: .*atomics", changes.script("entrypoint.py", PASS_EVERY_CPU), cpu="cortex-a53",
         combos=("*-n1-*",),
     ),
-    "a CPU with the same features": Sabotage("proof", "cpu", "A76", cpu="cortex-a76", combos=("*-n1-*",)),
+    "another CPU with the same features": Sabotage("proof", "cpu", "A76", cpu="cortex-a76", combos=("*-n1-*",)),
     "a CPU with more features": Sabotage("proof", "cpu", "Neoverse V1", cpu="neoverse-v1", combos=("*-n1-*",)),
     "a CPU below the floor": Sabotage("proof", "report", "refused to start", cpu="cortex-a53", combos=("*-n1-*",)),
-    "a CPU without vectors of its length": Sabotage(
+    "a CPU without SVE": Sabotage(
         "proof", "report", "refused to start: .*needs sve", cpu="neoverse-n1", combos=("*-v1-*",)
     ),
 }  # fmt: skip

@@ -1,8 +1,9 @@
-"""The command `evidence`: what it shows, what differs, what is refused, and its exit codes."""
+"""The command `evidence`: its output, differences, rejected evidence, and exit codes."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -27,13 +28,13 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.fixture
 def project(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Matrix:
-    """The project with evidence of two combos, in a folder of its own, on a machine without an engine."""
+    """The project with evidence of two combos in a temporary folder, on a machine without an engine."""
 
-    def none() -> None:
+    def no_engine() -> None:
         raise MachineError("the Docker engine does not answer")
 
     monkeypatch.setattr(evidence, "evidence_path", lambda _, combo: tmp_path / "build" / "evidence" / f"{combo}.json")
-    monkeypatch.setattr(command, "Engine", none)
+    monkeypatch.setattr(command, "Engine", no_engine)
     for combo in (N1, V1):
         put(matrix, combo)
     return matrix
@@ -50,46 +51,49 @@ def document(combo: str = N1) -> dict[str, Any]:
 
 
 def put(matrix: Matrix, combo: str, change: Change = lambda _: None) -> Path:
-    """Write evidence where it belongs."""
+    """Write evidence to its path under build/evidence."""
     data = document(combo)
     change(data)
     file = evidence.evidence_path(matrix.root, combo)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(edits.text(data), encoding="utf-8")
+    file.write_text(edits.to_text(data), encoding="utf-8")
     return file
 
 
-def test_one_proof_is_shown_whole_in_tables(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_proof_is_shown_completely(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run(project, "show", N1) == 0
     shown = capsys.readouterr()
-    for told in (
+    for part in (
         f"evidence of {N1}", "sha256:1111", "Docker 26.1.5", "an exact model; match: exact",
-        "130.0 MB, 390.0 MB unpacked", "emulated: no measure of speed", "oneDNN 3.7.1",
+        "130.0 MB, 390.0 MB unpacked", "emulated: not a measure of speed", "oneDNN 3.7.1",
         "accuracy 1.0000 of 360", "x:acl", "neoversen1",
         evidence.fingerprint(Evidence.model_validate(document())),
     ):  # fmt: skip
-        assert told in shown.out
+        assert part in shown.out
     assert f"{N1}: proven" in shown.err
 
 
-def test_of_many_proofs_each_gets_a_line(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_proofs_are_shown_as_one_line_each(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     for combo in ("pytorch-2.10.0-n1-openblas", "pytorch-2.10.0-v1-openblas"):
         put(project, combo)
     put(project, V1, lambda data: data["report"]["runs"][0].update(worst=2.0))
     assert command.run(project, "show", "") == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    lines = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
     states = {line[0]: line[1] for line in lines if line[0].startswith("pytorch")}
     assert states == {
-        N1: "proven", V1: "fail", "pytorch-2.10.0-n1-openblas": "proven", "pytorch-2.10.0-v1-openblas": "proven",
-    }  # fmt: skip
+        N1: "proven",
+        V1: "contradicts itself",
+        "pytorch-2.10.0-n1-openblas": "proven",
+        "pytorch-2.10.0-v1-openblas": "proven",
+    }
 
 
-def test_json_is_the_evidence_itself(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_prints_the_evidence_itself(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     command.run(project, "show", f"{N1},{V1}", as_json=True)
     assert json.loads(capsys.readouterr().out) == [document(N1), document(V1)]
 
 
-def test_its_schema_is_that_of_the_files(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_schema_describes_the_files(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     command.run(project, "schema", "")
     schema = json.loads(capsys.readouterr().out)
     assert set(schema["properties"]) == set(document())
@@ -98,11 +102,11 @@ def test_its_schema_is_that_of_the_files(project: Matrix, capsys: pytest.Capture
 
 
 def differing(project: Matrix, tmp_path: Path, change: Change, *, times: bool = False) -> dict[str, tuple[str, str]]:
-    """Compare the evidence of N1 with itself, changed; the command's exit code agrees with the rows."""
+    """Compare the evidence of N1 with a changed copy, and check the exit code of the command."""
     other = document()
     change(other)
     file = tmp_path / "other.json"
-    file.write_text(edits.text(other), encoding="utf-8")
+    file.write_text(edits.to_text(other), encoding="utf-8")
     rows = compare.compare_evidence(Evidence.model_validate(document()), Evidence.model_validate(other), times=times)
     same = evidence.fingerprint(Evidence.model_validate(other)) == evidence.fingerprint(
         Evidence.model_validate(document())
@@ -117,16 +121,16 @@ def differing(project: Matrix, tmp_path: Path, change: Change, *, times: bool = 
         (lambda data: data.update(image=edits.OTHER), {"image": (synthetic.DIGEST, edits.OTHER)}),
         (lambda data: data.update(compressed_bytes=1), {"bytes compressed": ("130000000", "1")}),
         (lambda data: data["report"]["versions"].update(torch="2.9"), {"version torch": ("2.10.0", "2.9")}),
-        (lambda data: data["report"]["cpu"]["features"].append("sve"), {"cpu feature sve": ("-", "there")}),
+        (lambda data: data["report"]["cpu"]["features"].append("sve"), {"cpu feature sve": ("-", "present")}),
         (lambda data: data["report"]["cpu"].update(cpus=4), {"cpus": ("2", "4")}),
         (lambda data: data["report"]["checks"][2].update(state="fail"), {"check user": ("pass", "fail")}),
         (
             lambda data: data["report"]["runs"][0]["metric"].update(value=0.98),
-            {"lenet fp32 accuracy": ("1, at least 0.97", "0.98, at least 0.97")},
+            {"lenet fp32 accuracy": ("1, minimum 0.97", "0.98, minimum 0.97")},
         ),
         (
             lambda data: data["report"]["runs"][0].update(largest_error=0.5),
-            {"lenet fp32 largest error": ("1e-06, 0.25 of what is tolerated", "0.5, 0.25 of what is tolerated")},
+            {"lenet fp32 largest error": ("1e-06, 0.25 times the tolerance", "0.5, 0.25 times the tolerance")},
         ),
         (
             lambda data: data["report"]["runs"][0]["kernels"][0].update(implementation="gemm:ref", calls=3),
@@ -134,15 +138,15 @@ def differing(project: Matrix, tmp_path: Path, change: Change, *, times: bool = 
         ),
         (
             lambda data: data["report"]["loaded"][0].update(implementation="armv8"),
-            {"loading: openblas core": ("neoversen1 x2", "armv8 x2")},
+            {"library loading: openblas core": ("neoversen1 x2", "armv8 x2")},
         ),
         (
-            lambda data: data["report"]["checks"][2].update(found="uid 7"),  # only a check's words
+            lambda data: data["report"]["checks"][2].update(found="uid 7"),  # only the text of a check
             {"report.checks.2.found": ("'it is'", "'uid 7'")},
         ),
     ],
 )
-def test_a_difference_is_a_row_that_says_what_and_how_each_has_it(
+def test_each_difference_is_a_row_with_both_values(
     project: Matrix, tmp_path: Path, change: Change, rows: dict[str, tuple[str, str]]
 ) -> None:
     assert differing(project, tmp_path, change) == rows
@@ -153,7 +157,7 @@ def hurried(data: dict[str, Any]) -> None:
     data["report"]["runs"][0]["seconds"] = 0.25
 
 
-def test_times_and_memory_are_no_difference_and_shown_when_asked_for(project: Matrix, tmp_path: Path) -> None:
+def test_times_and_memory_are_compared_only_on_request(project: Matrix, tmp_path: Path) -> None:
     assert differing(project, tmp_path, hurried) == {}
     assert differing(project, tmp_path, hurried, times=True) == {
         "lenet fp32 seconds": ("1.500", "0.250"), "seconds": ("60.5", "1.0"),
@@ -161,88 +165,86 @@ def test_times_and_memory_are_no_difference_and_shown_when_asked_for(project: Ma
     }  # fmt: skip
 
 
-def test_a_difference_as_json(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
+def test_differences_as_json(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run(project, "diff", f"{N1},{V1}", as_json=True) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["of"], told["same"]) == ([N1, V1], False)
-    assert {"what": "check kernels onednn convolution bf16", "first": "-", "second": "pass"} in told["differences"]
+    document = json.loads(capsys.readouterr().out)
+    assert (document["of"], document["same"]) == ([N1, V1], False)
+    (row,) = [row for row in document["differences"] if row["what"] == "check kernels convolution-bf16"]
+    assert row["first"] == "-"
+    assert row["second"].startswith("pass: ")  # and the reason of the rule
 
 
-def test_all_evidence_is_verified_and_what_was_not_compared_is_said(
-    project: Matrix, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verify_lists_what_was_not_compared(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run(project, "verify", "", as_json=True) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [(one["name"], one["holds"]) for one in told] == [(N1, True), (V1, True)]
-    assert told[0]["not_compared"] == ["the image: the engine does not answer"]
+    document = json.loads(capsys.readouterr().out)
+    assert [(result["name"], result["holds"]) for result in document] == [(N1, True), (V1, True)]
+    assert document[0]["not_compared"] == ["image: the engine does not answer"]
 
 
-def test_one_that_is_refused_makes_the_exit_code_and_is_named_with_the_reason(
-    project: Matrix, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rejected_evidence_is_named_and_fails(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     put(project, V1, lambda data: data["report"]["runs"][0].update(worst=2.0))
     assert command.run(project, "verify", "") == 1
-    said = capsys.readouterr()
-    assert "answers: lenet fp32: the worst answer is 2 of what is tolerated" in said.out
-    assert "1 of 2 refused" in said.err
+    printed = capsys.readouterr()
+    assert "answers: lenet fp32: the worst answer is 2 times the tolerance" in printed.out
+    assert "1 of 2 rejected" in printed.err
     assert command.run(project, "verify", N1) == 0
 
 
-def test_evidence_under_another_combos_name_is_refused(project: Matrix) -> None:
+def test_evidence_under_another_combo_s_name_is_rejected(project: Matrix) -> None:
     evidence.evidence_path(project.root, V1).write_bytes(evidence.evidence_path(project.root, N1).read_bytes())
-    (found,) = command.find(project, V1)
+    (found,) = command.find_evidence(project, V1)
     result = verify.verify_evidence(project, found, None)
-    assert [(one.part, one.words) for one in result.problems] == [("combo", f"it is of {N1}")]
+    assert [tuple(problem) for problem in result.problems] == [("combo", f"the file contains evidence of {N1}")]
 
 
-def test_evidence_of_a_combo_that_nobody_knows_is_refused(project: Matrix, tmp_path: Path) -> None:
+def test_evidence_of_an_unknown_combo_is_rejected(project: Matrix, tmp_path: Path) -> None:
     data = document()
     data["combo"] = data["report"]["combo"] = "pytorch-9.9.9-n1-acl"
     file = tmp_path / "proof.json"
-    file.write_text(edits.text(data))
-    (found,) = command.find(project, str(file))
+    file.write_text(edits.to_text(data))
+    (found,) = command.find_evidence(project, str(file))
     (problem,) = verify.verify_evidence(project, found, None).problems
-    assert problem.words == "no recipe here knows pytorch-9.9.9-n1-acl"
+    assert problem.text == "there is no combo pytorch-9.9.9-n1-acl in this checkout"
 
 
 @pytest.mark.parametrize(
-    ("action", "words", "what"),
+    ("action", "of", "what"),
     [
-        ("shwo", "", "no action 'shwo': did you mean 'show'"),
+        ("shwo", "", "unknown action 'shwo': did you mean 'show'"),
         ("show", "pytorch-2.10.0-n9-acl", "no combo matches"),
         ("show", "pytorch-2.9.1-n1-acl", "there is no evidence of 'pytorch-2.9.1-n1-acl'"),
         ("show", "gone.json", "there is no file 'gone.json'"),
-        ("diff", N1, "between two proofs, and here are 1"),
+        ("diff", N1, "compares two proofs, but 1 were selected"),
     ],
 )
-def test_wrong_words_are_told_with_what_would_be_right(project: Matrix, action: str, words: str, what: str) -> None:
+def test_wrong_arguments_are_explained(project: Matrix, action: str, of: str, what: str) -> None:
     with pytest.raises(InputError, match=what) as wrong:
-        command.run(project, action, words)
-    assert wrong.value.next_step
+        command.run(project, action, of)
+    assert wrong.value.next_step.startswith("invoke ")
 
 
-def test_what_is_no_evidence_cannot_be_shown(project: Matrix, tmp_path: Path) -> None:
+def test_another_file_cannot_be_shown(project: Matrix, tmp_path: Path) -> None:
     file = tmp_path / "notes.json"
     file.write_text('{"combo": 1}')
-    with pytest.raises(InputError, match="is no evidence: "):
+    with pytest.raises(InputError, match="is not evidence: "):
         command.run(project, "show", str(file))
 
 
-def test_nothing_is_here_before_the_first_proof(project: Matrix) -> None:
+def test_without_evidence_verify_is_an_input_error(project: Matrix) -> None:
     for combo in (N1, V1):
         evidence.evidence_path(project.root, combo).unlink()
-    with pytest.raises(InputError, match="there is no evidence here yet"):
+    with pytest.raises(InputError, match="there is no evidence yet"):
         command.run(project, "verify", "")
 
 
-def test_doubt_is_about_the_parts_and_not_only_about_what_they_say_they_are(project: Matrix) -> None:
-    one = planned(N1)
-    assert verify.evidence_doubt(project.root, one, synthetic.DIGEST) is None
-    assert "of another image" in str(verify.evidence_doubt(project.root, one, edits.OTHER))
+def test_stored_evidence_is_checked_against_its_plan(project: Matrix) -> None:
+    plan = planned(N1)
+    assert verify.explain_stored_rejection(project.root, plan, synthetic.DIGEST) is None
+    assert "of another image" in str(verify.explain_stored_rejection(project.root, plan, edits.OTHER))
     put(project, N1, lambda data: data["report"]["runs"][0]["kernels"][0].update(implementation="gemm:ref"))
-    assert "another kernel than onednn convolution by gemm:ref" in str(
-        verify.evidence_doubt(project.root, one, synthetic.DIGEST)
+    assert "does not allow onednn convolution by gemm:ref" in str(
+        verify.explain_stored_rejection(project.root, plan, synthetic.DIGEST)
     )
     file = evidence.evidence_path(project.root, N1)
     file.write_text(file.read_text().replace("{", '{"combo": "x",', 1))
-    assert verify.evidence_doubt(project.root, one, synthetic.DIGEST) == "there is no valid evidence"
+    assert verify.explain_stored_rejection(project.root, plan, synthetic.DIGEST) == "there is no valid evidence"

@@ -1,4 +1,4 @@
-"""The sabotage harness itself: when a sabotage is caught, what the table says, and that the list holds together."""
+"""The sabotage harness: the verdict on an outcome, the tables, and the consistency of the catalog."""
 
 from __future__ import annotations
 
@@ -9,46 +9,52 @@ import pytest
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import make_plan
 from armwright.proof import check_plan
+from armwright.system.console import BAD
+from armwright.system.table_layout import Cell
 from tests.sabotage import ledger
-from tests.sabotage.__main__ import chosen, main
+from tests.sabotage.__main__ import main, select_sabotages
+from tests.sabotage.catalog import SABOTAGES
 from tests.sabotage.ledger import Outcome, Row, judge
-from tests.sabotage.ways import SABOTAGES
 
 N1 = "pytorch-2.10.0-n1-acl"
 OUTSIDE = ("image labels", "image configuration", "image layers", "image files", "image digest")
 
 
-def test_it_is_caught_when_the_check_meant_for_it_says_why() -> None:
+def by_checkpoint(*checkpoints: str) -> list[str]:
+    return [name for name, sabotage in SABOTAGES.items() if sabotage.checkpoint in checkpoints]
+
+
+def test_the_meant_check_with_the_right_reason_counts() -> None:
     row = judge("weights", "answers*", "largest error", Outcome({"files": "x", "answers lenet": "largest error 2"}))
-    assert (row.problem, row.caught, row.words, row.others) == (
+    assert (row.problem, row.caught, row.found, row.others) == (
         "", "answers lenet", "largest error 2", ("files",),
     )  # fmt: skip
-    assert ledger.bugs([row]) == []
+    assert ledger.find_bugs([row]) == []
 
 
 @pytest.mark.parametrize(
     ("failed", "problem"),
     [
-        ({}, "it passes: no check failed"),
+        ({}, "no check failed"),
         ({"files": "largest error 2"}, "caught only by files"),
-        ({"answers lenet": "no answer"}, "caught, but not for the reason"),
+        ({"answers lenet": "no answer"}, "caught for another reason"),
     ],
 )
-def test_it_is_a_bug_when_it_passes_or_when_something_else_catches_it(failed: dict[str, str], problem: str) -> None:
+def test_anything_else_is_a_bug(failed: dict[str, str], problem: str) -> None:
     row = judge("weights", "answers*", "largest error", Outcome(failed))
     assert row.problem.startswith(problem)
-    assert ledger.bugs([row]) == [row]
-    assert ledger.lines([row])[0][1] == "fail"
+    assert ledger.find_bugs([row]) == [row]
+    assert ledger.table_rows([row])[0][1] == Cell("bug", BAD)
 
 
-def test_of_several_checks_that_are_meant_the_one_with_the_right_words_counts() -> None:
+def test_of_several_meant_checks_the_matching_one_counts() -> None:
     row = judge("w", "answers*", "error", Outcome({"answers a": "nothing", "answers b": "error 2"}))
     assert (row.caught, row.others, row.problem) == ("answers b", ("answers a",), "")
 
 
-def test_a_sabotage_that_could_not_be_tried_is_a_bug_too() -> None:
-    row = ledger.broken("weights", "answers*", "there is no such file")
-    assert ledger.bugs([row]) == [row]
+def test_a_sabotage_that_cannot_be_tried_is_a_bug() -> None:
+    row = ledger.make_untried_row("weights", "answers*", "there is no such file")
+    assert ledger.find_bugs([row]) == [row]
     assert "could not be tried: there is no such file" in row.problem
 
 
@@ -59,60 +65,60 @@ ROWS = [
 ]
 
 
-def test_the_table_turned_round_says_what_each_check_caught() -> None:
-    assert ledger.by_check(ROWS) == [
+def test_sabotages_are_grouped_by_check() -> None:
+    assert ledger.group_by_check(ROWS) == [
         ["files", "2", "0", "one; three"], ["layers", "1", "2", "two"], ["user", "0", "1", "-"],
     ]  # fmt: skip
 
 
-def test_checks_that_nothing_made_fail_are_named() -> None:
-    assert ledger.untouched(ROWS) == ["cpu"]
+def test_checks_that_never_failed_are_named() -> None:
+    assert ledger.find_untested(ROWS) == ["cpu"]
 
 
-def test_there_are_more_than_enough_for_the_combos_that_people_take(matrix: Matrix) -> None:
+def test_the_main_combos_have_enough_sabotages(matrix: Matrix) -> None:
     for combo in (N1, "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-n1-openblas", "tensorflow-2.15.1-n1-acl"):
         assert combo in matrix.by_id
-        assert sum(one.breaks(combo) for one in SABOTAGES.values()) >= 25
-    assert {one.door for one in SABOTAGES.values() if one.breaks(N1)} == {
+        assert sum(sabotage.breaks(combo) for sabotage in SABOTAGES.values()) >= 25
+    assert {sabotage.checkpoint for sabotage in SABOTAGES.values() if sabotage.breaks(N1)} == {
         "outside", "proof", "settle", "evidence", "stage",
     }  # fmt: skip
 
 
 def test_every_sabotage_breaks_a_combo_that_is_published(matrix: Matrix) -> None:
-    sound = [combo.id for combo in matrix.combos if combo.sound]
-    assert [name for name, one in SABOTAGES.items() if not any(map(one.breaks, sound))] == []
+    sound = [combo.id for combo in matrix.combos if combo.is_known_to_work]
+    assert [name for name, sabotage in SABOTAGES.items() if not any(map(sabotage.breaks, sound))] == []
 
 
-@pytest.mark.parametrize("name", [name for name, one in SABOTAGES.items() if one.door in {"proof", "outside"}])
-def test_the_check_that_is_meant_exists(matrix: Matrix, name: str) -> None:
+@pytest.mark.parametrize("name", by_checkpoint("proof", "outside"))
+def test_the_meant_check_exists(matrix: Matrix, name: str) -> None:
     sabotage = SABOTAGES[name]
-    combo = next(combo for combo in matrix.combos if combo.sound and sabotage.breaks(combo.id))
-    asked = check_plan.demands(make_plan(matrix, combo))
+    combo = next(combo for combo in matrix.combos if combo.is_known_to_work and sabotage.breaks(combo.id))
+    required = check_plan.read_requirements(make_plan(matrix, combo))
     runs = [
         f"{head} {run[0]} {run[1]}"
-        for run, numbers in asked.runs.items()
+        for run, numbers in required.runs.items()
         if numbers
         for head in ("answers", numbers["name"])
     ]
-    known = OUTSIDE if sabotage.door == "outside" else [*asked.checks, *runs, "report"]
+    known = OUTSIDE if sabotage.checkpoint == "outside" else [*required.checks, *runs, "report"]
     assert [check for check in known if fnmatchcase(check, sabotage.check)]
 
 
-@pytest.mark.parametrize("name", [name for name, one in SABOTAGES.items() if one.door in {"evidence", "stage"}])
-def test_a_document_is_edited_and_an_image_is_not(name: str) -> None:
+@pytest.mark.parametrize("name", by_checkpoint("evidence", "stage"))
+def test_a_sabotage_of_evidence_changes_no_image(name: str) -> None:
     sabotage = SABOTAGES[name]
     assert sabotage.edit is not None
     assert (sabotage.lines, sabotage.cpu, sabotage.whole) == ((), "", False)
 
 
 def test_sabotages_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(chosen(N1, "one weight changed")) == ["one weight changed"]
-    assert set(chosen(N1, "evidence: *")) == {name for name in SABOTAGES if name.startswith("evidence: ")}
-    assert "a CPU without vectors of its length" not in chosen(N1, "")
+    assert list(select_sabotages(N1, "one weight changed")) == ["one weight changed"]
+    assert set(select_sabotages(N1, "evidence: *")) == {name for name in SABOTAGES if name.startswith("evidence: ")}
+    assert "a CPU without SVE" not in select_sabotages(N1, "")
     assert main(["--combo", N1, "--only", "one wieght changed"]) == 2
     assert "did you mean 'one weight changed'" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_the_list_names_each_with_its_door_and_check(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_names_each_sabotage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--combo", N1, "--list"]) == 0
     assert "one weight changed, and its hash" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A CPU with more features than the target proves nothing alone: the run on a smaller one is part of the evidence."""
+"""An emulated CPU with extra features proves nothing alone: the run on the baseline CPU is part of the evidence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IMAGE = Image(
 
 
 def ran(**states: str) -> dict[str, Any]:
-    """Return a report whose checks pass but for those given; `floor` stands for its check, `answers` for its own."""
+    """Return a report; each check passes, or has the state given for the first word of its name."""
     checks = [
         {"name": name, "state": states.get(name.split()[0], "pass"), "expected": "right", "found": "something"}
         for name in NAMES
@@ -36,77 +36,78 @@ def ran(**states: str) -> dict[str, Any]:
     return report(checks=checks, proven=all(check["state"] == "pass" for check in checks))
 
 
+INCOMPLETE = "the run on the baseline CPU is missing or incomplete"
 BELOW = {"floor": "not run", "cpu": "not run", "kernels": "not run"}
 
 
-def seen(smaller: dict[str, Any] | None, match: str = "superset") -> Evidence:
+def make_evidence(baseline: dict[str, Any] | None, match: str = "superset") -> Evidence:
     fields = {
         "combo": COMBO, "image": IMAGE.digest, "inputs": "sha256:2", "platform": "linux/arm64", "engine": "26.1.5",
         "emulator": "QEMU 10.0.2", "match": match, "compressed_bytes": 1, "unpacked_bytes": 2,
     }  # fmt: skip
-    return Evidence.model_validate({**fields, "report": ran(), "smaller": smaller})
+    return Evidence.model_validate({**fields, "report": ran(), "baseline": baseline})
 
 
-def test_a_run_on_the_smaller_cpu_proves_what_its_own_cpu_could_not() -> None:
-    assert seen(ran(**BELOW)).proves
-    assert seen(ran()).proves
+def test_a_run_on_the_baseline_cpu_completes_the_proof() -> None:
+    assert make_evidence(ran(**BELOW)).proves
+    assert make_evidence(ran()).proves
 
 
 @pytest.mark.parametrize(
-    ("smaller", "named"),
+    ("baseline", "expected"),
     [
-        (None, "it was not run whole on a smaller CPU"),
-        (ran(**BELOW, answers="fail"), "answers lenet fp32 on a smaller CPU"),
-        (ran(**{**BELOW, "import": "fail"}), "import on a smaller CPU"),
-        (ran(**{**BELOW, "kernels": "fail"}), "kernels convolution on a smaller CPU"),  # what must not run, ran
-        (ran(**BELOW, answers="not run"), "it was not run whole on a smaller CPU"),
-        (ran(**BELOW, answers="absent"), "it was not run whole on a smaller CPU"),
-        ({**ran(**BELOW), "checks": []}, "it was not run whole on a smaller CPU"),
-        ({**ran(**BELOW), "combo": "pytorch-2.9.1-n1-acl"}, "it was not run whole on a smaller CPU"),
+        (None, INCOMPLETE),
+        (ran(**BELOW, answers="fail"), "answers lenet fp32 on the baseline CPU"),
+        (ran(**{**BELOW, "import": "fail"}), "import on the baseline CPU"),
+        (ran(**{**BELOW, "kernels": "fail"}), "kernels convolution on the baseline CPU"),  # a forbidden kernel ran
+        (ran(**BELOW, answers="not run"), INCOMPLETE),
+        (ran(**BELOW, answers="absent"), INCOMPLETE),
+        ({**ran(**BELOW), "checks": []}, INCOMPLETE),
+        ({**ran(**BELOW), "combo": "pytorch-2.9.1-n1-acl"}, INCOMPLETE),
     ],
 )
-def test_without_a_whole_and_right_run_on_the_smaller_cpu_nothing_is_proven(
-    tmp_path: Path, smaller: dict[str, Any] | None, named: str
+def test_a_wrong_or_incomplete_baseline_run_proves_nothing(
+    tmp_path: Path, baseline: dict[str, Any] | None, expected: str
 ) -> None:
-    proof = seen(smaller)
+    proof = make_evidence(baseline)
     assert not proof.proves
-    with pytest.raises(FailedError, match=f"is not proven: {named}$"):
+    with pytest.raises(FailedError, match=f"is not proven: {expected}$"):
         evidence.write_evidence(tmp_path, proof)
     assert not (tmp_path / "build").exists()
 
 
 @pytest.mark.parametrize("match", ["real", "exact", "subset"])
-def test_only_a_cpu_with_more_features_needs_a_smaller_one(match: str) -> None:
-    assert seen(None, match).proves
+def test_only_a_superset_needs_a_baseline_run(match: str) -> None:
+    assert make_evidence(None, match).proves
 
 
-def test_a_failure_on_the_smaller_cpu_says_on_which_cpu_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_on_the_baseline_cpu_names_that_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = ran(**{**BELOW, "import": "fail"})
     wrong["cpu"]["emulator"] = "QEMU cortex-a72"
-    proof = seen(wrong)
-    assert wording.failed_checks(proof) == [
-        "on a smaller CPU, QEMU cortex-a72, import: expected right, found something"
+    proof = make_evidence(wrong)
+    assert wording.list_failures(proof) == [
+        "on the baseline CPU QEMU cortex-a72: import: expected right, found something"
     ]
-    assert wording.proof_line(proof).endswith("; wrong on QEMU cortex-a72")
-    wording.print_proof(proof)
+    assert wording.describe_proof(proof).endswith("; wrong on QEMU cortex-a72")
+    wording.print_proof(proof, verbose=True)
     assert "nothing above the floor  fail" in capsys.readouterr().out
 
 
 BELOW_FLOOR = ["-I", "/opt/armwright/smoke/smoke.py", "--below-floor", "--json"]
 
 
-class OneEngine:
-    """Stands in for the engine: keeps what it was asked to run, and answers with two reports."""
+class FakeEngine:
+    """An engine that records its runs, and returns two reports."""
 
     version = "26.1.5"
 
     def __init__(self, below: Ran, first: dict[str, Any] | None = None) -> None:
-        self.asked: list[dict[str, Any]] = []
+        self.runs: list[dict[str, Any]] = []
         self.answers = [Ran(0, json.dumps(first or ran()), ""), below]
 
-    def run(self, *words: Any, entrypoint: list[str] | None = None) -> Ran:  # noqa: ANN401 - as the real one is asked
-        _, command, environment, _ = words
-        self.asked.append({"command": command, "cpu": environment.get("QEMU_CPU"), "entrypoint": entrypoint})
+    def run(self, *arguments: Any, entrypoint: list[str] | None = None) -> Ran:  # noqa: ANN401 - as in the engine
+        _, command, environment, _ = arguments
+        self.runs.append({"command": command, "cpu": environment.get("QEMU_CPU"), "entrypoint": entrypoint})
         return self.answers.pop(0)
 
     @staticmethod
@@ -114,16 +115,16 @@ class OneEngine:
         return IMAGE
 
 
-def run_proof(engine: OneEngine, matrix: Matrix, target: str, emulator: str = "QEMU 10.0.2") -> Evidence:
+def run_proof(engine: FakeEngine, matrix: Matrix, target: str, emulator: str = "QEMU 10.0.2") -> Evidence:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smoke, "require_runner", lambda _: emulator)
         return smoke.run_smoke(cast("Engine", engine), "ours:1", IMAGE, matrix.recipes.targets[target])
 
 
-def test_the_smaller_cpu_runs_the_workloads_past_the_entrypoint_which_would_refuse_it(matrix: Matrix) -> None:
-    engine = OneEngine(Ran(0, json.dumps(ran(**BELOW)), ""))
+def test_the_baseline_run_bypasses_the_entrypoint(matrix: Matrix) -> None:
+    engine = FakeEngine(Ran(0, json.dumps(ran(**BELOW)), ""))
     proof = run_proof(engine, matrix, "thunderx2")
-    assert engine.asked == [
+    assert engine.runs == [
         {"command": ["smoke", "--json"], "cpu": "cortex-a76,midr=0x431f0af1", "entrypoint": None},
         {
             "command": [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"],
@@ -136,67 +137,65 @@ def test_the_smaller_cpu_runs_the_workloads_past_the_entrypoint_which_would_refu
 
 def in_two(dtype: str) -> dict[str, Any]:
     """Return a report of LeNet in fp32 and in another data type."""
-    one = ran()
-    one["runs"].append({**one["runs"][0], "dtype": dtype})
-    one["checks"].append({**one["checks"][-2], "name": f"answers lenet {dtype}"})
-    one["not_run"] = []
-    return one
+    document = ran()
+    document["runs"].append({**document["runs"][0], "dtype": dtype})
+    document["checks"].append({**document["checks"][-2], "name": f"answers lenet {dtype}"})
+    document["not_run"] = []
+    return document
 
 
-def test_a_data_type_that_the_smaller_cpu_has_not_is_left_out_there_and_the_rest_proves(
+def test_a_skipped_data_type_is_left_out_on_the_baseline_cpu(
     matrix: Matrix, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    left_out = {"name": "run lenet bf16", "state": "not run", "expected": "right answers", "found": "not asked for"}
+    left_out = {"name": "run lenet bf16", "state": "not run", "expected": "right answers", "found": "not selected"}
     below = ran(**BELOW)
     below["checks"].append(left_out)
-    engine = OneEngine(Ran(0, json.dumps(below), ""), in_two("bf16"))
+    engine = FakeEngine(Ran(0, json.dumps(below), ""), in_two("bf16"))
     proof = run_proof(engine, matrix, "v2")
-    assert engine.asked[1]["command"] == [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"]
+    assert engine.runs[1]["command"] == [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"]
     assert proof.left_out == ["lenet bf16"]
     assert proof.proves
     wording.print_proof(proof)
-    assert "right answers; not run: bf16, which this CPU has not" in capsys.readouterr().out
-    below["checks"].append({**left_out, "name": "answers lenet bf16", "state": "fail"})  # it was run all the same
-    assert not run_proof(OneEngine(Ran(1, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
-    del below["checks"][-2:]  # nothing says that it was left out
-    assert not run_proof(OneEngine(Ran(0, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
+    assert "right answers; not run: bf16, which this CPU lacks" in capsys.readouterr().out
+    below["checks"].append({**left_out, "name": "answers lenet bf16", "state": "fail"})  # it was run anyway
+    assert not run_proof(FakeEngine(Ran(1, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
+    del below["checks"][-2:]  # no check stands for the skipped run
+    assert not run_proof(FakeEngine(Ran(0, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
 
 
-def test_where_nothing_is_left_to_run_the_smaller_cpu_is_not_asked(matrix: Matrix) -> None:
+def test_without_runs_left_the_baseline_cpu_is_not_used(matrix: Matrix) -> None:
     only = in_two("bf16")
     only["runs"] = only["runs"][1:]
-    engine = OneEngine(Ran(0, "never asked", ""), only)
-    assert run_proof(engine, matrix, "v2").smaller is None
-    assert len(engine.asked) == 1
+    engine = FakeEngine(Ran(0, "never run", ""), only)
+    assert run_proof(engine, matrix, "v2").baseline is None
+    assert len(engine.runs) == 1
 
 
-def test_a_wrong_run_on_the_smaller_cpu_is_no_proof(matrix: Matrix) -> None:
+def test_a_failed_check_on_the_baseline_cpu_fails_the_proof(matrix: Matrix) -> None:
     wrong = ran(**{**BELOW, "import": "fail"})
-    proof = run_proof(OneEngine(Ran(1, json.dumps(wrong), "")), matrix, "thunderx2")
+    proof = run_proof(FakeEngine(Ran(1, json.dumps(wrong), "")), matrix, "thunderx2")
     assert [check.name for check in proof.failed] == ["import"]
     assert not proof.proves
 
 
-def test_an_exact_cpu_runs_once_and_so_does_a_real_one(matrix: Matrix) -> None:
+def test_an_exact_or_real_cpu_runs_once(matrix: Matrix) -> None:
     for emulator, target, match in (("QEMU 10.0.2", "n1", "exact"), ("", "thunderx2", "real")):
-        engine = OneEngine(Ran(1, "never asked", ""))
+        engine = FakeEngine(Ran(1, "never run", ""))
         proof = run_proof(engine, matrix, target, emulator)
-        assert (proof.match, len(engine.asked), proof.proves) == (match, 1, True)
+        assert (proof.match, len(engine.runs), proof.proves) == (match, 1, True)
 
 
-def test_a_target_played_by_a_cpu_with_more_features_has_a_smaller_one_that_the_emulator_must_know_too(
-    matrix: Matrix,
-) -> None:
+def test_a_superset_has_a_baseline_cpu_known_to_the_emulator(matrix: Matrix) -> None:
     for target in matrix.recipes.targets.values():
         emulator = target.emulator
-        assert (emulator.match == "superset") == (emulator.smaller is not None), target.name
-        if emulator.smaller:
-            assert emulator.models == [emulator.cpu.split(",")[0], emulator.smaller.cpu.split(",")[0]], target.name
+        assert (emulator.match == "superset") == (emulator.baseline is not None), target.name
+        if emulator.baseline:
+            assert emulator.models == [emulator.cpu.split(",")[0], emulator.baseline.cpu.split(",")[0]], target.name
 
 
 @pytest.mark.parametrize(
     ("part", "fits"),
     [("0x61:0x022", True), ("0x61:0x032", True), ("0x00:0x000", True), ("0x41:0xd0c", False), ("0x00:0x001", False)],
 )
-def test_every_part_of_apple_and_a_hidden_one_is_an_m1(matrix: Matrix, part: str, fits: bool) -> None:  # noqa: FBT001
+def test_every_apple_part_and_a_hidden_part_match_m1(matrix: Matrix, part: str, fits: bool) -> None:  # noqa: FBT001
     assert any(fnmatchcase(part, one) for one in matrix.recipes.targets["m1"].parts) is fits

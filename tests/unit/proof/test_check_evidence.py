@@ -1,4 +1,4 @@
-"""Evidence judged again: a good document holds, every edited one is refused by the part that is meant for it."""
+"""Evidence is verified: a good document holds, and each edited one is rejected for the part meant for it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from armwright.assembly import record
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, make_plan
 from armwright.proof import check_evidence, check_plan, evidence, verify
-from armwright.proof.check_evidence import NoEvidenceError
+from armwright.proof.check_evidence import InvalidEvidenceError
 from armwright.proof.evidence import Evidence
-from armwright.proof.verify import EvidenceFile, Verified
+from armwright.proof.verify import EvidenceFile, Verification
 from tests import proofs
 from tests.sabotage import edits, ledger
 from tests.sabotage.documents import DOCUMENTS
 
 COMBO = "pytorch-2.10.0-n1-acl"
-EDITED = {name: one for name, one in DOCUMENTS.items() if one.door == "evidence"}
+EDITED = {name: sabotage for name, sabotage in DOCUMENTS.items() if sabotage.checkpoint == "evidence"}
 
 
 @pytest.fixture(autouse=True)
 def no_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what was built in this folder: the documents here are of no image that ever was."""
+    """Ignore the builds of this checkout: the documents here are of images that do not exist."""
     monkeypatch.setattr(record, "read_record", lambda *_: None)
 
 
@@ -39,7 +39,7 @@ def document(planned: Plan) -> dict[str, Any]:
     return proofs.document(planned)
 
 
-def verified(matrix: Matrix, planned: Plan, folder: Path, text: str, engine: Any = None) -> Verified:  # noqa: ANN401 - stands for an engine
+def verify_text(matrix: Matrix, planned: Plan, folder: Path, text: str, engine: Any = None) -> Verification:  # noqa: ANN401 - a fake
     file = folder / "proof.json"
     file.write_text(text, encoding="utf-8")
     return verify.verify_evidence(matrix, EvidenceFile(file.name, file), engine or proofs.OneImage(planned))
@@ -56,55 +56,55 @@ def verified(matrix: Matrix, planned: Plan, folder: Path, text: str, engine: Any
     ],
 )
 def test_a_good_document_holds(matrix: Matrix, tmp_path: Path, combo: str) -> None:
-    one = make_plan(matrix, matrix.by_id[combo])
-    result = verified(matrix, one, tmp_path, edits.text(proofs.document(one)))
-    assert (result.problems, result.not_compared) == ([], ["image digest: no build of it on record here"])
+    plan = make_plan(matrix, matrix.by_id[combo])
+    result = verify_text(matrix, plan, tmp_path, edits.to_text(proofs.document(plan)))
+    assert (result.problems, result.not_compared) == ([], ["image digest: this machine has no record of the build"])
 
 
 @pytest.mark.parametrize("name", EDITED)
-def test_an_edited_document_is_refused_by_the_part_it_is_meant_for(
+def test_an_edited_document_is_rejected_for_the_right_part(
     name: str, matrix: Matrix, planned: Plan, document: dict[str, Any], tmp_path: Path
 ) -> None:
     sabotage = EDITED[name]
     assert sabotage.edit is not None
-    result = verified(matrix, planned, tmp_path, sabotage.edit(document))
-    outcome = ledger.Outcome({problem.part: problem.words for problem in reversed(result.problems)})
-    row = ledger.judge(name, sabotage.check, sabotage.words, outcome)
+    result = verify_text(matrix, planned, tmp_path, sabotage.edit(document))
+    outcome = ledger.Outcome({problem.part: problem.text for problem in reversed(result.problems)})
+    row = ledger.judge(name, sabotage.check, sabotage.pattern, outcome)
     assert not row.problem, result.problems
 
 
-def test_every_number_and_text_of_a_document_is_read(planned: Plan, document: dict[str, Any]) -> None:
-    proof = check_evidence.read_evidence(edits.text(document))
+def test_every_value_of_a_document_is_read(planned: Plan, document: dict[str, Any]) -> None:
+    proof = check_evidence.read_evidence(edits.to_text(document))
     assert proof == Evidence.model_validate(document)
     assert check_evidence.find_contradictions(proof) == check_plan.find_shortfalls(proof, planned) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
-        ("", "no JSON document"), ("[]", "the document: "), ("null", "the document: "), ("{}", "combo: Field required"),
-        ("[" * 100_000, "no JSON document"), ('{"a": 1e999}', "larger than a number can be"),
-        ('{"a": -Infinity}', "-Infinity is no number"),
+        ("", "not a JSON document"), ("[]", "the document: "), ("null", "the document: "),
+        ("{}", "combo: Field required"), ("[" * 100_000, "not a JSON document"),
+        ('{"a": 1e999}', "too large for a number"), ('{"a": -Infinity}', "-Infinity is not a JSON number"),
     ],
 )  # fmt: skip
-def test_what_is_no_evidence_is_refused_with_the_place(text: str, words: str) -> None:
-    with pytest.raises(NoEvidenceError, match=words):
+def test_anything_else_is_rejected_with_its_place(text: str, expected: str) -> None:
+    with pytest.raises(InvalidEvidenceError, match=expected):
         check_evidence.read_evidence(text)
 
 
-def test_a_field_of_another_kind_is_named(document: dict[str, Any]) -> None:
+def test_a_field_of_another_type_is_named(document: dict[str, Any]) -> None:
     document["report"]["runs"][0]["metric"]["value"] = "good"
-    with pytest.raises(NoEvidenceError, match=r"report\.runs\.0\.metric\.value: "):
-        check_evidence.read_evidence(edits.text(document))
+    with pytest.raises(InvalidEvidenceError, match=r"report\.runs\.0\.metric\.value: "):
+        check_evidence.read_evidence(edits.to_text(document))
 
 
-def test_a_number_in_words_is_no_number(document: dict[str, Any]) -> None:
+def test_a_number_in_quotes_is_rejected(document: dict[str, Any]) -> None:
     document["compressed_bytes"] = "130000000"
-    with pytest.raises(NoEvidenceError, match="compressed_bytes: "):
-        check_evidence.read_evidence(edits.text(document))
+    with pytest.raises(InvalidEvidenceError, match="compressed_bytes: "):
+        check_evidence.read_evidence(edits.to_text(document))
 
 
-SILENT = (
+REQUIRED = (
     "floor",
     "cpu",
     "user",
@@ -117,14 +117,14 @@ SILENT = (
 )
 
 
-@pytest.mark.parametrize("name", [*SILENT, "answers lenet fp32"])
-def test_a_check_that_the_plan_asks_for_must_be_there(planned: Plan, document: dict[str, Any], name: str) -> None:
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_check_that_the_plan_requires_must_be_present(planned: Plan, document: dict[str, Any], name: str) -> None:
     checks = document["report"]["checks"]
-    document["report"]["checks"] = [one for one in checks if one["name"] != name]
+    document["report"]["checks"] = [check for check in checks if check["name"] != name]
     assert len(document["report"]["checks"]) == len(checks) - 1
     found = Evidence.model_validate(document)
     assert any(
-        name in problem.words
+        name in problem.text
         for problem in [*check_evidence.find_contradictions(found), *check_plan.find_shortfalls(found, planned)]
     )
 
@@ -155,7 +155,7 @@ def test_a_check_that_the_plan_asks_for_must_be_there(planned: Plan, document: d
         (("image",), f"sha256:{'A' * 64}", "digests"),
     ],
 )  # fmt: skip
-def test_a_value_that_cannot_be_is_refused(
+def test_an_impossible_value_is_rejected(
     planned: Plan, document: dict[str, Any], place: tuple[str | int, ...], value: object, part: str
 ) -> None:
     inner: Any = document
@@ -171,55 +171,91 @@ def test_a_value_that_cannot_be_is_refused(
 
 
 def on_two_cpus(plan: Plan) -> dict[str, Any]:
-    """Return good evidence of a plan whose target has a smaller CPU: the same report for both."""
-    assert plan.combo.target.emulator.smaller is not None
+    """Return good evidence of a plan whose target has a baseline CPU: the same report for both."""
+    assert plan.combo.target.emulator.baseline is not None
     document = proofs.document(plan)
-    document["smaller"] = json.loads(json.dumps(document["report"]))
-    document["smaller"]["cpu"]["emulator"] = f"QEMU {plan.combo.target.emulator.smaller.cpu}"
+    document["baseline"] = json.loads(json.dumps(document["report"]))
+    document["baseline"]["cpu"]["emulator"] = f"QEMU {plan.combo.target.emulator.baseline.cpu}"
     return document
 
 
-def test_a_larger_cpu_is_believed_only_with_the_smaller_one_that_the_target_names(matrix: Matrix) -> None:
-    one = make_plan(matrix, next(combo for combo in matrix.combos if combo.sound and combo.target.emulator.smaller))
-    document = on_two_cpus(one)
-    smaller = document["smaller"]
+def test_the_baseline_run_must_be_on_the_target_s_baseline_cpu(matrix: Matrix) -> None:
+    combos = (combo for combo in matrix.combos if combo.is_known_to_work and combo.target.emulator.baseline)
+    plan = make_plan(matrix, next(combos))
+    document = on_two_cpus(plan)
+    baseline = document["baseline"]
     proof = Evidence.model_validate(document)
-    assert check_evidence.find_contradictions(proof) + check_plan.find_shortfalls(proof, one) == []
-    smaller["cpu"]["emulator"] = "QEMU cortex-a53"
-    (problem,) = check_plan.find_shortfalls(Evidence.model_validate(document), one)
-    assert problem.words.startswith("on the smaller CPU: it ran on QEMU cortex-a53")
-    smaller["runs"][0]["worst"] = 2.0
-    assert any(one.part == "answers" for one in check_evidence.find_contradictions(Evidence.model_validate(document)))
+    assert check_evidence.find_contradictions(proof) + check_plan.find_shortfalls(proof, plan) == []
+    baseline["cpu"]["emulator"] = "QEMU cortex-a53"
+    (problem,) = check_plan.find_shortfalls(Evidence.model_validate(document), plan)
+    assert problem.text.startswith("on the baseline CPU: it ran on QEMU cortex-a53")
+    baseline["runs"][0]["worst"] = 2.0
+    problems = check_evidence.find_contradictions(Evidence.model_validate(document))
+    assert "answers" in {problem.part for problem in problems}
 
 
-def test_on_the_smaller_cpu_only_the_data_types_that_the_target_names_may_be_left_out(matrix: Matrix) -> None:
-    one = make_plan(matrix, next(combo for combo in matrix.combos if combo.id == "pytorch-2.10.0-v2-acl"))
-    assert one.combo.target.emulator.smaller is not None
-    skips = one.combo.target.emulator.smaller.skips
+def test_only_skipped_data_types_may_be_left_out_on_baseline(matrix: Matrix) -> None:
+    plan = make_plan(matrix, next(combo for combo in matrix.combos if combo.id == "pytorch-2.10.0-v2-acl"))
+    assert plan.combo.target.emulator.baseline is not None
+    skips = plan.combo.target.emulator.baseline.skips
     assert skips == ["bf16", "bf16-fast-math"]
-    document = on_two_cpus(one)
-    smaller = document["smaller"]
+    document = on_two_cpus(plan)
+    baseline = document["baseline"]
 
     def leave_out(dtypes: list[str]) -> None:
-        for run in [run for run in smaller["runs"] if run["dtype"] in dtypes]:
+        for run in [run for run in baseline["runs"] if run["dtype"] in dtypes]:
             name = f"{run['workload']} {run['dtype']}"
-            smaller["runs"].remove(run)
-            smaller["checks"] = [check for check in smaller["checks"] if not check["name"].endswith(f" {name}")]
-            told = {"state": "not run", "expected": "right answers", "found": "not asked for"}
-            smaller["checks"].append({"name": f"run {name}", **told})
-        smaller["proven"] = False
+            baseline["runs"].remove(run)
+            baseline["checks"] = [check for check in baseline["checks"] if not check["name"].endswith(f" {name}")]
+            skipped = {"state": "not run", "expected": "right answers", "found": "not selected"}
+            baseline["checks"].append({"name": f"run {name}", **skipped})
+        baseline["proven"] = False
 
     leave_out(skips)
     proof = Evidence.model_validate(document)
     assert proof.left_out
-    assert check_evidence.find_contradictions(proof) + check_plan.find_shortfalls(proof, one) == []
+    assert check_evidence.find_contradictions(proof) + check_plan.find_shortfalls(proof, plan) == []
     leave_out(["fp32"])
-    found = check_plan.find_shortfalls(Evidence.model_validate(document), one)
-    assert {problem.words.split()[-3] for problem in found} == {"fp32"}
-    assert all(problem.words.startswith("on the smaller CPU: ") and "missing" in problem.words for problem in found)
+    found = check_plan.find_shortfalls(Evidence.model_validate(document), plan)
+    assert {problem.text.split()[-3] for problem in found} == {"fp32"}
+    assert all(problem.text.startswith("on the baseline CPU: ") and "missing" in problem.text for problem in found)
 
 
-def test_the_fingerprint_leaves_out_times_and_memory_and_nothing_else(document: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"rule": ""}, "the rule is none, expected "),
+        ({"rule": "any"}, "the rule is any, expected "),
+        ({"reason": "any kernel is good enough"}, "the reason is 'any kernel is good enough', in the plan it is "),
+    ],
+)
+def test_kernel_checks_must_name_the_plan_s_rule_and_reason(
+    planned: Plan, document: dict[str, Any], change: dict[str, str], expected: str
+) -> None:
+    check = next(check for check in document["report"]["checks"] if check["rule"])
+    check.update(change)
+    (problem,) = check_plan.find_shortfalls(Evidence.model_validate(document), planned)
+    assert problem.part == "rules"
+    assert problem.text.startswith(f"{check['name']}: {expected}")
+
+
+def test_a_check_without_rule_must_not_name_one(planned: Plan, document: dict[str, Any]) -> None:
+    document["report"]["checks"][0].update(rule="convolution-fp32")
+    (problem,) = check_plan.find_shortfalls(Evidence.model_validate(document), planned)
+    assert problem.text == f"{document['report']['checks'][0]['name']}: the rule is convolution-fp32, expected none"
+
+
+def test_a_forbidden_kernel_names_the_rule_and_its_reason(planned: Plan, document: dict[str, Any]) -> None:
+    edits.reference_kernel(document)
+    problems = check_plan.find_shortfalls(Evidence.model_validate(document), planned)
+    rules = {rule["id"]: rule["reason"] for rule in check_plan.read_requirements(planned).rules}
+    assert problems
+    for problem in problems:
+        name = problem.text.partition(": rule ")[2].partition(" does not allow ")[0]
+        assert problem.text.endswith(f": {rules[name]}")
+
+
+def test_the_fingerprint_leaves_out_only_times_and_memory(document: dict[str, Any]) -> None:
     before = evidence.fingerprint(Evidence.model_validate(document))
     document["report"].update(seconds=1.0, peak_memory_bytes=2)
     document["report"]["runs"][0]["seconds"] = 99.0
@@ -228,20 +264,18 @@ def test_the_fingerprint_leaves_out_times_and_memory_and_nothing_else(document: 
     assert evidence.fingerprint(Evidence.model_validate(document)) != before
 
 
-def test_without_the_engine_it_says_what_was_not_compared(
-    matrix: Matrix, document: dict[str, Any], tmp_path: Path
-) -> None:
+def test_without_an_engine_the_image_is_not_compared(matrix: Matrix, document: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "proof.json"
-    file.write_text(edits.text(document))
+    file.write_text(edits.to_text(document))
     result = verify.verify_evidence(matrix, EvidenceFile("proof.json", file), None)
-    assert (result.problems, result.not_compared) == ([], ["the image: the engine does not answer"])
+    assert (result.problems, result.not_compared) == ([], ["image: the engine does not answer"])
 
 
-def test_an_image_that_is_not_what_its_plan_makes_is_told(
+def test_an_image_that_differs_from_its_plan_is_reported(
     matrix: Matrix, planned: Plan, document: dict[str, Any], tmp_path: Path
 ) -> None:
     engine = proofs.OneImage(planned, {"opt/armwright/smoke/smoke.py": b"print('proven')\n"})
-    result = verified(matrix, planned, tmp_path, edits.text(document), engine)
+    result = verify_text(matrix, planned, tmp_path, edits.to_text(document), engine)
     (problem,) = result.problems
     assert problem.part == "image"
-    assert "changed opt/armwright/smoke/smoke.py" in problem.words
+    assert "changed opt/armwright/smoke/smoke.py" in problem.text

@@ -1,4 +1,4 @@
-"""What is compared from outside: an image that differs from its plan in anything is told, and in what."""
+"""The checks from outside: every difference between an image and its plan is reported."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def planned(matrix: Matrix) -> Plan:
     return make_plan(matrix, matrix.by_id[COMBO])
 
 
-def failed(engine: Any, plan: Plan, made: str | None = proofs.DIGEST) -> dict[str, str]:  # noqa: ANN401 - a fake
+def failed(engine: Any, plan: Plan, recorded: str | None = proofs.DIGEST) -> dict[str, str]:  # noqa: ANN401 - a fake
     return {
         check.name: check.found
-        for check in check_image.check_image(engine, plan, engine.image, made)
+        for check in check_image.check_image(engine, plan, engine.image, recorded)
         if check.state == "fail"
     }
 
 
 @pytest.mark.parametrize("combo", [COMBO, OPENBLAS, TENSORFLOW])
-def test_the_image_that_the_plan_makes_is_what_the_plan_makes(matrix: Matrix, combo: str) -> None:
-    one = make_plan(matrix, matrix.by_id[combo])
-    engine = proofs.OneImage(one)
-    states = {check.name: check.state for check in check_image.check_image(engine, one, engine.image, proofs.DIGEST)}
+def test_the_image_of_a_plan_passes_every_check(matrix: Matrix, combo: str) -> None:
+    plan = make_plan(matrix, matrix.by_id[combo])
+    engine = proofs.OneImage(plan)
+    states = {check.name: check.state for check in check_image.check_image(engine, plan, engine.image, proofs.DIGEST)}
     assert states == dict.fromkeys(
         ("image labels", "image configuration", "image layers", "image files", "image digest"), "pass"
     )
 
 
-def test_the_template_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
-    found = check_image.planned_image(make_plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
+def test_the_dockerfile_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
+    found = check_image.read_planned_image(make_plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
     assert found.environment == {
         "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TF_ENABLE_ONEDNN_OPTS": "1",
     }  # fmt: skip
@@ -55,7 +55,7 @@ def test_the_template_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "data", "told"),
+    ("path", "data", "expected"),
     [
         ("opt/armwright/smoke/smoke.py", b"print('proven')", "changed opt/armwright/smoke/smoke.py"),
         ("opt/armwright/image.json", b"{}", "changed opt/armwright/image.json"),
@@ -64,22 +64,22 @@ def test_the_template_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
         ("opt/armwright/smoke/__pycache__/kernels.cpython-313.pyc", b"", "added opt/armwright/smoke/__pycache__/"),
     ],
 )  # fmt: skip
-def test_a_file_of_ours_that_is_changed_missing_or_added_is_told(
-    planned: Plan, path: str, data: bytes | None, told: str
+def test_a_changed_missing_or_added_file_is_reported(
+    planned: Plan, path: str, data: bytes | None, expected: str
 ) -> None:
     found = failed(proofs.OneImage(planned, {path: data}), planned)
     assert list(found) == ["image files"]
-    assert told in found["image files"]
+    assert expected in found["image files"]
 
 
-def test_a_file_of_ours_beside_the_framework_is_compared_too(matrix: Matrix) -> None:
-    one = make_plan(matrix, matrix.by_id[OPENBLAS])
-    (switch,) = [name for name in one.files if name.endswith("/armwright_openblas.py")]
-    found = failed(proofs.OneImage(one, {switch.removeprefix("image/"): b""}), one)
+def test_an_overlay_file_is_compared_too(matrix: Matrix) -> None:
+    plan = make_plan(matrix, matrix.by_id[OPENBLAS])
+    (switch,) = [name for name in plan.files if name.endswith("/armwright_openblas.py")]
+    found = failed(proofs.OneImage(plan, {switch.removeprefix("image/"): b""}), plan)
     assert found == {"image files": f"changed {switch.removeprefix('image/')}"}
 
 
-def test_a_link_in_a_files_place_is_no_file_of_ours(planned: Plan) -> None:
+def test_a_link_in_place_of_a_file_is_a_change(planned: Plan) -> None:
     class Linked(proofs.OneImage):
         def read(self, _: str, paths: Any) -> dict[str, bytes]:  # noqa: ANN401 - as in the engine
             found = super().read(_, paths)
@@ -99,7 +99,7 @@ def test_a_link_in_a_files_place_is_no_file_of_ours(planned: Plan) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "expected"),
     [
         ({"Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "PYTHONPATH=/x"]}, "ENV PYTHONPATH='/x'"),
         ({"Env": ["PATH=/tmp", "LANG=C.UTF-8"]}, "ENV PATH='/tmp'"),
@@ -114,25 +114,23 @@ def test_a_link_in_a_files_place_is_no_file_of_ours(planned: Plan) -> None:
         ({"OnBuild": ["RUN true"]}, "OnBuild="),
     ],
 )  # fmt: skip
-def test_whatever_the_configuration_says_more_or_else_is_told(
-    planned: Plan, changes: dict[str, object], words: str
+def test_every_change_of_the_configuration_is_reported(
+    planned: Plan, changes: dict[str, object], expected: str
 ) -> None:
     found = failed(proofs.OneImage(planned, configuration=changes), planned)
     assert list(found) == ["image configuration"]
-    assert words in found["image configuration"]
+    assert expected in found["image configuration"]
 
 
-def test_labels_layers_and_the_digest_of_the_build_are_compared(planned: Plan) -> None:
-    labels = check_image.planned_image(planned.files["Dockerfile"].decode()).labels
+def test_labels_layers_and_recorded_digest_are_compared(planned: Plan) -> None:
+    labels = check_image.read_planned_image(planned.files["Dockerfile"].decode()).labels
     engine = proofs.OneImage(planned, labels={**labels, "org.armwright.target": "v1"}, layers=("a", "b", "c", "d"))
-    assert failed(engine, planned, made=OTHER) == {
+    assert failed(engine, planned, recorded=OTHER) == {
         "image labels": "org.armwright.target='v1'", "image layers": "4 layers", "image digest": proofs.DIGEST,
     }  # fmt: skip
 
 
-def test_a_digest_is_on_record_for_the_very_inputs_it_was_made_of(
-    planned: Plan, matrix: Matrix, tmp_path: Path
-) -> None:
+def test_a_recorded_digest_belongs_to_its_inputs(planned: Plan, matrix: Matrix, tmp_path: Path) -> None:
     other = make_plan(matrix, matrix.by_id[OPENBLAS])
     assert record.read_record(tmp_path, planned) is None
     record.write_record(tmp_path, planned, proofs.DIGEST)
@@ -146,20 +144,20 @@ def test_a_digest_is_on_record_for_the_very_inputs_it_was_made_of(
         assert record.read_record(tmp_path, planned) is None
 
 
-def test_a_digest_that_nobody_recorded_is_not_compared_and_hinders_nothing(planned: Plan, tmp_path: Path) -> None:
+def test_without_a_recorded_digest_nothing_is_compared(planned: Plan, tmp_path: Path) -> None:
     engine: Any = proofs.OneImage(planned)
-    (digest,) = [one for one in check_image.check_image(engine, planned, engine.image, None) if one.state != "pass"]
+    (digest,) = [
+        check for check in check_image.check_image(engine, planned, engine.image, None) if check.state != "pass"
+    ]
     assert (digest.name, digest.state) == ("image digest", "not run")
     check_image.require_planned_image(tmp_path, engine, planned, engine.image)
 
 
-def test_an_image_that_is_not_what_its_plan_makes_is_refused_with_every_difference(
-    planned: Plan, tmp_path: Path
-) -> None:
+def test_every_difference_from_the_plan_is_in_the_error(planned: Plan, tmp_path: Path) -> None:
     engine: Any = proofs.OneImage(planned, {"opt/armwright/json.py": b""}, configuration={"User": "0"})
     record.write_record(tmp_path, planned, OTHER)
-    with pytest.raises(FailedError, match="not what its plan makes; it was not started") as refused:
+    with pytest.raises(FailedError, match="not what its plan builds; it was not started") as refused:
         check_image.require_planned_image(tmp_path, engine, planned, engine.image)
-    for told in ("USER='1000:1000', found USER='0'", "added opt/armwright/json.py", OTHER):
-        assert told in refused.value.what
-    assert refused.value.next_step.endswith(f"invoke build --combo {COMBO}")
+    for difference in ("USER='1000:1000', found USER='0'", "added opt/armwright/json.py", OTHER):
+        assert difference in refused.value.what
+    assert refused.value.next_step == f"docker image rm {planned.reference} && invoke build --combo {COMBO}"

@@ -1,4 +1,4 @@
-"""Evidence: written whole for what is proven, and doubted for every way in which it may not fit."""
+"""Evidence: written only for a proven image, and rejected for everything that does not fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from armwright.proof import evidence, smoke
+from armwright.engine.containers import Ran
+from armwright.proof import check_evidence, evidence, smoke
 from armwright.proof.evidence import Evidence
 from armwright.system.errors import FailedError, InputError
 
@@ -23,7 +24,7 @@ KERNEL = {
 
 def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON document
     return {
-        "schema": 2,
+        "schema": 3,
         "combo": COMBO,
         "proven": True,
         "cpu": {
@@ -46,31 +47,31 @@ def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON
     }  # fmt: skip
 
 
-def proof(seen: dict[str, Any] | None = None, **changes: Any) -> Evidence:  # noqa: ANN401 - as above
+def proof(made: dict[str, Any] | None = None, **changes: Any) -> Evidence:  # noqa: ANN401 - as above
     fields = {
         "combo": COMBO, "image": DIGEST, "inputs": INPUTS, "platform": "linux/arm64", "engine": "26.1.5",
         "emulator": "QEMU 10.0.2", "match": "exact", "compressed_bytes": 1, "unpacked_bytes": 2, **changes,
     }  # fmt: skip
-    return Evidence.model_validate({**fields, "report": seen or report()})
+    return Evidence.model_validate({**fields, "report": made or report()})
 
 
-def doubt(one: Evidence | None) -> str | None:
-    return evidence.mismatch(one, combo=COMBO, inputs=INPUTS, digest=DIGEST)
+def mismatch(made: Evidence) -> str | None:
+    return evidence.explain_mismatch(made, combo=COMBO, inputs=INPUTS, digest=DIGEST)
 
 
-def test_evidence_that_fits_is_not_doubted() -> None:
-    assert doubt(proof()) is None
+def test_matching_evidence_is_accepted() -> None:
+    assert mismatch(proof()) is None
 
 
-SMALLER = report(proven=False, checks=[{**CHECK, "state": "not run"}, {**CHECK, "name": "answers lenet"}])
+BASELINE = report(proven=False, checks=[{**CHECK, "state": "not run"}, {**CHECK, "name": "answers lenet"}])
 
 
-def test_evidence_of_a_cpu_with_more_features_needs_a_run_on_one_with_fewer() -> None:
-    assert "the proof failed or was not finished" in str(doubt(proof(match="superset")))
-    assert doubt(proof(match="superset", smaller=SMALLER)) is None
+def test_evidence_of_a_superset_needs_a_baseline_run() -> None:
+    assert "the proof failed or was incomplete" in str(mismatch(proof(match="superset")))
+    assert mismatch(proof(match="superset", baseline=BASELINE)) is None
     wrong = report(checks=[{**CHECK, "name": "answers lenet", "state": "fail"}])
-    above = proof(match="superset", smaller=wrong)
-    assert "the proof failed or was not finished" in str(doubt(above))
+    above = proof(match="superset", baseline=wrong)
+    assert "the proof failed or was incomplete" in str(mismatch(above))
     assert [check.name for check in above.failed] == ["answers lenet"]
 
 
@@ -79,35 +80,32 @@ NOT_RUN = [CHECK, {**CHECK, "name": "run lenet fp32", "state": "not run"}]
 
 
 @pytest.mark.parametrize(
-    ("one", "words"),
+    ("made", "expected"),
     [
-        (None, "there is no valid evidence"),
         (proof(combo="pytorch-2.10.0-v1-acl"), "the evidence is of pytorch-2.10.0-v1-acl"),
         (proof(report(combo="pytorch-2.10.0-v1-acl")), "the report in the evidence is of pytorch-2.10.0-v1-acl"),
         (proof(image=f"sha256:{'3' * 64}"), "the evidence is of another image"),
         (proof(inputs=f"sha256:{'3' * 64}"), "recipes or scripts changed since"),
-        (proof(report(proven=False)), "the proof failed or was not finished"),
-        (proof(report(checks=FAILED)), "the proof failed or was not finished"),  # `proven` made true by hand
-        (proof(report(checks=NOT_RUN)), "the proof failed or was not finished"),
-        (proof(report(checks=[])), "the evidence holds no check"),
+        (proof(report(proven=False)), "the proof failed or was incomplete"),
+        (proof(report(checks=FAILED)), "the proof failed or was incomplete"),  # `proven` was set by hand
+        (proof(report(checks=NOT_RUN)), "the proof failed or was incomplete"),
+        (proof(report(checks=[])), "the evidence contains no checks"),
     ],
 )
-def test_evidence_is_doubted_for_every_way_in_which_it_does_not_prove_this_image(
-    one: Evidence | None, words: str
-) -> None:
-    assert words in str(doubt(one))
+def test_every_mismatch_with_the_image_is_explained(made: Evidence, expected: str) -> None:
+    assert expected in str(mismatch(made))
 
 
-def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
+def test_written_evidence_is_read_back_unchanged(tmp_path: Path) -> None:
     file = evidence.write_evidence(tmp_path, proof())
     assert file == tmp_path / "build/evidence" / f"{COMBO}.json"
-    assert evidence.read_lenient(tmp_path, COMBO) == proof()
-    assert json.loads(file.read_text())["report"]["schema"] == 2
-    assert [path.name for path in file.parent.iterdir()] == [file.name]  # no half-written file is left
+    assert check_evidence.read_stored_evidence(tmp_path, COMBO) == proof()
+    assert json.loads(file.read_text())["report"]["schema"] == 3
+    assert [path.name for path in file.parent.iterdir()] == [file.name]  # no temporary file is left
 
 
 @pytest.mark.parametrize(
-    ("seen", "named"),
+    ("made", "named"),
     [
         (report(proven=False, checks=FAILED), "cpu"),
         (report(checks=FAILED), "cpu"),
@@ -115,46 +113,46 @@ def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
         (report(proven=False), "its report says so"),
     ],
 )
-def test_what_is_not_proven_is_never_written(tmp_path: Path, seen: dict[str, Any], named: str) -> None:
+def test_evidence_of_a_failed_proof_is_never_written(tmp_path: Path, made: dict[str, Any], named: str) -> None:
     with pytest.raises(FailedError, match=f"{COMBO} is not proven: {named}"):
-        evidence.write_evidence(tmp_path, proof(seen))
-    assert evidence.read_lenient(tmp_path, COMBO) is None
+        evidence.write_evidence(tmp_path, proof(made))
+    assert check_evidence.read_stored_evidence(tmp_path, COMBO) is None
     assert not (tmp_path / "build").exists()
 
 
-def test_a_failed_proof_leaves_the_earlier_evidence_alone(tmp_path: Path) -> None:
+def test_a_failed_proof_keeps_earlier_evidence(tmp_path: Path) -> None:
     evidence.write_evidence(tmp_path, proof())
     with pytest.raises(FailedError):
         evidence.write_evidence(tmp_path, proof(report(proven=False), image="sha256:new"))
-    assert evidence.read_lenient(tmp_path, COMBO) == proof()
+    assert check_evidence.read_stored_evidence(tmp_path, COMBO) == proof()
 
 
 @pytest.mark.parametrize("size", [0, 1, 40, -2])
 def test_a_truncated_file_reads_as_none(tmp_path: Path, size: int) -> None:
     file = evidence.write_evidence(tmp_path, proof())
     file.write_bytes(file.read_bytes()[:size])
-    assert evidence.read_lenient(tmp_path, COMBO) is None
+    assert check_evidence.read_stored_evidence(tmp_path, COMBO) is None
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"[]", b"null", b"{}", b"[" * 100_000])
-def test_a_file_that_is_something_else_reads_as_none(tmp_path: Path, data: bytes) -> None:
+def test_a_file_of_another_kind_reads_as_none(tmp_path: Path, data: bytes) -> None:
     file = evidence.write_evidence(tmp_path, proof())
     file.write_bytes(data)
-    assert evidence.read_lenient(tmp_path, COMBO) is None
+    assert check_evidence.read_stored_evidence(tmp_path, COMBO) is None
     file.unlink()
     file.mkdir()
-    assert evidence.read_lenient(tmp_path, COMBO) is None
+    assert check_evidence.read_stored_evidence(tmp_path, COMBO) is None
 
 
 @pytest.mark.parametrize(
     ("place", "key", "value"),
     [
         ((), "note", "trust me"),
-        ((), "schema_version", 1),
+        ((), "schema_version", 2),
         ((), "match", "nearly"),
         ((), "image", None),
         (("report",), "speed", 3),
-        (("report",), "schema", 1),
+        (("report",), "schema", 2),
         (("report",), "proven", "maybe"),
         (("report", "cpu"), "mhz", 3000),
         (("report", "checks", 0), "state", "passed"),
@@ -171,7 +169,7 @@ def test_a_file_that_is_something_else_reads_as_none(tmp_path: Path, data: bytes
         (("report", "not_run", 0), "state", "fast"),
     ],
 )
-def test_a_field_more_or_a_value_of_another_kind_is_no_evidence(
+def test_an_extra_field_or_a_wrong_value_reads_as_none(
     tmp_path: Path, place: tuple[str | int, ...], key: str, value: object
 ) -> None:
     file = evidence.write_evidence(tmp_path, proof())
@@ -181,11 +179,11 @@ def test_a_field_more_or_a_value_of_another_kind_is_no_evidence(
         part = part[step]
     part[key] = value
     file.write_text(json.dumps(document))
-    assert evidence.read_lenient(tmp_path, COMBO) is None
+    assert check_evidence.read_stored_evidence(tmp_path, COMBO) is None
 
 
 @pytest.mark.parametrize("key", sorted(report()))
-def test_a_report_without_one_of_its_fields_is_none(key: str) -> None:
+def test_a_report_without_one_of_its_fields_is_rejected(key: str) -> None:
     document = report()
     del document[key]
     with pytest.raises(ValidationError, match=key):
@@ -193,14 +191,14 @@ def test_a_report_without_one_of_its_fields_is_none(key: str) -> None:
 
 
 @pytest.mark.parametrize(("code", "checks"), [(0, FAILED), (1, [CHECK])])
-def test_a_report_that_its_exit_code_contradicts_is_not_believed(code: int, checks: list[dict[str, str]]) -> None:
-    with pytest.raises(FailedError, match=f"exit code {code} disagree"):
-        smoke._parse_report("ours:1", code, json.dumps(report(checks=checks)), "")
+def test_a_report_that_contradicts_its_exit_code_is_rejected(code: int, checks: list[dict[str, str]]) -> None:
+    with pytest.raises(FailedError, match=f"does not fit its exit code {code}"):
+        smoke._parse_report("ours:1", Ran(code, json.dumps(report(checks=checks)), ""))
 
 
-def test_words_that_the_smoke_run_does_not_know_are_wrong_words_and_no_other_exit_of_2_is() -> None:
+def test_only_a_usage_error_of_the_smoke_run_is_an_input_error() -> None:
     usage = "usage: docker run IMAGE smoke [-h]\nsmoke: error: argument --workload: invalid choice: 'x'"
     with pytest.raises(InputError, match="invalid choice: 'x'"):
-        smoke._parse_report("ours:1", 2, "", usage)
+        smoke._parse_report("ours:1", Ran(2, "", usage))
     with pytest.raises(FailedError, match="gave no report"):
-        smoke._parse_report("ours:1", 2, "", "python3: can't open file '/gone.py'")
+        smoke._parse_report("ours:1", Ran(2, "", "python3: can't open file '/gone.py'"))
