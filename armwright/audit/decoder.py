@@ -40,7 +40,7 @@ class FeatureUse:
 class Decoder:
     """Sorts instruction words by feature, many at once.
 
-    A table over the upper 16 bits gives the patterns that can match a word; for most words of a program there are none.
+    A table over the upper 16 bits gives the patterns that can match a word; for most words of a program it has none.
     The other words are grouped by that set of patterns, so each is compared only with the few patterns of its set.
     """
 
@@ -48,7 +48,7 @@ class Decoder:
         self._guards = facts.guards
         self.names = [BASE, *facts.names]
         codes = {name: code for code, name in enumerate(self.names)}
-        patterns = [(pattern, codes[encoding.feature]) for encoding in facts.features for pattern in encoding.words]
+        patterns = [(pattern, codes[encoding.feature]) for encoding in facts.features for pattern in encoding.patterns]
         halves = np.arange(1 << 16, dtype=np.uint32)
         possible = np.array([halves & (pattern.mask >> 16) == pattern.value >> 16 for pattern, _ in patterns])
         packed = np.ascontiguousarray(np.packbits(possible, axis=0).T)

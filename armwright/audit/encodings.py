@@ -50,7 +50,7 @@ class Encoding(Recipe):
 
     feature: Feature
     source: Sentence
-    words: list[BitPattern] = Field(min_length=1)
+    patterns: list[BitPattern] = Field(min_length=1)
 
 
 class Implied(Recipe):
@@ -61,7 +61,7 @@ class Implied(Recipe):
 
 
 class Guard(Recipe):
-    """Instructions around one that are a run-time check for the feature it needs."""
+    """Neighbours of an instruction that are a run-time check for the feature it needs."""
 
     feature: Feature
     name: Sentence

@@ -28,8 +28,8 @@ class Check(_EvidenceModel):
     Attributes:
         name: the check; of a kernel rule, `kernels` and the rule's id.
         state: pass, fail or not run.
-        expected: the expected value, in words.
-        found: the value found, in words.
+        expected: the expected value, as text.
+        found: the value found, as text.
         rule: the id of the kernel rule; empty for every other check.
         reason: why the recipe has that rule.
     """

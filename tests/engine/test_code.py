@@ -1,4 +1,4 @@
-"""The audit of a real image: its files come out of the engine, and nothing of it runs."""
+"""The audit of a real image: its files are exported from the engine, and nothing in it runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engin
     return found
 
 
-def test_findings_name_the_file_in_the_image_and_no_container_stays(
+def test_findings_name_the_file_and_no_container_remains(
     tree: Tree, name: str, image: Image, engine: Engine, docker: Callable[..., str]
 ) -> None:
     audit = image_audit.audit_image(tree.root, engine, name, image, tree.load().recipes.targets["generic"])
@@ -58,7 +58,7 @@ def test_an_image_is_read_once_for_all_floors(
     assert image_audit.audit_image(tree.root, engine, name, image, targets["n1"]).rows == []
 
 
-def test_an_image_that_is_gone_is_said_so(tree: Tree, name: str, image: Image, engine: Engine) -> None:
+def test_a_removed_image_fails_with_an_error(tree: Tree, name: str, image: Image, engine: Engine) -> None:
     engine.untag(name)
     with pytest.raises(FailedError, match="the Docker engine refused"):
         image_audit.audit_image(tree.root, engine, name, image, tree.load().recipes.targets["n1"])

@@ -1,4 +1,4 @@
-"""Reading files out of an image: nothing of it runs, what is not there is left out, and too much is refused."""
+"""Reading files from an image: nothing in it runs, missing files are left out, and too many bytes are refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def contents(archive: bytes) -> dict[str, bytes]:
     return {name: content.read() for name, content in files.items() if content}
 
 
-def test_files_and_folders_are_read_and_what_is_missing_is_left_out(name: str, image: Image, engine: Engine) -> None:
+def test_files_and_folders_are_read_and_missing_ones_left_out(name: str, image: Image, engine: Engine) -> None:
     found = engine.read(name, ["/folder", "/three", "/four"])
     assert {path: contents(archive) for path, archive in found.items()} == {
         "/folder": {"folder/one": b"first", "folder/below/two": b"second"},
@@ -48,7 +48,7 @@ def test_no_container_is_left_behind(name: str, image: Image, engine: Engine, do
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image.digest}") == ""
 
 
-def test_more_than_our_files_can_be_is_refused(
+def test_more_bytes_than_allowed_are_refused(
     name: str, image: Image, monkeypatch: pytest.MonkeyPatch, docker: Callable[..., str]
 ) -> None:
     monkeypatch.setattr(client, "READABLE", 1000)

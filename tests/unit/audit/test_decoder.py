@@ -48,7 +48,13 @@ def test_assembled_words_cover_every_feature_and_the_base() -> None:
 
 def first_match(facts: Instructions, word: int) -> str:
     return next(
-        (group.feature for group in facts.features for one in group.words if word & one.mask == one.value), BASE
+        (
+            encoding.feature
+            for encoding in facts.features
+            for pattern in encoding.patterns
+            if word & pattern.mask == pattern.value
+        ),
+        BASE,
     )
 
 
@@ -60,22 +66,22 @@ def test_the_first_matching_pattern_gives_the_feature(words: list[int]) -> None:
 
 @given(st.data())
 def test_a_pattern_s_words_have_its_feature_or_an_earlier_one(data: st.DataObject) -> None:
-    groups = [(group, one) for group in FACTS.features for one in group.words]
-    group, pattern = data.draw(st.sampled_from(groups))
+    pairs = [(encoding, pattern) for encoding in FACTS.features for pattern in encoding.patterns]
+    encoding, pattern = data.draw(st.sampled_from(pairs))
     word = data.draw(st.integers(0, 2**32 - 1)) & ~pattern.mask | pattern.value
     names = [encoding.feature for encoding in FACTS.features]
     assert kind(word) == first_match(FACTS, word)
-    assert names.index(first_match(FACTS, word)) <= names.index(group.feature)
+    assert names.index(first_match(FACTS, word)) <= names.index(encoding.feature)
 
 
 def test_no_pattern_is_hidden_by_earlier_ones() -> None:
     """A pattern that can never match first is a mistake in the data."""
     earlier: list[tuple[int, int]] = []
-    for group in FACTS.features:
-        for one in group.words:
-            hidden = [value for mask, value in earlier if one.mask & mask == mask and one.value & mask == value]
-            assert not hidden, f"{group.feature}: {one.name}"
-            earlier.append((one.mask, one.value))
+    for encoding in FACTS.features:
+        for pattern in encoding.patterns:
+            hidden = [value for mask, value in earlier if pattern.mask & mask == mask and pattern.value & mask == value]
+            assert not hidden, f"{encoding.feature}: {pattern.name}"
+            earlier.append((pattern.mask, pattern.value))
 
 
 def test_the_size_of_a_chunk_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +100,9 @@ def test_the_size_of_a_chunk_does_not_change_the_result(monkeypatch: pytest.Monk
 def test_only_executable_sections_are_read_with_file_offsets() -> None:
     data = elf([NOP, FADD_HALF], [SVE], data=[LDADD, LDADD])
     found = decoder.scan_file(data, DECODER)
-    assert [(one.feature, one.count, one.guarded) for one in found] == [("fphp", 1, 0), ("sve", 1, 0)]
-    for one, word in zip(found, (FADD_HALF, SVE), strict=True):
-        ((first, last, count),) = one.spans
+    assert [(use.feature, use.count, use.guarded) for use in found] == [("fphp", 1, 0), ("sve", 1, 0)]
+    for use, word in zip(found, (FADD_HALF, SVE), strict=True):
+        ((first, last, count),) = use.spans
         assert (first, count) == (last, 1)
         assert data[first : first + 4] == word.to_bytes(4, "little")
 
@@ -118,7 +124,7 @@ def test_nearby_instructions_form_one_span() -> None:
 
 
 def test_a_file_without_section_table_is_read_by_segments() -> None:
-    assert [one.feature for one in decoder.scan_file(elf([NOP, SVE], sections=False), DECODER)] == ["sve"]
+    assert [use.feature for use in decoder.scan_file(elf([NOP, SVE], sections=False), DECODER)] == ["sve"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"#!/bin/sh\n", elf([SVE], machine=62)], ids=str)
@@ -161,7 +167,7 @@ def test_noise_in_elf_headers_is_code_or_damage(noise: bytes) -> None:
         found = decoder.scan_file(bytes(data), DECODER)
     except DamagedError:
         return
-    assert all(one.count > 0 for one in found)
+    assert all(use.count > 0 for use in found)
 
 
 def test_outline_atomics_are_guarded() -> None:
@@ -174,8 +180,8 @@ def test_outline_atomics_are_guarded() -> None:
     [
         (LDADD, RET),
         (NOP, NOP, LDADD, RET),
-        (GUARDED[0], 0x35000070, LDADD, RET),  # cbnz: the other way round
-        (GUARDED[0], 0x34000090, LDADD, RET),  # cbz to somewhere else
+        (GUARDED[0], 0x35000070, LDADD, RET),  # cbnz: the condition reversed
+        (GUARDED[0], 0x34000090, LDADD, RET),  # cbz to another place
         (GUARDED[0], GUARDED[1], LDADD, NOP),
         (GUARDED[0], GUARDED[1], LDADD),
         (NOP, GUARDED[1], LDADD, RET),
@@ -204,18 +210,18 @@ def test_a_floor_includes_the_features_it_implies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "expected"),
     [
         ('bits: "00011110 11100010 x10000xx', 'bits: "00011110 11100010 x1000xx', "'bits'"),
         ("feature: sme", "feature: SME", "'feature'"),
         ("  svebf16: {by:", "  sve3: {by:", "no pattern needs the feature 'sve3'"),
     ],
 )
-def test_a_mistake_in_isa_yaml_is_reported_with_its_place(tree: Tree, old: str, new: str, words: str) -> None:
+def test_a_mistake_in_isa_yaml_is_reported_with_its_place(tree: Tree, old: str, new: str, expected: str) -> None:
     tree.edit("recipes/isa.yaml", old, new)
     with pytest.raises(InputError, match=r"recipes/isa\.yaml:\d+:\d+") as refused:
         load_instructions(tree.root)
-    assert words in refused.value.what
+    assert expected in refused.value.what
 
 
 def test_a_declared_feature_without_pattern_is_refused(tree: Tree) -> None:

@@ -134,7 +134,7 @@ def test_a_declared_range_covers_only_its_own_spans(tree: Tree) -> None:
     gap = [NOP] * 20
     data = elf([SVE, *gap, SVE, *gap, SVE])
     first, second, third = (120 + 84 * place for place in range(3))
-    other = DECLARED.replace("asks the auxiliary vector", "asks somebody else")
+    other = DECLARED.replace("asks the auxiliary vector", "asks another library")
     declare(
         tree,
         f"{DECLARED}    within: [{first:x}-{first + 40:x}]\n{other}    within: ['{second:x}-{second:x}', 0-4]\n",
@@ -143,7 +143,7 @@ def test_a_declared_range_covers_only_its_own_spans(tree: Tree) -> None:
     assert [(row.state, row.bare, row.offsets, row.by[-20:]) for row in found.rows] == [
         ("above", 1, [third], ""),
         ("chosen", 1, [first], "the auxiliary vector"),
-        ("chosen", 1, [second], "y asks somebody else"),
+        ("chosen", 1, [second], "asks another library"),
     ]
     assert {row.count for row in found.rows} == {3}
 
@@ -261,10 +261,10 @@ def test_a_known_fault_is_printed_and_does_not_fail(command: Tree, capsys: pytes
     declare(command, DECLARED + "    kind: fault\n")
     assert cli_audit._audit_image(command.load(), "any", Selector(), "", as_json=False) == 0
     printed = capsys.readouterr()
-    words = " ".join(printed.err.split())
-    assert "known unguarded instructions above the floor of n1" in words
-    assert "the library asks the auxiliary vector" in words
-    assert "no unguarded" not in words
+    text = " ".join(printed.err.split())
+    assert "known unguarded instructions above the floor of n1" in text
+    assert "the library asks the auxiliary vector" in text
+    assert "no unguarded" not in text
     assert "known fault" in printed.out
 
 
@@ -304,17 +304,19 @@ def test_several_combos_are_printed_as_one_document(command: Tree, capsys: pytes
     matrix: Matrix = command.load()
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
     assert cli_audit._audit_combos(matrix, combos, "archive", "", as_json=True) == 1
-    assert [one["target"] for one in json.loads(capsys.readouterr().out)] == ["n1", "v1"]
+    assert [audit["target"] for audit in json.loads(capsys.readouterr().out)] == ["n1", "v1"]
     assert images.image_target(matrix, image()).name == "n1"
 
 
 def test_declarations_name_the_check_and_are_not_repeated() -> None:
     declared = load_dispatch(ROOT, FACTS)
     assert declared
-    assert all(one.kind == "data" or len(one.by) > 20 for one in declared)
-    said = [
-        one
-        for entry in declared
-        for one in itertools.product(entry.paths, entry.combos, entry.features, entry.within or [""])
+    assert all(declaration.kind == "data" or len(declaration.by) > 20 for declaration in declared)
+    entries = [
+        entry
+        for declaration in declared
+        for entry in itertools.product(
+            declaration.paths, declaration.combos, declaration.features, declaration.within or [""]
+        )
     ]
-    assert len(said) == len(set(said)), "declared twice"
+    assert len(entries) == len(set(entries)), "declared twice"
