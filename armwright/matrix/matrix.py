@@ -37,7 +37,7 @@ class Combo:
     unverified: str | None = None
 
     @property
-    def sound(self) -> bool:
+    def is_known_to_work(self) -> bool:
         """It can exist, and nothing about it is unverified."""
         return self.refusal is None and self.unverified is None
 
@@ -72,7 +72,7 @@ class Combo:
         return [
             *self.framework.environment,
             *self.release.environment,
-            *self.flavour.environment,
+            *self.framework_backend.environment,
             *self.target.environment,
         ]
 
@@ -92,7 +92,7 @@ class Combo:
         return self.framework.versions[self.version]
 
     @property
-    def flavour(self) -> FrameworkBackend:
+    def framework_backend(self) -> FrameworkBackend:
         """The facts about this framework over this backend."""
         return self.framework.backends[self.backend]
 
@@ -144,16 +144,16 @@ class Matrix:
 
     @cached_property
     def _newest(self) -> Mapping[tuple[str, str, str], Combo]:
-        sound = [combo for combo in self.combos if combo.sound]
+        sound = [combo for combo in self.combos if combo.is_known_to_work]
         return {(combo.framework.name, combo.target.name, combo.backend): combo for combo in reversed(sound)}
 
-    def instead(self, combo: Combo) -> Combo | None:
+    def nearest_working(self, combo: Combo) -> Combo | None:
         """Return the nearest combo that is known to work.
 
         It is another version over the same backend; else the same version over another backend; else another version
         over another backend; else the same for the targets whose images run there too.
         """
-        for target in (combo.target.name, *self.chain(combo.target)):
+        for target in (combo.target.name, *self.fallback_targets(combo.target)):
             near = self._near(combo.framework.name, combo.version, target, combo.backend)
             if near is not None:
                 return near
@@ -164,9 +164,9 @@ class Matrix:
         same = [self.by_id[f"{framework}-{version}-{target}-{one}"] for one in (backend, *others)]
         newest = [self.newest(framework, target, one) for one in (backend, *others)]
         near = [same[0], newest[0], *same[1:], *newest[1:]]
-        return next((one for one in near if one is not None and one.sound), None)
+        return next((one for one in near if one is not None and one.is_known_to_work), None)
 
-    def chain(self, target: Target) -> list[str]:
+    def fallback_targets(self, target: Target) -> list[str]:
         """Return the published targets whose images run where this target's floor is not met, nearest first."""
         names: list[str] = []
         while target.fallback is not None and target.fallback not in names:

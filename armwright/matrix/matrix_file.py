@@ -52,7 +52,7 @@ def read_matrix_file(root: Path, known: Recipes, mistakes: Mistakes) -> Publishe
         return None
     parsed = yaml_file.parse_document(document, Published, mistakes)
     words = _Words(document, mistakes)
-    files = {axis: loader.recipe_files(root, f"{axis}s") for axis in ("framework", "target", "backend")}
+    files = {axis: loader.recipe_names(root, f"{axis}s") for axis in ("framework", "target", "backend")}
     _check_frameworks(words, known, files["framework"])
     words.check(("axes", "targets"), files["target"], "target")
     words.check(("axes", "backends"), files["backend"], "backend")

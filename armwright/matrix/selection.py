@@ -80,7 +80,7 @@ def _by_name(state: str, ids: Sequence[str]) -> str:
 
 
 def _way_on(matrix: Matrix, matched: Sequence[Combo]) -> str:
-    near = next((near for near in map(matrix.instead, matched) if near is not None), None)
+    near = next((near for near in map(matrix.nearest_working, matched) if near is not None), None)
     if near is not None:
         return f"the nearest that is known to work: invoke build --combo {near.id}"
     unverified = next((combo.id for combo in matched if combo.refusal is None), None)

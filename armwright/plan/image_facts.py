@@ -33,8 +33,9 @@ def image_facts(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[s
         base: its base.
         wheels: the text of its wheel lock.
     """
-    target, flavour = combo.target, combo.flavour
+    target, framework_backend = combo.target, combo.framework_backend
     backend = matrix.recipes.backends[combo.backend]
+    rules = framework_backend.kernel_rules(target, combo.version)
     scripts = script_files(matrix.root, combo)
     return {
         "schema": 1,
@@ -59,11 +60,14 @@ def image_facts(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[s
         "packages": _packages(combo, wheels),
         "fallbacks": _fallbacks(matrix, combo),
         "environment": [variable.model_dump() for variable in combo.environment],
-        "fast_math": flavour.fast_math.model_dump() if flavour.fast_math else None,
-        "dtypes": flavour.precisions(target, combo.version),
+        "fast_math": framework_backend.fast_math.model_dump() if framework_backend.fast_math else None,
+        "dtypes": framework_backend.dtype_support(target, combo.version),
         "smoke": {
             "workloads": combo.workloads,
-            "kernels": [rule.model_dump(exclude={"needs", "lacks"}) for rule in flavour.rules(target, combo.version)],
+            "kernels": [
+                rule.model_dump(exclude={"needs", "lacks"})
+                for rule in framework_backend.kernel_rules(target, combo.version)
+            ],
             "files": {name.removeprefix(f"image/{HOME}/"): sha256_of(data) for name, data in scripts.items()},
         },
     }
@@ -82,9 +86,9 @@ def _packages(combo: Combo, wheels: str) -> dict[str, str]:
 def _fallbacks(matrix: Matrix, combo: Combo) -> list[dict[str, Any]]:
     """Return the images for CPUs below this floor, nearest first, of the same version where possible."""
     fallbacks = []
-    for name in matrix.chain(combo.target):
+    for name in matrix.fallback_targets(combo.target):
         same = matrix.by_id[f"{combo.framework.name}-{combo.version}-{name}-{combo.backend}"]
-        near = same if same.sound else matrix.newest(combo.framework.name, name, combo.backend)
+        near = same if same.is_known_to_work else matrix.newest(combo.framework.name, name, combo.backend)
         if near is not None:
             fallbacks.append({"target": name, "floor": near.target.floor, "image": near.tag})
     return fallbacks

@@ -90,7 +90,7 @@ def make_plan(matrix: Matrix, combo: Combo, source: Source = "archive") -> Plan:
         f"image/{HOME}/image.json": _json(image_facts(matrix, combo, base, wheels)),
         **script_files(matrix.root, combo),
         **overlay_files(matrix.root, combo.release.overlay, distribution.site),
-        **overlay_files(matrix.root, combo.flavour.overlay, distribution.site),
+        **overlay_files(matrix.root, combo.framework_backend.overlay, distribution.site),
     }
     context = {
         "combo": combo,

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from armwright.recipes.kernels import DtypeSupport, KernelRule, Override
+from armwright.recipes.kernels import DtypeSupport, KernelRule, KernelRules, Override, flatten
 from armwright.recipes.model import Drop, Environment, Recipe
 from armwright.recipes.patterns import DTYPES, Dtype, Feature, Name, Reason, Requirement, Sentence, VersionName
 from armwright.recipes.source_builds import PythonFile, SourceBuild
@@ -18,18 +18,18 @@ class Release(Recipe):
 
     Attributes:
         provider: how it gets into the image; names the template dockerfiles/provider-<provider>.j2.
-        base: the distribution below it.
-        requires: what the lock is resolved from.
-        files: wheels and source distributions that are no part of the lock.
-        build: how it is compiled, where the provider is "source".
-        libraries: versions that the proof compares with what it reads out of the libraries.
-        title: what it is, where that is not the framework's title and the version.
-        upstream: upstream's version, where the version is a name of ours.
-        distribution: the Python distribution with the framework, where it is not the framework's own.
-        dialect: the smoke run's modules, where they are not the framework's own.
-        overlay: files that make it what it is; they land in the site directory.
-        workloads: what is run to prove it, where that is not the framework's list.
-        environment: variables of this version alone.
+        base: the distribution that it runs on.
+        requires: requirements that the lock is resolved from.
+        files: wheels and source distributions that are not in the lock.
+        build: how it is compiled, if the provider is "source".
+        libraries: versions that the proof compares with those it reads from the libraries.
+        title: its title, if it is not the framework's title and the version.
+        upstream: upstream's version, if the version is a name such as 1.x-compat.
+        distribution: the Python distribution that contains it, if it is not the framework's.
+        dialect: the modules of the smoke run, if they are not the framework's.
+        overlay: a folder of scripts/overlays whose files go into the site directory.
+        workloads: the workloads that prove it, if they are not the framework's.
+        environment: variables for this version only.
     """
 
     provider: Literal["wheel", "source"]
@@ -47,9 +47,9 @@ class Release(Recipe):
     environment: list[Environment] = Field(default=[])
 
     @model_validator(mode="after")
-    def _what_is_compiled_says_how(self) -> Release:
+    def _source_provider_has_a_build(self) -> Release:
         if (self.provider == "source") != (self.build is not None):
-            raise ValueError("a version of the provider 'source', and only that, says how it is built")
+            raise ValueError("exactly the versions with 'provider: source' have 'build'")
         return self
 
 
@@ -60,8 +60,8 @@ class Strip(Recipe):
     reason: Reason
 
 
-PLAIN = DtypeSupport(fast=[], note="every model's own")
-UNKNOWN = DtypeSupport(runs=False, note="nobody has looked at what it comes to over this backend")
+PLAIN = DtypeSupport(fast=[], note="the data type of every model")
+UNKNOWN = DtypeSupport(runs=False, note="not examined over this backend")
 
 
 class FastMath(Environment):
@@ -71,49 +71,52 @@ class FastMath(Environment):
 
 
 class FrameworkBackend(Recipe):
-    """A framework over one backend: what switches it on, its data types, and what must be seen to run."""
+    """A framework over one backend: what switches the backend on, data types, and which kernels must run."""
 
     overlay: Name | None = None
     environment: list[Environment] = Field(default=[])
     fast_math: FastMath | None = None
     dtypes: dict[Dtype, DtypeSupport] = Field(default={})
-    kernels: list[KernelRule] = Field(min_length=1)
+    kernels: Annotated[KernelRules, Field(min_length=1)]
     overrides: list[Override] = Field(default=[])
 
     @model_validator(mode="after")
     def _fast_math_has_its_variable(self) -> FrameworkBackend:
-        told = [self.dtypes, *(one.dtypes for one in self.overrides)]
-        asked = [one["bf16-fast-math"] for one in told if "bf16-fast-math" in one]
-        if self.fast_math is None and any(one.runs for one in asked):
-            raise ValueError("bf16-fast-math is run under the variable of 'fast_math', and that is not there")
+        supports = [self.dtypes, *(override.dtypes for override in self.overrides)]
+        if self.fast_math is None and any(
+            "bf16-fast-math" in named and named["bf16-fast-math"].runs for named in supports
+        ):
+            raise ValueError("bf16-fast-math runs, but 'fast_math' does not name the variable that switches it on")
         return self
 
-    def rules(self, target: Target, version: str) -> list[KernelRule]:
-        """Return the kernel rules on a target: overrides applied, `{cores}` replaced by its OpenBLAS cores."""
-        speaking = self._speaking(target, version)
-        replaced = [rule for override in speaking for rule in override.kernels if rule.on(target)]
-        keys = {rule.key for rule in replaced}
-        kept = [rule for rule in self.kernels if rule.key not in keys and rule.on(target)]
-        return [rule.with_cores(target.openblas_cores) for rule in (*kept, *replaced)]
+    def kernel_rules(self, target: Target, version: str) -> list[KernelRule]:
+        """Return the kernel rules for a target in a version.
 
-    def precisions(self, target: Target, version: str) -> list[dict[str, str]]:
-        """Say of every data type what it comes to on a target: name, state (fast, slow, not run), note."""
-        known = dict(self.dtypes)
-        for override in self._speaking(target, version):
-            known.update(override.dtypes)
-        told = []
+        Overrides replace rules by id, and `{cores}` becomes the OpenBLAS cores of the target.
+        """
+        rules = {rule.id: rule for rule in flatten(self.kernels) if rule.applies_to(target)}
+        for override in self._overrides(target, version):
+            rules.update((rule.id, rule) for rule in flatten(override.kernels) if rule.applies_to(target))
+        return [rule.with_cores(target.openblas_cores) for rule in rules.values()]
+
+    def dtype_support(self, target: Target, version: str) -> list[dict[str, str]]:
+        """Return the support of every data type on a target: name, state (fast, slow, not run), note."""
+        supports = dict(self.dtypes)
+        for override in self._overrides(target, version):
+            supports.update(override.dtypes)
+        rows = []
         for name in DTYPES:
-            one = known.get(name, PLAIN if name == "fp32" else UNKNOWN)
-            state, note = one.on(target.floor)
-            told.append({"name": name, "state": state, "note": note})
-        return told
+            support = supports.get(name, PLAIN if name == "fp32" else UNKNOWN)
+            state, note = support.on_floor(target.floor)
+            rows.append({"name": name, "state": state, "note": note})
+        return rows
 
-    def _speaking(self, target: Target, version: str) -> list[Override]:
-        return [override for override in self.overrides if override.speaks_of(target.name, version)]
+    def _overrides(self, target: Target, version: str) -> list[Override]:
+        return [override for override in self.overrides if override.applies_to(target.name, version)]
 
 
-class Framework(Recipe):
-    """A framework: its versions, and what each backend means for it."""
+class FrameworkFile(Recipe):
+    """A framework without its backends: recipes/frameworks/<name>/framework.yaml."""
 
     kind: ClassVar[str] = "framework"
     name: Name
@@ -126,13 +129,9 @@ class Framework(Recipe):
     drop: list[Drop] = Field(default=[])
     strip: Strip | None = None
     environment: list[Environment] = Field(default=[])
-    backends: dict[Name, FrameworkBackend] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _environment_is_not_doubled(self) -> Framework:
-        for flavour in self.backends.values():
-            for release in self.versions.values():
-                names = [one.name for one in (*self.environment, *release.environment, *flavour.environment)]
-                if len(names) != len(set(names)):
-                    raise ValueError("a variable is set twice: for the framework, a version or a backend")
-        return self
+
+class Framework(FrameworkFile):
+    """A framework: its versions, and its recipe for each backend (recipes/frameworks/<name>/<backend>.yaml)."""
+
+    backends: dict[Name, FrameworkBackend]

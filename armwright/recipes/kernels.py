@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Annotated, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -11,18 +11,20 @@ from armwright.recipes.model import Recipe
 from armwright.recipes.patterns import Dtype, Feature, Name, Reason, Sentence, VersionName
 from armwright.recipes.targets import Target
 
+Source = Literal["onednn", "openblas", "profiler"]
+Operation = Annotated[str, StringConstraints(pattern=r"^[a-z_*]+$")]
 Implementation = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:*.+{}-]+$")]
 
 
 class DtypeSupport(Recipe):
-    """What a data type comes to over a backend.
+    """How a backend supports a data type.
 
     Attributes:
-        runs: it is run at all.
-        needs: CPU features without which it is not run.
-        fast: CPU features with which fast kernels compute it; None: none ever does.
-        note: what the image says of it.
-        otherwise: what it says instead where the features that it needs, or those that make it fast, are missing.
+        runs: whether the proof runs it at all.
+        needs: CPU features without which the proof does not run it.
+        fast: CPU features with which fast kernels compute it; None if no fast kernel exists.
+        note: what the image says about it.
+        otherwise: what the image says where a CPU feature of `needs` or `fast` is missing.
     """
 
     runs: bool = True
@@ -31,8 +33,8 @@ class DtypeSupport(Recipe):
     note: Sentence
     otherwise: Sentence | None = None
 
-    def on(self, floor: Collection[str]) -> tuple[Literal["fast", "slow", "not run"], str]:
-        """Say what it comes to on a CPU with the features of a floor, and in words."""
+    def on_floor(self, floor: Collection[str]) -> tuple[Literal["fast", "slow", "not run"], str]:
+        """Return the state on a CPU with the features of a floor, and the note for it."""
         if not self.runs:
             return "not run", self.note
         if not set(self.needs) <= set(floor):
@@ -42,23 +44,22 @@ class DtypeSupport(Recipe):
         return "slow", (self.note if self.fast is None else self.otherwise or self.note)
 
 
-class KernelRule(Recipe):
-    """What may run for an operation: every kernel of it must match; no pattern at all means it must not run.
+class KernelEntry(Recipe):
+    """A kernel rule as it is written below its source and operation: every kernel of the operation must match it.
 
     Attributes:
-        source: who tells: oneDNN's trace, OpenBLAS's report, the framework's profiler.
-        operation: the operation, with wildcards.
-        implementations: what may compute it; `{cores}` stands for the target's OpenBLAS cores.
-        types: on what, in the trace's words: f32, bf16, f32 as bf16.
-        dtypes: the data types of which it speaks; None: all.
-        needs: it speaks only of targets whose floor has all of these CPU features.
-        lacks: it speaks only of targets whose floor lacks one of these.
-        optional: nothing has to run.
-        reason: why so.
+        id: its name in reports and messages, unique in a file; an override replaces the rule with the same id.
+        implementations: kernels that may compute the operation, with wildcards; `{cores}` stands for the target's
+            OpenBLAS cores. An empty list means that no kernel of the operation may run.
+        types: data types of the operation as the trace prints them: f32, bf16, f32 as bf16.
+        dtypes: data types of the runs that the rule is about; None for all.
+        needs: the rule is only about targets whose floor has all of these CPU features.
+        lacks: the rule is only about targets whose floor lacks one of these CPU features.
+        optional: the proof also holds when no kernel of the operation ran.
+        reason: why these kernels are right.
     """
 
-    source: Literal["onednn", "openblas", "profiler"]
-    operation: Annotated[str, StringConstraints(pattern=r"^[a-z_*]+$")]
+    id: Name
     implementations: list[Implementation]
     types: Annotated[str, StringConstraints(pattern=r"^[a-z0-9*:]+( as [a-z0-9]+)?$")] = "*"
     dtypes: Annotated[list[Dtype], Field(min_length=1)] | None = None
@@ -67,36 +68,71 @@ class KernelRule(Recipe):
     optional: bool = False
     reason: Reason
 
+
+class KernelRule(KernelEntry):
+    """A kernel rule with the source that reports the kernels, and the operation.
+
+    Attributes:
+        source: oneDNN's trace, OpenBLAS's report, or the framework's profiler.
+        operation: the operation, with wildcards.
+    """
+
+    source: Source
+    operation: Operation
+
     @model_validator(mode="after")
-    def _what_is_wanted_is_one_operation(self) -> KernelRule:
+    def _required_operation_has_no_wildcard(self) -> Self:
         if "*" in self.operation and self.implementations and not self.optional:
-            raise ValueError("a rule for several operations cannot want to see one: say 'optional: true'")
+            raise ValueError("a rule for several operations cannot require one of them: set 'optional: true'")
         return self
 
-    @property
-    def key(self) -> tuple[str, str, tuple[str, ...]]:
-        """What an override replaces."""
-        return self.source, self.operation, tuple(sorted(self.dtypes or ()))
-
-    def on(self, target: Target) -> bool:
-        """Say whether it speaks of a target."""
+    def applies_to(self, target: Target) -> bool:
+        """Return whether the rule is about a target."""
         floor = set(target.floor)
         return floor.issuperset(self.needs) and not (self.lacks and floor.issuperset(self.lacks))
 
     def with_cores(self, cores: list[str]) -> KernelRule:
-        """Put a target's OpenBLAS cores in."""
-        names = [name for one in self.implementations for name in (cores if one == "{cores}" else [one])]
-        return self.model_copy(update={"implementations": names})
+        """Return the rule with `{cores}` replaced by the OpenBLAS cores of a target."""
+        patterns = [name for text in self.implementations for name in (cores if text == "{cores}" else [text])]
+        return self.model_copy(update={"implementations": patterns})
+
+
+KernelRules = dict[Source, dict[Operation, Annotated[list[KernelEntry], Field(min_length=1)]]]
+
+
+def flatten(kernels: Mapping[Source, Mapping[str, Sequence[KernelEntry]]]) -> list[KernelRule]:
+    """Return the rules that are written below their sources and operations, as one list."""
+    return [
+        KernelRule(source=source, operation=operation, **dict(entry))
+        for source, operations in kernels.items()
+        for operation, entries in operations.items()
+        for entry in entries
+    ]
 
 
 class Override(Recipe):
-    """Data types and kernel rules that replace those of the same key on some targets, in some versions."""
+    """Data types and kernel rules that replace those with the same name or id on some targets, in some versions.
+
+    Attributes:
+        targets: targets that it is about; None for all.
+        versions: versions that it is about; None for all.
+        dtypes: data types that it replaces.
+        kernels: rules that it replaces.
+    """
 
     targets: Annotated[list[Name], Field(min_length=1)] | None = None
     versions: Annotated[list[VersionName], Field(min_length=1)] | None = None
     dtypes: dict[Dtype, DtypeSupport] = Field(default={})
-    kernels: list[KernelRule] = Field(default=[])
+    kernels: KernelRules = Field(default={})
 
-    def speaks_of(self, target: str, version: str) -> bool:
-        """Say whether it is about a target and a version; what is left out means any."""
+    def applies_to(self, target: str, version: str) -> bool:
+        """Return whether the override is about a target in a version."""
         return (self.targets is None or target in self.targets) and (self.versions is None or version in self.versions)
+
+    def meets(self, other: Override) -> bool:
+        """Return whether both overrides are about the same target in the same version."""
+        return _meet(self.targets, other.targets) and _meet(self.versions, other.versions)
+
+
+def _meet(first: Sequence[str] | None, second: Sequence[str] | None) -> bool:
+    return first is None or second is None or not set(first).isdisjoint(second)

@@ -33,22 +33,22 @@ class Emulator(Recipe):
         cpu: QEMU's name for it.
         match: how its features compare with the target's: "exact", "subset" (it has fewer), "superset" (it has more).
         note: what it is, and what it cannot show.
-        smaller: where it has more, a CPU that the workloads run on too: what runs there needs nothing above the floor.
+        baseline: if it has more, a CPU without the extra features on which the workloads run too.
     """
 
     cpu: EmulatedCpu
     match: Literal["exact", "subset", "superset"]
     note: Reason
-    smaller: BaselineCpu | None = None
+    baseline: BaselineCpu | None = None
 
     @property
     def models(self) -> list[str]:
         """The models the emulator must know, without their options."""
-        return [one.cpu.split(",")[0] for one in (self, self.smaller) if one is not None]
+        return [one.cpu.split(",")[0] for one in (self, self.baseline) if one is not None]
 
     @model_validator(mode="after")
     def _a_superset_has_a_smaller(self) -> Emulator:
-        if (self.match == "superset") != (self.smaller is not None):
+        if (self.match == "superset") != (self.baseline is not None):
             raise ValueError(
                 "a superset, and only that, has a smaller CPU that shows nothing above the floor is needed"
             )
