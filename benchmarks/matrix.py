@@ -132,14 +132,15 @@ def make_tree(tree: Path, frameworks: int) -> None:
         )
     for name, like in zip(backends, cycle(ours["backends"])):
         write(tree, "backends", {**recipe("backends", like), "name": name, "aliases": []})
-    first = recipe("frameworks", next(iter(ours["frameworks"])))
-    releases = dict(zip(versions, cycle(first["versions"].values())))
-    flavours = {
-        name: {**flavour, "overrides": []} for name, flavour in zip(backends, cycle(first["backends"].values()))
-    }
+    folder = f"frameworks/{next(iter(ours['frameworks']))}"
+    framework = recipe(folder, "framework")
+    releases = dict(zip(versions, cycle(framework["versions"].values())))
+    files = sorted(path.stem for path in (ROOT / "recipes" / folder).glob("*.yaml") if path.stem != "framework")
+    over = {name: {**recipe(folder, like), "overrides": []} for name, like in zip(backends, cycle(files))}
     for name in names:
-        more = {"name": name, "aliases": [], "versions": releases, "backends": flavours}
-        write(tree, "frameworks", {**first, **more})
+        own = {**framework, "name": name, "aliases": [], "versions": releases}
+        for file, data in {"framework": own, **over}.items():
+            dump(tree / "recipes" / "frameworks" / name / f"{file}.yaml", data)
     rules = [rule for name in names for rule in rules_of(name, targets, backends)]
     axes = {"frameworks": dict.fromkeys(names, versions), "targets": targets, "backends": backends}
     dump(tree / "matrix.yaml", {"axes": axes, "rules": rules})
