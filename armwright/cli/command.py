@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
+from invoke.parser.argument import Argument
 from invoke.tasks import Task, task
 
 from armwright.cli import parsing
@@ -38,6 +39,14 @@ class Command(Task):  # type: ignore[type-arg]
         """Give invoke an option's names."""
         options: dict[str, Any] = super().arg_opts(name, default, taken_names)
         return {**options, "names": ("verbose", "v")} if name == "verbose" else options
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: FBT001 - invoke's
+        """Return the command's arguments. invoke's own method removes the help texts, so it works only once."""
+        helps = dict(self.help)
+        try:
+            return list(super().get_arguments(ignore_unknown_help))
+        finally:
+            self.help = helps
 
 
 def command(*positional: str, name: str | None = None, **helps: str) -> Callable[[Callable[..., int | None]], Any]:
