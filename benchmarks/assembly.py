@@ -180,7 +180,7 @@ def our_way(engine: Engine, one: Plan, scratch: Path, log: Path) -> Side:
 def usual_way(engine: Engine, plan: Plan, scratch: Path, log: Path, settings: str) -> Side:
     """Install with pip inside an AArch64 container."""
     scratch.mkdir(parents=True)
-    root = debian_roots.Unpacked(scratch / "root.tar", scratch / "root.status")
+    root = debian_roots.CachedRoot(scratch / "root.tar", scratch / "root.status")
     names = [*(package.name for package in plan.base.archive.packages), PIP]
     with console.progress("unpack the root that is given to the usual way (not timed)") as shown:
         debian_roots._unpack(plan.base, debian_roots.TARGET, names, root, log, shown)  # noqa: SLF001 - as our own roots are made
@@ -194,7 +194,7 @@ def usual_way(engine: Engine, plan: Plan, scratch: Path, log: Path, settings: st
     def make(name: str, *more: str) -> float:
         output = f"type=image,name={name},unpack=true"
         with console.progress(f"build {name}") as shown:
-            process.stream([*words, *more, "--output", output, str(scratch)], log, buildx.Follower(shown).line)
+            process.stream([*words, *more, "--output", output, str(scratch)], log, buildx.EventReader(shown).line)
             return shown.seconds
 
     make(GIVEN, "--target", "given")
@@ -229,7 +229,7 @@ def write_context(scratch: Path, plan: Plan, settings: str) -> dict[str, Path]:
 
 def certificates() -> Path | None:
     """Return the certificates this machine trusts, if it has them in a file."""
-    bundle = http.ca_bundle()
+    bundle = http.find_ca_bundle()
     return bundle if bundle and bundle.is_file() else None
 
 

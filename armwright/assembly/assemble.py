@@ -42,7 +42,7 @@ def fetch_context(root: Path, plan: Plan) -> None:
     for file in plan.downloads:
         with process.turn(f"download {file.sha256}"):
             parts[f"downloads/{file.file}"] = downloads.ensure_download(cache, file, _where_to_build(plan.combo, file))
-    parts["uv"] = Path(process.require("uv"))
+    parts["uv"] = Path(process.require_program("uv"))
     render.write_context(context, plan.files)
     for name, path in parts.items():
         (context / name).parent.mkdir(exist_ok=True)
@@ -91,7 +91,7 @@ def assemble(root: Path, plan: Plan, builder: str = "", *, verbose: bool = False
     Raises:
         FailedError: the build failed; the tail of its log is in the message.
     """
-    if plan.compiles and not builder and debian_roots.build_architecture() != debian_roots.TARGET:
+    if plan.compiles and not builder and debian_roots.get_build_architecture() != debian_roots.TARGET:
         console.say(f"{plan.combo.id}: an emulator compiles here, for hours or days; an Arm machine is meant", "yellow")
     return buildx.run_build(
         context_path(root, plan.combo), log_path(root, plan.combo), name=plan.reference, epoch=plan.lock.epoch,

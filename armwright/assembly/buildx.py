@@ -28,7 +28,7 @@ class BuildStep:
 
 
 @dataclass
-class Follower:
+class EventReader:
     """Reads BuildKit's events (`--progress rawjson`): JSON documents of one line, or of many from older releases."""
 
     shown: console.Progress
@@ -119,7 +119,7 @@ def run_build(  # noqa: PLR0913 - the options of one command line
         # "default" is the engine's own, whatever `docker buildx use` or BUILDX_BUILDER say
         words += ["--builder", "default", "--output", f"type=image,name={name},unpack=true,{options}"]
     with console.progress(f"build {name}") as shown, _called(family, context) as folder:
-        follower = Follower(shown, verbose)
+        follower = EventReader(shown, verbose)
         try:
             process.stream([*words, str(folder)], log, follower.line)
             if builder:

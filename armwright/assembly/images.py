@@ -40,7 +40,7 @@ def require_built(engine: Engine, plans: Sequence[Plan]) -> None:
         raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
 
 
-def image_target(matrix: Matrix, image: Image) -> Target:
+def read_target(matrix: Matrix, image: Image) -> Target:
     """Return the target an image says it is for.
 
     Raises:

@@ -13,8 +13,8 @@ from packaging.version import Version
 from pydantic import TypeAdapter, ValidationError
 
 from armwright.fetch import wheels
-from armwright.fetch.index_pages import File
-from armwright.fetch.package_index import Index
+from armwright.fetch.index_pages import IndexFile
+from armwright.fetch.package_index import PackageIndex
 from armwright.plan import locks
 from armwright.recipes import patterns
 from armwright.recipes.bases import Base
@@ -38,16 +38,16 @@ class Candidate:
     refusal: str = ""
 
 
-def newer(files: Iterable[File], than: Version) -> dict[Version, list[File]]:
+def newer(files: Iterable[IndexFile], than: Version) -> dict[Version, list[IndexFile]]:
     """Return the files of each version newer than one, newest first."""
-    found: dict[Version, list[File]] = {}
+    found: dict[Version, list[IndexFile]] = {}
     for file in files:
         if file.version > than:
             found.setdefault(file.version, []).append(file)
     return dict(sorted(found.items(), reverse=True))
 
 
-def judge_version(version: Version, files: Iterable[File], base: Base, index: Index) -> Candidate:
+def judge_version(version: Version, files: Iterable[IndexFile], base: Base, index: PackageIndex) -> Candidate:
     """Judge a version by its files.
 
     Raises:
@@ -78,13 +78,13 @@ def ranks(base: Base) -> Mapping[Tag, int]:
     """Return the tags of wheels that run on a base, each with its rank; the best is 0."""
     python = tuple(int(part) for part in base.python.split("."))
     name = "cp" + base.python.replace(".", "")
-    platforms = wheels.platforms(base.glibc)
+    platforms = wheels.list_platform_tags(base.glibc)
     abi = name + ("m" if python < _WITHOUT_M else "")
     tags = [*cpython_tags(python, [abi], platforms), *compatible_tags(python, name, platforms)]
     return {tag: rank for rank, tag in reversed(list(enumerate(tags)))}
 
 
-def _against(version: Version, files: Iterable[File], base: Base, index: Index) -> Iterator[str]:
+def _against(version: Version, files: Iterable[IndexFile], base: Base, index: PackageIndex) -> Iterator[str]:
     """Say what speaks against a version; what costs a download comes last."""
     if version.is_prerelease:
         yield "a pre-release"

@@ -108,7 +108,7 @@ def _flow(value: object) -> str:
 def _checked(text: str, new: str, path: Sequence[str], change: Callable[[Any], object]) -> str:
     """Return the new text if it means what the old one does, but for the change."""
     expected = yaml.safe_load(text)
-    change(yaml_file.at(expected, path))
+    change(yaml_file.get_at(expected, path))
     try:
         found = yaml.safe_load(new)
     except yaml.YAMLError:

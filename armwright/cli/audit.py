@@ -72,7 +72,7 @@ def _audit_image(matrix: Matrix, reference: str, chosen: Selector, floor: str, *
     selection.require_no_selector(chosen, "audit")
     engine = Engine()
     image = images.find_image(engine, reference)
-    target = _find_target(matrix, floor) or images.image_target(matrix, image)
+    target = _find_target(matrix, floor) or images.read_target(matrix, image)
     audit = image_audit.audit_image(matrix.root, engine, reference, image, target)
     if as_json:
         console.document(audit.model_dump())

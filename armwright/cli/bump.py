@@ -97,7 +97,7 @@ def _wanted(search: Search, text: str) -> Version:
 
 def _judge(search: Search, wanted: Version | None) -> list[Candidate]:
     with console.progress(f"judge what is newer than {search.distribution} {search.model} on the index") as shown:
-        asked = package_index.of_this_host()
+        asked = package_index.find_package_index()
         newer = candidates.newer(asked.files(search.distribution), order(search.model))
         if wanted is not None and wanted not in newer:
             known = f": {nearest(str(wanted), map(str, newer))}" if newer else ", and nothing that is newer"

@@ -77,7 +77,7 @@ def run(matrix: Matrix, *, as_json: bool = False) -> int:
         the exit code: 0 if nothing fails, 3 otherwise.
     """
     cpus = {model for target in matrix.recipes.targets.values() for model in target.emulator.models}
-    found = rows(cpus, needs.load_needs(), read_machine(matrix.root))
+    found = judge_readings(cpus, needs.load_needs(), read_machine(matrix.root))
     failed = [row for row in found if row.state is CheckState.FAIL]
     if as_json:
         console.document({"ok": not failed, "checks": [asdict(row) for row in found]})
@@ -93,12 +93,12 @@ def run(matrix: Matrix, *, as_json: bool = False) -> int:
 def read_machine(root: Path) -> Readings:
     """Read the machine; the slowest part is the question to the package index (about a second)."""
     machine = inspect.inspect_host()
-    bundle = http.ca_bundle()
+    bundle = http.find_ca_bundle()
     folders = {"build/": root / "build", "the engine's data": machine.engine.root if machine.engine else None}
     return Readings(
         machine=machine,
         python=sys.version_info[:3],
-        cpus=binfmt.cpus() if machine.emulation.entries else frozenset(),
+        cpus=binfmt.list_cpus() if machine.emulation.entries else frozenset(),
         disks={
             name: _free(folder)
             for name, folder in folders.items()
@@ -107,12 +107,12 @@ def read_machine(root: Path) -> Readings:
         memory=_memory(Path("/proc/meminfo")),
         bundle=bundle,
         bundle_readable=bundle is not None and _certificates(bundle),
-        registry=local_registry.registry_answers(root.resolve() / local_registry.HOME),
+        registry=local_registry.is_registry_answering(root.resolve() / local_registry.HOME),
         index=_index(),
     )
 
 
-def rows(cpus: Collection[str], facts: Needs, seen: Readings) -> tuple[MachineCheck, ...]:
+def judge_readings(cpus: Collection[str], facts: Needs, seen: Readings) -> tuple[MachineCheck, ...]:
     """Judge the readings; touches nothing.
 
     Args:
@@ -174,13 +174,13 @@ def _engine(machine: Host, facts: Needs) -> Iterator[MachineCheck]:
         "sudo usermod -aG docker $USER, log in again" if machine.forbidden else SETUP,
     )
     if engine:
-        yield _row(f"engine >= {version}", inspect.recent(engine.version, version), engine.version, SETUP)
+        yield _row(f"engine >= {version}", inspect.is_recent(engine.version, version), engine.version, SETUP)
         store = "on" if engine.containerd_store else "off: no OCI archives"
         yield _row("containerd image store", engine.containerd_store, store, SETUP)
     buildx, minimum = machine.have.get("buildx"), facts.needs["buildx"].minimum
     yield _row(
         f"buildx >= {minimum}",
-        inspect.recent(buildx, minimum),
+        inspect.is_recent(buildx, minimum),
         "absent" if buildx is None else buildx or "version unknown",
         SETUP,
     )
@@ -194,7 +194,7 @@ def _emulator(
     yield _row("emulator registered, flag F", known.serves_containers, listed or "not registered", SETUP)
     if known.entries:
         told = known.running is not None
-        recent = told and inspect.recent(known.running, minimum)
+        recent = told and inspect.is_recent(known.running, minimum)
         found = f"QEMU {known.running}" if told else "version unknown"
         yield _row(f"emulator >= {minimum}", recent, found, SETUP, CheckState.FAIL if told else CheckState.WARN)
         absent = sorted(set(want) - have)

@@ -34,7 +34,7 @@ def run(root: Path, action: str, port: str = "", *, as_json: bool = False) -> No
     status, fresh = (
         local_registry.start_registry(home, number)
         if action == "start"
-        else (local_registry.registry_status(home), False)
+        else (local_registry.read_registry_status(home), False)
     )
     if as_json:
         console.document(status.document())

@@ -21,7 +21,7 @@ def run(*, dry_run: bool = False) -> None:
     """
     facts = needs.load_needs()
     machine = inspect.inspect_host()
-    steps = plan_setup(machine, facts, needs.recipe(machine.id, machine.version))
+    steps = plan_setup(machine, facts, needs.load_host_recipe(machine.id, machine.version))
     if not steps:
         console.say("setup: everything is here, nothing to do", "green")
         return
@@ -37,7 +37,7 @@ def run(*, dry_run: bool = False) -> None:
         console.say("setup: dry run, nothing was done")
         return
     machine = inspect.inspect_host()
-    left = plan_setup(machine, facts, needs.recipe(machine.id, machine.version))
+    left = plan_setup(machine, facts, needs.load_host_recipe(machine.id, machine.version))
     if left:
         listed = "\n".join(f"  - {step.says}" for step in left)
         raise MachineError(f"setup did every step, yet the machine still asks for:\n{listed}", "invoke doctor")

@@ -97,7 +97,7 @@ def _prove_image(  # noqa: PLR0913 - the command's options
     engine = Engine()
     image = images.find_image(engine, reference)
     with console.progress(f"prove {reference}"):
-        proof = smoke.run_smoke(engine, reference, image, images.image_target(matrix, image), subset.options)
+        proof = smoke.run_smoke(engine, reference, image, images.read_target(matrix, image), subset.options)
     if as_json:
         console.document(wording.make_proof_document(proof))
     else:

@@ -127,4 +127,4 @@ def _pytest(root: Path, tier: str) -> int:
 
 
 def _call(root: Path, *words: str) -> int:
-    return process.attached(words, cwd=root, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    return process.run_attached(words, cwd=root, env={"PYTHONDONTWRITEBYTECODE": "1"})

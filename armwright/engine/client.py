@@ -16,7 +16,7 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from armwright.engine import containers
-from armwright.engine.containers import Ran
+from armwright.engine.containers import ContainerResult
 from armwright.system.errors import FailedError, InputError, MachineError
 
 READABLE = 64_000_000  # bytes read from an image at once: our own files are below 4 MB
@@ -187,7 +187,7 @@ class Engine:
         environment: Mapping[str, str],
         timeout: float,
         entrypoint: Sequence[str] | None = None,
-    ) -> Ran:
+    ) -> ContainerResult:
         """Run a container as strictly as an image of ours allows: no network, read-only, no new privileges.
 
         Args:

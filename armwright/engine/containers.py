@@ -21,7 +21,7 @@ INIT = "[FATAL tini"  # how the engine's own first program says that there is no
 
 
 @dataclass(frozen=True)
-class Ran:
+class ContainerResult:
     """A finished container: its exit code and both streams."""
 
     code: int
@@ -91,7 +91,7 @@ def run_container(  # noqa: PLR0913, PLR0917 - what a container is made of
     environment: Mapping[str, str],
     timeout: float,
     entrypoint: Sequence[str] | None,
-) -> Ran:
+) -> ContainerResult:
     """Run a container; see `Engine.run`."""
     interrupt.check_interrupted()
     try:
@@ -121,7 +121,7 @@ def run_container(  # noqa: PLR0913, PLR0917 - what a container is made of
             )
         if err.startswith(INIT):  # it began, and found nothing to begin
             raise FailedError(f"the container could not be started: {err.splitlines()[0]}", "invoke doctor")
-        return Ran(code, out, err)
+        return ContainerResult(code, out, err)
     except APIError as error:
         raise FailedError(f"the container could not be started: {error.explanation}", "invoke doctor") from error
     except requests.RequestException as error:

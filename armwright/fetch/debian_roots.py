@@ -37,7 +37,7 @@ class StaleLockError(InputError):
 
 
 @dataclass(frozen=True)
-class Unpacked:
+class CachedRoot:
     """A root in the cache.
 
     Attributes:
@@ -49,12 +49,12 @@ class Unpacked:
     status: Path
 
 
-def build_architecture() -> str:
+def get_build_architecture() -> str:
     """Return the Debian name of the build platform: amd64 or arm64."""
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
-def ensure_root(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: Path) -> Unpacked:
+def ensure_root(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: Path) -> CachedRoot:
     """Return a root from the cache; unpack it first where it is not there.
 
     Args:
@@ -69,14 +69,14 @@ def ensure_root(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: P
         FailedError: a package's hash is not the lock's, or mmdebstrap failed.
         MachineError: the archive cannot be reached, the disk is full.
     """
-    architecture = build_architecture() if role == "tools" else TARGET
+    architecture = get_build_architecture() if role == "tools" else TARGET
     own = {"root": base_lock.root, "builder": base_lock.builder}
     debs = own[role] if role in own else base_lock.tools.get(architecture, {})
     content = json.dumps({package: deb.model_dump() for package, deb in debs.items()}, sort_keys=True)
     content += " ".join(_prepared(base))
     key = hashlib.sha256(content.encode()).hexdigest()
     name = f"{base.name}-{role}-{architecture}-{key[:12]}"
-    found = Unpacked(cache / "roots" / f"{name}.tar", cache / "roots" / f"{name}.status")
+    found = CachedRoot(cache / "roots" / f"{name}.tar", cache / "roots" / f"{name}.status")
     if found.tar.exists() and found.status.exists():
         return found
     with console.progress(f"unpack {base.title} for {architecture} ({role}): {len(debs)} packages") as shown:
@@ -85,12 +85,12 @@ def ensure_root(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: P
     return found
 
 
-def make_lock(cache: Path, base: Base, log: Path) -> BaseLock:
+def resolve_lock(cache: Path, base: Base, log: Path) -> BaseLock:
     """Resolve a base's packages against the archive as it is now."""
 
     def resolve(architecture: str, names: Sequence[str]) -> dict[str, Deb]:
         with console.progress(f"resolve {base.title} for {architecture}: {', '.join(names[:4])} …") as shown:
-            scratch = Unpacked(cache / "roots" / "resolve.tar", cache / "roots" / "resolve.status")
+            scratch = CachedRoot(cache / "roots" / "resolve.tar", cache / "roots" / "resolve.status")
             try:
                 return _unpack(base, architecture, names, scratch, log, shown)
             finally:
@@ -120,7 +120,7 @@ def refresh_lock(root: Path, cache: Path, base: Base, log: Path) -> list[str]:
         file stays as it is, its time included, so that digests do not move for nothing.
     """
     old = locks.read_base_lock(root, base.name) if locks.base_lock_path(root, base.name).exists() else None
-    new = make_lock(cache, base, log)
+    new = resolve_lock(cache, base, log)
     if old is not None and (old.root, old.tools, old.builder) == (new.root, new.tools, new.builder):
         return []
     locks.write_base_lock(root, base.name, new)
@@ -137,7 +137,7 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
     base: Base,
     architecture: str,
     names: Iterable[str],
-    into: Unpacked,
+    into: CachedRoot,
     log: Path,
     shown: console.Progress,
     expected: Mapping[str, Deb] | None = None,
@@ -153,7 +153,7 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
         # the mounts end with it, however it ends, and removing the folder never reaches into the host.
         words = ["unshare", "--mount"] if os.geteuid() == 0 else []
         words += [
-            process.require("mmdebstrap"),
+            process.require_program("mmdebstrap"),
             "--variant=extract",
             f"--architectures={architecture}",
             "--skip=check/qemu",
@@ -202,7 +202,7 @@ def _sources(base: Base) -> list[str]:
         return []
     listing = process.capture(["apt-get", "update", "--print-uris"])
     first = base.archive.suites[0]
-    sites = {suite: apt.mirror(own + suite.removeprefix(first), listing) for suite in base.archive.suites}
+    sites = {suite: apt.find_mirror(own + suite.removeprefix(first), listing) for suite in base.archive.suites}
     keyring = f"/usr/share/keyrings/{base.archive.keyring}"
     if not all(sites.values()):
         return []  # a host without a security source: rather the archive's default than a root without its updates
@@ -231,7 +231,7 @@ def _cause(said: str, failure: FailedError, base: str) -> Exception:
             f"the archive no longer has {gone['name']} {gone['version']}: it moved on since the lock was made",
             f"invoke lock --base {base}, then the same command again",
         )
-    why, mend = apt.cause(said)
+    why, mend = apt.explain_failure(said)
     return (
         MachineError(f"{why}; {failure.what}", mend.replace("./inv setup", "the same command again"))
         if why

@@ -18,7 +18,7 @@ LIMIT = 1_000_000_000  # bytes; the largest is the distribution archive of a bui
 SHOWN = 10_000_000  # bytes between two words about the progress
 
 
-def path_of(cache: Path, file: Download) -> Path:
+def cache_path(cache: Path, file: Download) -> Path:
     """Return where the cache keeps a file: by its hash too, since another file may have the same name."""
     return cache / "downloads" / f"{file.sha256[:12]}-{file.file}"
 
@@ -35,7 +35,7 @@ def ensure_download(cache: Path, file: Download, way_on: str) -> Path:
         MachineError: the host cannot be reached.
         FailedError: it is not there, or it is not the file with that hash.
     """
-    kept = path_of(cache, file)
+    kept = cache_path(cache, file)
     if kept.exists():
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def adopt_file(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
         wanted = " or ".join(f"{file.file} has {digest}" for digest, file in wheels.items())
         what = f"--wheel {given.name} is another file: its sha256 is {found}; {wanted}"
         raise InputError(what, "nothing was started")
-    kept = path_of(cache, wheels[found])
+    kept = cache_path(cache, wheels[found])
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix="adopt-") as scratch:
         copied = Path(scratch, kept.name)
@@ -96,7 +96,7 @@ def _take(file: Download, sink: io.FileIO) -> None:
         http.fetch(file.url, sink, limit=LIMIT, called=file.place)
         return
     assert isinstance(file, PythonFile)  # noqa: S101 - for the type checker: nothing else is without an address
-    own = package_index.of_this_host()
+    own = package_index.find_package_index()
     url = next((one.url for one in own.files(file.pinned[0]) if one.name == file.file), None)
     if url is None:
         raise FailedError(f"{file.place} has no {file.file}", package_index.WHICH)

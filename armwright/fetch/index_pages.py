@@ -30,7 +30,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class File:
+class IndexFile:
     """A file on the index.
 
     Attributes:
@@ -78,7 +78,7 @@ class _Page(BaseModel):
     files: list[_Entry]
 
 
-def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[File]:
+def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[IndexFile]:
     """Read the page of a distribution; what is neither a wheel nor a source distribution of it is left out.
 
     Args:
@@ -148,7 +148,7 @@ def _hash(text: str) -> dict[str, str]:
     return {name: value}
 
 
-def _files(entries: Iterable[_Entry], url: str, distribution: str) -> Iterable[File]:
+def _files(entries: Iterable[_Entry], url: str, distribution: str) -> Iterable[IndexFile]:
     for one in entries:
         address = _address(url, one.url)
         if address is None or not _NAME.fullmatch(one.filename):
@@ -162,7 +162,7 @@ def _files(entries: Iterable[_Entry], url: str, distribution: str) -> Iterable[F
         except (InvalidWheelFilename, InvalidSdistFilename):
             continue
         if name == distribution:
-            yield File(
+            yield IndexFile(
                 one.filename, address, version, tags, build, _sha256(one.hashes), one.requires_python or "",
                 _yanked(one.yanked), _sha256(one.metadata if isinstance(one.metadata, dict) else {}),
             )  # fmt: skip

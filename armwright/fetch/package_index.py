@@ -22,10 +22,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from armwright.fetch import index_pages, partial_download, resolve
-from armwright.fetch.index_pages import File
+from armwright.fetch.index_pages import IndexFile
 from armwright.system import http, process
 from armwright.system.errors import FailedError, InputError, MachineError
-from armwright.system.http import Head
+from armwright.system.http import ResponseHead
 
 CALLED = "the package index"
 WHICH = "`pip config list` shows which index is asked"
@@ -37,7 +37,7 @@ _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
 
 @dataclass(frozen=True)
-class Metadata:
+class WheelMetadata:
     """What a wheel says of itself.
 
     Attributes:
@@ -50,7 +50,7 @@ class Metadata:
 
 
 @dataclass(frozen=True)
-class Index:
+class PackageIndex:
     """One or more package indexes; the first that has a distribution is asked about it, as the resolver does.
 
     Attributes:
@@ -61,7 +61,7 @@ class Index:
     addresses: tuple[str, ...] = field(repr=False)
     bundle: str | None = None
 
-    def files(self, distribution: str) -> list[File]:
+    def files(self, distribution: str) -> list[IndexFile]:
         """Return the wheels and source distributions of a distribution.
 
         Raises:
@@ -79,7 +79,7 @@ class Index:
                 )
         raise InputError(f"{CALLED} has no distribution {distribution}", WHICH)
 
-    def metadata(self, file: File) -> Metadata:
+    def metadata(self, file: IndexFile) -> WheelMetadata:
         """Return what a wheel says of itself: from its METADATA beside it, else from inside the wheel.
 
         Raises:
@@ -89,7 +89,7 @@ class Index:
         content = self._beside(file) if file.metadata_sha256 else None
         return _read(self._inside(file) if content is None else content, file)
 
-    def _beside(self, file: File) -> bytes | None:
+    def _beside(self, file: IndexFile) -> bytes | None:
         sink = io.BytesIO()
         parts = urlsplit(file.url)
         url = parts._replace(path=f"{parts.path}.metadata").geturl()
@@ -99,15 +99,15 @@ class Index:
             raise FailedError("its METADATA is not the one whose hash the index names")
         return sink.getvalue()
 
-    def _inside(self, file: File) -> bytes:
-        def get(wanted: str, sink: IO[bytes], limit: int) -> Head:
+    def _inside(self, file: IndexFile) -> bytes:
+        def get(wanted: str, sink: IO[bytes], limit: int) -> ResponseHead:
             return self._get(file.url, sink, limit, {"Range": wanted, "Accept-Encoding": "identity"})
 
         def check(whole: IO[bytes]) -> None:
             if file.sha256 and hashlib.file_digest(whole, "sha256").hexdigest() != file.sha256:  # type: ignore[arg-type]
                 raise FailedError("its wheel is not the one whose hash the index names")
 
-        with partial_download.opened(get, check) as wheel:
+        with partial_download.open_remote(get, check) as wheel:
             try:
                 return _member(wheel)
             except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
@@ -116,24 +116,24 @@ class Index:
     def _get(
         self, url: str, sink: IO[bytes], limit: int, headers: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (),
-    ) -> Head:  # fmt: skip
+    ) -> ResponseHead:  # fmt: skip
         return http.fetch(url, sink, limit=limit, called=CALLED, headers=headers, accept=accept, bundle=self.bundle)
 
 
-def of_this_host() -> Index:
+def find_package_index() -> PackageIndex:
     """Return the index that this host's pip, and with it the resolver of the locks, is configured for.
 
     Raises:
         InputError: it is a folder and no address.
         MachineError: pip does not say where its own index is.
     """
-    configured = resolve.index_environment()
+    configured = resolve.read_index_environment()
     settings = {**os.environ, **configured}
     first = [re.sub(r"^[\w-]+=(?=https?:)", "", one) for one in settings.get("UV_INDEX", "").split()]  # name=address
     addresses = (*first, settings.get("UV_DEFAULT_INDEX") or _default())
     if not all(re.match(r"https?://", one) for one in addresses):
         raise InputError(f"{CALLED} is no address of a server", WHICH)
-    return Index(addresses, configured.get("SSL_CERT_FILE"))
+    return PackageIndex(addresses, configured.get("SSL_CERT_FILE"))
 
 
 def _default() -> str:
@@ -158,7 +158,7 @@ def _member(wheel: IO[bytes]) -> bytes:
     return content
 
 
-def _read(content: bytes, file: File) -> Metadata:
+def _read(content: bytes, file: IndexFile) -> WheelMetadata:
     raw, _ = parse_email(content)
     try:
         said = canonicalize_name(raw.get("name", "")), Version(raw.get("version", ""))
@@ -167,4 +167,4 @@ def _read(content: bytes, file: File) -> Metadata:
         raise FailedError("its METADATA makes no sense") from error
     if said != (canonicalize_name(file.name.partition("-")[0]), file.version):
         raise FailedError("its METADATA is that of another distribution or version")
-    return Metadata(requires, raw.get("requires_python", ""))
+    return WheelMetadata(requires, raw.get("requires_python", ""))

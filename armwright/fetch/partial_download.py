@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import IO, cast
 
 from armwright.system.errors import FailedError
-from armwright.system.http import Head
+from armwright.system.http import ResponseHead
 
 PIECE = 1 << 16
 MOST = 32_000_000  # bytes read of one file; the table of the largest wheels that were seen has 1.3 MB
@@ -19,10 +19,10 @@ _RANGE = re.compile(r"bytes (?P<start>\d{1,15})-(?P<end>\d{1,15})/(?P<size>\d{1,
 _PART = 206
 
 # Asks for a range of bytes, as the header says it, and writes the answer, up to a limit, into a file.
-Get = Callable[[str, IO[bytes], int], Head]
+Get = Callable[[str, IO[bytes], int], ResponseHead]
 
 
-class Pieces(io.RawIOBase):
+class RangeFile(io.RawIOBase):
     """A file of a known size, of which only the pieces that are read travel.
 
     Args:
@@ -82,7 +82,7 @@ class Pieces(io.RawIOBase):
 
 
 @contextmanager
-def opened(get: Get, check: Callable[[IO[bytes]], None]) -> Iterator[IO[bytes]]:
+def open_remote(get: Get, check: Callable[[IO[bytes]], None]) -> Iterator[IO[bytes]]:
     """Open a file on a server.
 
     Args:
@@ -107,10 +107,10 @@ def opened(get: Get, check: Callable[[IO[bytes]], None]) -> Iterator[IO[bytes]]:
         found = _range(head)
         if found is None or found[1] != found[2] or found[1] - found[0] != size or size > PIECE:
             raise FailedError("the server sent another piece of a file than it was asked for")
-        yield cast("IO[bytes]", Pieces(get, found[2], sink.read()))
+        yield cast("IO[bytes]", RangeFile(get, found[2], sink.read()))
 
 
-def _range(head: Head) -> tuple[int, int, int] | None:
+def _range(head: ResponseHead) -> tuple[int, int, int] | None:
     """Read which bytes of how many an answer holds: first, last and one more, all."""
     found = _RANGE.fullmatch(head.headers.get("Content-Range", ""))
     return (int(found["start"]), int(found["end"]) + 1, int(found["size"])) if found and head.status == _PART else None

@@ -29,7 +29,7 @@ def resolve_wheels(root: Path, framework: Framework, version: str, base: Base) -
     words = ["uv", "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate", "--generate-hashes"]
     words += ["--no-emit-index-url", "--no-emit-find-links", "--no-python-downloads", "--only-binary", ":all:"]
     words += ["--python-platform", f"aarch64-{base.manylinux}", "--python-version", base.python, str(requirements)]
-    text = process.capture(words, env=index_environment())
+    text = process.capture(words, env=read_index_environment())
     path = wheel_lock_path(root, framework.name, version)
     title = f"{framework.title} {framework.versions[version].upstream or version}"  # the same wheels: the same file
     head = f"# The wheels of {title} on {base.title}, by `invoke lock`: exact versions and hashes.\n"
@@ -39,7 +39,7 @@ def resolve_wheels(root: Path, framework: Framework, version: str, base: Base) -
     console.detail(f"{path.relative_to(root)}: {len(locked_packages(kept))} wheels")
 
 
-def index_environment() -> Mapping[str, str]:
+def read_index_environment() -> Mapping[str, str]:
     """Translate the host's pip configuration (index, extra indexes, CA bundle) into uv's variables."""
     settings = dict(_settings(process.capture(["pip", "config", "list"]).splitlines()))
     found: dict[str, str] = {}

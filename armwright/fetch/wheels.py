@@ -78,7 +78,7 @@ def ensure_wheels(cache: Path, base: Base, text: str, log: Path) -> Path:
 
         words = ["pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--progress-bar", "off"]
         words += ["--no-input", "--retries", "2", "--implementation", "cp", "--python-version", base.python]
-        for tag in platforms(base.glibc):
+        for tag in list_platform_tags(base.glibc):
             words += ["--platform", tag]
         try:
             process.stream([*words, "--requirement", str(requirements), "--dest", str(wheels)], log, follow)
@@ -92,7 +92,7 @@ def ensure_wheels(cache: Path, base: Base, text: str, log: Path) -> Path:
     return folder
 
 
-def platforms(glibc: str) -> list[str]:
+def list_platform_tags(glibc: str) -> list[str]:
     """Name the tags of wheels that run over a C library, newest first (PEP 600, and PEP 599 for older wheels)."""
     newest = int(glibc.split(".")[1])
     return [*(f"manylinux_2_{minor}_aarch64" for minor in range(newest, 16, -1)), "manylinux2014_aarch64"]

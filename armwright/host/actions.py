@@ -36,7 +36,7 @@ class Install:
 
 
 @dataclass(frozen=True)
-class Silence:
+class Disable:
     """Stop and disable a service that a package brought along."""
 
     service: str
@@ -61,7 +61,7 @@ class Start:
     again: bool = False
 
 
-Action = Write | Configure | Install | Silence | Mount | Register | Start
+Action = Write | Configure | Install | Disable | Mount | Register | Start
 
 
 def perform(action: Action) -> None:
@@ -70,15 +70,15 @@ def perform(action: Action) -> None:
         case Write(path, text):
             write_whole(path, text)
         case Configure():
-            apt.configure()
+            apt.configure_pending()
         case Install(packages):
-            apt.install(packages)
-        case Silence(service):
+            apt.install_packages(packages)
+        case Disable(service):
             _silence(service)
         case Mount():
             _mount()
         case Register(stale):
-            binfmt.register(stale)
+            binfmt.register_emulator(stale)
         case Start(again):
             _start(again=again)
 
@@ -92,7 +92,7 @@ def _silence(service: str) -> None:
         else (["service", service, "stop"], ["update-rc.d", service, "disable"])
     )
     for command in commands:
-        if process.which(command[0]):
+        if process.find_program(command[0]):
             process.capture(command, check=False)
 
 
@@ -118,7 +118,7 @@ def _start(*, again: bool) -> None:
         except FailedError as failure:
             raise MachineError(failure.what, "journalctl -u docker, mend it, then: ./inv setup") from failure
         return
-    running = daemon.alive(ENGINE_PID, "dockerd")
+    running = daemon.find_daemon(ENGINE_PID, "dockerd")
     if running and not again:
         raise MachineError(
             f"dockerd (process {running}) is there but does not answer", f"kill {running}, then: ./inv setup"
@@ -126,7 +126,7 @@ def _start(*, again: bool) -> None:
     if running:
         daemon.stop_daemon(running)
     for pid_file, name in ((ENGINE_PID, "dockerd"), (CONTAINERD_PID, "containerd")):
-        if not daemon.alive(pid_file, name):  # left by a crash: its number may be another process's by now
+        if not daemon.find_daemon(pid_file, name):  # left by a crash: its number may be another process's by now
             pid_file.unlink(missing_ok=True)
     daemon.start_daemon(["dockerd"], ENGINE_LOG, _answers)
 

@@ -56,7 +56,7 @@ _CAUSES = (
 )
 
 
-def mirror(codename: str, listing: str) -> str | None:
+def find_mirror(codename: str, listing: str) -> str | None:
     """Find the host's own mirror of its distribution.
 
     Args:
@@ -70,7 +70,7 @@ def mirror(codename: str, listing: str) -> str | None:
     return sites.get(codename)
 
 
-def sources(recipe: HostRecipe, site: str) -> str:
+def render_sources(recipe: HostRecipe, site: str) -> str:
     """Return the deb822 source that adds the recipe's suites on the host's own mirror."""
     return (
         f"# {SOURCES}: written by armwright's setup from recipes/hosts/; remove it together with {PREFERENCES}\n"
@@ -82,7 +82,7 @@ def sources(recipe: HostRecipe, site: str) -> str:
     )
 
 
-def preferences(recipe: HostRecipe) -> str:
+def render_preferences(recipe: HostRecipe) -> str:
     """Return the pins: nothing from an added suite but the packages that the recipe takes from it."""
     blocks = []
     for suite in recipe.suites:
@@ -93,7 +93,7 @@ def preferences(recipe: HostRecipe) -> str:
     return "\n".join(blocks)
 
 
-def unfinished() -> frozenset[str]:
+def list_unfinished() -> frozenset[str]:
     """Return the packages an interrupted run left between unpacked and configured."""
     listing = process.capture(["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n"], check=False)
     halfway = {"unpacked", "half-configured", "half-installed", "triggers-awaited", "triggers-pending"}
@@ -101,23 +101,23 @@ def unfinished() -> frozenset[str]:
     return frozenset(name for name, state in rows if state in halfway)
 
 
-def journal_pending(folder: Path = Path("/var/lib/dpkg/updates")) -> bool:
+def is_journal_pending(folder: Path = Path("/var/lib/dpkg/updates")) -> bool:
     """Say whether dpkg was killed in the middle: it then refuses everything but `dpkg --configure -a`."""
     return folder.is_dir() and any(folder.iterdir())
 
 
-def owner(program: str) -> str:
+def find_owner(program: str) -> str:
     """Return the package a program's file belongs to; empty if none does (installed by hand)."""
     found = process.capture(["dpkg-query", "--search", str(Path(program).resolve())], check=False)
     return found.split(":", 1)[0].strip()
 
 
-def configure() -> None:
+def configure_pending() -> None:
     """Finish what an interrupted run left. Raises MachineError with the cause."""
     _run(["dpkg", "--configure", "-a"])
 
 
-def install(names: Iterable[str]) -> None:
+def install_packages(names: Iterable[str]) -> None:
     """Fetch the package lists and install packages without what they merely recommend.
 
     Raises:
@@ -128,7 +128,7 @@ def install(names: Iterable[str]) -> None:
     _run(["apt-get", "install", "-y", "--no-install-recommends", *_PATIENT, *names], warned)
 
 
-def needed(packages: Iterable[HostPackage], needs: Iterable[str]) -> tuple[HostPackage, ...]:
+def select_packages(packages: Iterable[HostPackage], needs: Iterable[str]) -> tuple[HostPackage, ...]:
     """Return the packages that serve one of the needs, each name once, in the recipe's order."""
     wanted = set(needs)
     chosen: dict[str, HostPackage] = {}
@@ -138,7 +138,7 @@ def needed(packages: Iterable[HostPackage], needs: Iterable[str]) -> tuple[HostP
     return tuple(chosen.values())
 
 
-def cause(said: str) -> tuple[str, str]:
+def explain_failure(said: str) -> tuple[str, str]:
     """Return what apt's or dpkg's words mean, and the next command; two empty strings if they are unknown."""
     return next(((why, mend) for pattern, why, mend in _CAUSES if re.search(pattern, said)), ("", ""))
 
@@ -169,7 +169,7 @@ def _run(arguments: Sequence[str], before: Sequence[str] = ()) -> list[str]:
     try:
         process.stream(arguments, LOG, keep, env=_ENVIRONMENT)
     except FailedError as failure:
-        why, mend = cause("\n".join([*before, *said]))
+        why, mend = explain_failure("\n".join([*before, *said]))
         what = f"{why}; {failure.what}" if why else failure.what
         raise MachineError(what, mend or f"read {LOG}, mend it, {_AGAIN}") from failure
     return said

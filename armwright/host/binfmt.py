@@ -26,7 +26,7 @@ _VERSION = re.compile(r"\bversion (\d+(?:\.\d+)+)")
 
 
 @dataclass(frozen=True)
-class Entry:
+class BinfmtEntry:
     """One registered format that aarch64 programs match.
 
     Attributes:
@@ -59,7 +59,7 @@ class Emulation:
     """
 
     mounted: bool = False
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[BinfmtEntry, ...] = ()
     running: str | None = None
     installed: str | None = None
 
@@ -69,7 +69,7 @@ class Emulation:
         return bool(self.entries) and all(entry.serves_containers for entry in self.entries)
 
 
-def parse_entry(name: str, text: str) -> Entry | None:
+def parse_entry(name: str, text: str) -> BinfmtEntry | None:
     """Read one entry of binfmt_misc.
 
     Args:
@@ -89,10 +89,10 @@ def parse_entry(name: str, text: str) -> Entry | None:
     start = _HEADER.ljust(128, b"\0")[offset : offset + len(magic)]
     if len(start) < len(magic) or any((a ^ b) & m for a, b, m in zip(start, magic, mask, strict=True)):
         return None
-    return Entry(name, lines[0] == "enabled", fields.get("interpreter", ""), fields.get("flags:", "").strip())
+    return BinfmtEntry(name, lines[0] == "enabled", fields.get("interpreter", ""), fields.get("flags:", "").strip())
 
 
-def entries(folder: Path = FOLDER) -> tuple[Entry, ...]:
+def read_entries(folder: Path = FOLDER) -> tuple[BinfmtEntry, ...]:
     """Read every registered format that aarch64 programs match; nothing if binfmt_misc is not mounted."""
     if not (folder / "register").exists():
         return ()
@@ -102,17 +102,17 @@ def entries(folder: Path = FOLDER) -> tuple[Entry, ...]:
 
 def read_emulation() -> Emulation:
     """Read the kernel's table and ask the emulators behind it. Raises nothing: what cannot be read is not there."""
-    registered = entries()
-    running = ask("QEMU_VERSION", "1") if any(entry.enabled for entry in registered) else ""
+    registered = read_entries()
+    running = query_emulator("QEMU_VERSION", "1") if any(entry.enabled for entry in registered) else ""
     return Emulation(
         mounted=(FOLDER / "register").exists(),
         entries=registered,
-        running=version_in(running),
+        running=parse_version(running),
         installed=_installed(),
     )
 
 
-def ask(variable: str, value: str) -> str:
+def query_emulator(variable: str, value: str) -> str:
     """Run an empty aarch64 program and return what the emulator says before it would load it.
 
     Args:
@@ -132,23 +132,23 @@ def ask(variable: str, value: str) -> str:
             return ""
 
 
-def cpus() -> frozenset[str]:
+def list_cpus() -> frozenset[str]:
     """Return the CPUs that the registered emulator knows; nothing if there is no emulator."""
-    return cpus_in(ask("QEMU_CPU", "help"))
+    return parse_cpus(query_emulator("QEMU_CPU", "help"))
 
 
-def cpus_in(text: str) -> frozenset[str]:
+def parse_cpus(text: str) -> frozenset[str]:
     """Read QEMU's list of CPUs: one indented name on each line below a headline."""
     return frozenset(line.split()[0] for line in text.splitlines() if line.startswith(" ") and line.strip())
 
 
-def version_in(text: str) -> str | None:
+def parse_version(text: str) -> str | None:
     """Read the version from what QEMU prints about itself: 'qemu-aarch64 version 10.0.2 (Debian ...)' -> '10.0.2'."""
     found = _VERSION.search(text)
     return found.group(1) if found else None
 
 
-def register(stale: Iterable[str]) -> None:
+def register_emulator(stale: Iterable[str]) -> None:
     """Remove stale entries and register the emulator that the distribution describes, if none is left.
 
     Args:
@@ -162,7 +162,7 @@ def register(stale: Iterable[str]) -> None:
         for name in stale:
             if (FOLDER / name).exists():
                 (FOLDER / name).write_text("-1")
-        if not entries():
+        if not read_entries():
             (FOLDER / "register").write_text(_description() or _absent())
     except OSError as error:
         raise MachineError(
@@ -187,4 +187,6 @@ def _installed() -> str | None:
         return None
     # Resolved: under its own name Debian's link expects to be called by the kernel and takes no options.
     interpreter = Path(line.split(":")[6]).resolve()
-    return version_in(process.capture([str(interpreter), "--version"], check=False)) if interpreter.exists() else None
+    return (
+        parse_version(process.capture([str(interpreter), "--version"], check=False)) if interpreter.exists() else None
+    )

@@ -87,10 +87,10 @@ class Host:
     def missing(self, needs: Mapping[NeedName, Need]) -> tuple[NeedName, ...]:
         """Return the needs that are absent or older than their minimum, in the order of needs.yaml."""
         wanted = (name for name in needs if not (name == "emulator" and self.arm))
-        return tuple(name for name in wanted if not recent(self.have.get(name), needs[name].minimum))
+        return tuple(name for name in wanted if not is_recent(self.have.get(name), needs[name].minimum))
 
 
-def recent(found: str | None, minimum: str | None) -> bool:
+def is_recent(found: str | None, minimum: str | None) -> bool:
     """Say whether a version is new enough; a program that does not tell its version is taken as it is.
 
     Args:
@@ -104,12 +104,12 @@ def recent(found: str | None, minimum: str | None) -> bool:
 
 def inspect_host() -> Host:
     """Read this machine. Takes about half a second; raises nothing for what is absent."""
-    system = os_release(Path("/etc/os-release"))
+    system = read_os_release(Path("/etc/os-release"))
     answering, silence, forbidden = engine()
     emulation = binfmt.read_emulation()
-    debian = process.which("dpkg-query") is not None
+    debian = process.find_program("dpkg-query") is not None
     listing = process.capture(["apt-get", "update", "--print-uris"], check=False) if debian else ""
-    dockerd = process.which("dockerd")
+    dockerd = process.find_program("dockerd")
     return Host(
         id=system.get("ID", ""),
         version=system.get("VERSION_ID", ""),
@@ -117,22 +117,22 @@ def inspect_host() -> Host:
         machine=platform.machine(),
         root=os.geteuid() == 0,
         systemd=Path("/run/systemd/system").is_dir(),
-        site=apt.mirror(system.get("VERSION_CODENAME", ""), listing),
+        site=apt.find_mirror(system.get("VERSION_CODENAME", ""), listing),
         engine=answering,
         silence=silence,
         forbidden=forbidden,
         remote=_remote(os.environ.get("DOCKER_HOST", "")),
-        engine_package=apt.owner(dockerd) if debian and dockerd else "",
+        engine_package=apt.find_owner(dockerd) if debian and dockerd else "",
         have=_have(answering, emulation),
         emulation=emulation,
         daemon_json=_text(DAEMON_JSON),
         files={path: text for path in (apt.SOURCES, apt.PREFERENCES) if (text := _text(path)) is not None},
-        unfinished=apt.unfinished() if debian else frozenset(),
-        journal=apt.journal_pending(),
+        unfinished=apt.list_unfinished() if debian else frozenset(),
+        journal=apt.is_journal_pending(),
     )
 
 
-def os_release(file: Path) -> dict[str, str]:
+def read_os_release(file: Path) -> dict[str, str]:
     """Read os-release(5): NAME=value lines, values perhaps in quotes; nothing if there is no file."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
@@ -162,7 +162,7 @@ def _emulator(emulation: binfmt.Emulation) -> str | None:
 
 def _version(arguments: list[str], speaks: str = "") -> str | None:
     """Return the first dotted number that a program prints; "" if none; None if it is absent or says something else."""
-    if process.which(arguments[0]) is None:
+    if process.find_program(arguments[0]) is None:
         return None
     try:
         said = process.capture(arguments, check=False, timeout=10)

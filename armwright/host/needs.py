@@ -83,7 +83,7 @@ def load_needs(folder: Path = RECIPES) -> Needs:
     return _load(folder / "needs.yaml", Needs)
 
 
-def recipe(distribution: str, version: str, folder: Path = RECIPES) -> HostRecipe | None:
+def load_host_recipe(distribution: str, version: str, folder: Path = RECIPES) -> HostRecipe | None:
     """Load the recipe of one release of a distribution.
 
     Args:

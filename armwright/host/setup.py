@@ -10,17 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from armwright.host import apt, binfmt, inspect
-from armwright.host.actions import (
-    ENGINE_LOG,
-    Action,
-    Configure,
-    Install,
-    Mount,
-    Register,
-    Silence,
-    Start,
-    Write,
-)
+from armwright.host.actions import ENGINE_LOG, Action, Configure, Install, Mount, Register, Start, Write
+from armwright.host.actions import Disable
 from armwright.host.inspect import Host
 from armwright.host.needs import HostPackage, HostRecipe, NeedName, Needs
 from armwright.system.errors import MachineError
@@ -60,7 +51,7 @@ def plan_setup(machine: Host, facts: Needs, recipe: HostRecipe | None) -> tuple[
     missing = machine.missing(facts.needs)
     if missing and recipe is None:
         raise MachineError(_by_hand(machine, facts, missing), "install them, then: invoke doctor")
-    packages = apt.needed(recipe.packages, missing) if recipe else ()
+    packages = apt.select_packages(recipe.packages, missing) if recipe else ()
     _refuse_replacing(machine, facts, missing, packages)
     return (
         *_repair(machine, recipe, packages),
@@ -110,7 +101,7 @@ def _configure_engine(machine: Host) -> Iterator[SetupStep]:
     """Plan the image store: written before the engine is installed, so that its first start already has it."""
     if machine.remote or (machine.engine and machine.engine.containerd_store):
         return
-    merged = with_image_store(machine.daemon_json)
+    merged = enable_image_store(machine.daemon_json)
     if machine.engine and machine.engine.running:
         raise MachineError(
             f"the engine works without the containerd image store, and {machine.engine.running} containers run in it",
@@ -126,7 +117,7 @@ def _configure_engine(machine: Host) -> Iterator[SetupStep]:
         )
 
 
-def with_image_store(text: str | None) -> str:
+def enable_image_store(text: str | None) -> str:
     """Return the engine's configuration with the containerd image store switched on and everything else kept.
 
     Args:
@@ -161,8 +152,12 @@ def _packages(machine: Host, recipe: HostRecipe, packages: tuple[HostPackage, ..
             )
         added = ", ".join(f"{suite.name} ({suite.why})" for suite in recipe.suites)
         for path, text, why in (
-            (apt.PREFERENCES, apt.preferences(recipe), "first, so that nothing else can come from the added suites"),
-            (apt.SOURCES, apt.sources(recipe, machine.site), f"on your own mirror: {added}"),
+            (
+                apt.PREFERENCES,
+                apt.render_preferences(recipe),
+                "first, so that nothing else can come from the added suites",
+            ),
+            (apt.SOURCES, apt.render_sources(recipe, machine.site), f"on your own mirror: {added}"),
         ):
             if machine.files.get(path) != text:
                 yield SetupStep(f"write {path}", why, Write(path, text))
@@ -174,14 +169,14 @@ def _packages(machine: Host, recipe: HostRecipe, packages: tuple[HostPackage, ..
         yield SetupStep(
             f"switch the service {service} off",
             "the package starts it by itself; ours runs on demand",
-            Silence(service),
+            Disable(service),
         )
 
 
 def _emulator(machine: Host, facts: Needs) -> Iterator[SetupStep]:
     """Plan the registration: one that serves containers and is new enough is left alone."""
     known, minimum = machine.emulation, facts.needs["emulator"].minimum
-    old = known.running is not None and not inspect.recent(known.running, minimum)
+    old = known.running is not None and not inspect.is_recent(known.running, minimum)
     if known.serves_containers and not old:
         return
     if not known.mounted:

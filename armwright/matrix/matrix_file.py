@@ -71,7 +71,7 @@ class _Words:
 
     def check(self, location: yaml_file.Location, allowed: Collection[str], what: str) -> None:
         """Note every name at a location that no recipe knows, and every one that is given twice."""
-        found = yaml_file.at(self.document.data, location)
+        found = yaml_file.get_at(self.document.data, location)
         seen: set[str] = set()
         for index, name in enumerate(found if isinstance(found, list) else [found]):
             if not isinstance(name, str):
@@ -86,7 +86,7 @@ class _Words:
 
 
 def _check_frameworks(words: _Words, known: Recipes, files: Collection[str]) -> None:
-    given = yaml_file.at(words.document.data, ("axes", "frameworks"))
+    given = yaml_file.get_at(words.document.data, ("axes", "frameworks"))
     for name in given if isinstance(given, dict) else ():
         place = ("axes", "frameworks", name)
         if name in known.frameworks:
@@ -97,13 +97,13 @@ def _check_frameworks(words: _Words, known: Recipes, files: Collection[str]) -> 
 
 
 def _versions(document: Document) -> list[str]:
-    given = yaml_file.at(document.data, ("axes", "frameworks"))
+    given = yaml_file.get_at(document.data, ("axes", "frameworks"))
     lists = given.values() if isinstance(given, dict) else ()
     return [version for one in lists if isinstance(one, list) for version in one if isinstance(version, str)]
 
 
 def _check_rules(words: _Words, files: Mapping[str, list[str]], versions: Collection[str]) -> None:
-    rules = yaml_file.at(words.document.data, ("rules",))
+    rules = yaml_file.get_at(words.document.data, ("rules",))
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         for verb, pattern in rule.items() if isinstance(rule, dict) else ():
             for axis, named in pattern.items() if isinstance(pattern, dict) else ():

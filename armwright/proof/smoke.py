@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from armwright.engine.client import Engine, Image
-from armwright.engine.containers import Ran
+from armwright.engine.containers import ContainerResult
 from armwright.host import binfmt
 from armwright.plan.image_facts import HOME
 from armwright.proof import evidence
@@ -101,7 +101,7 @@ def require_runner(target: Target) -> str:
     if not emulation.serves_containers:
         what = "no aarch64 emulator that works inside containers is registered; nothing was started"
         raise MachineError(what, "./inv setup")
-    known = binfmt.cpus()
+    known = binfmt.list_cpus()
     for cpu in target.emulator.models:
         if cpu not in known:
             what = f"the emulator (QEMU {emulation.running}) does not know the CPU {cpu}; nothing was started"
@@ -109,7 +109,7 @@ def require_runner(target: Target) -> str:
     return f"QEMU {emulation.running}"
 
 
-def _parse_report(reference: str, ran: Ran) -> Report:
+def _parse_report(reference: str, ran: ContainerResult) -> Report:
     last_line = (ran.err.strip() or ran.out.strip() or "nothing").splitlines()[-1]
     rerun = f"docker run --rm {reference} smoke"
     if ran.code == REFUSED:

@@ -21,7 +21,7 @@ PORT = 5000
 
 
 @dataclass(frozen=True)
-class Status:
+class RegistryStatus:
     """What the local registry is doing.
 
     Attributes:
@@ -43,7 +43,7 @@ class Status:
         return {**vars(self), "folder": str(self.folder), "repositories": list(self.repositories)}
 
 
-def registry_status(home: Path) -> Status:
+def read_registry_status(home: Path) -> RegistryStatus:
     """Look whether the registry runs and what it holds.
 
     Raises:
@@ -52,15 +52,15 @@ def registry_status(home: Path) -> Status:
     pid = _pid(home)
     address = f"{HOST}:{_port(home)}"
     held = http.get(f"http://{address}/v2/_catalog?n=1000").json()["repositories"] if pid else []
-    return Status(pid is not None, address, pid, tuple(sorted(held)), home)
+    return RegistryStatus(pid is not None, address, pid, tuple(sorted(held)), home)
 
 
-def registry_answers(home: Path) -> bool:
+def is_registry_answering(home: Path) -> bool:
     """Say whether something answers as a registry where ours is, or would be."""
-    return http.answers(f"http://{HOST}:{_port(home)}/v2/")
+    return http.is_answering(f"http://{HOST}:{_port(home)}/v2/")
 
 
-def start_registry(home: Path, port: int = PORT) -> tuple[Status, bool]:
+def start_registry(home: Path, port: int = PORT) -> tuple[RegistryStatus, bool]:
     """Start the registry, if it does not run, and wait until it answers.
 
     Args:
@@ -74,19 +74,21 @@ def start_registry(home: Path, port: int = PORT) -> tuple[Status, bool]:
         MachineError: docker-registry is not installed, the port is somebody else's, it runs on another port, or it
             ends at once (its log's tail is in the message).
     """
-    program = process.require("docker-registry")
+    program = process.require_program("docker-registry")
     home.mkdir(parents=True, exist_ok=True)
     with process.alone(home / "lock"):
         if _pid(home):
             if _port(home) != port:
                 raise MachineError(f"the registry runs already, on port {_port(home)}", "invoke registry stop")
-            return registry_status(home), False
+            return read_registry_status(home), False
         _refuse_taken(port)
         write_whole(_configuration(home), _configured(port, home / "data"))
         arguments = [program, "serve", str(_configuration(home))]
-        pid = daemon.start_daemon(arguments, _log(home), lambda: http.answers(f"http://{HOST}:{port}/v2/"), patience=20)
+        pid = daemon.start_daemon(
+            arguments, _log(home), lambda: http.is_answering(f"http://{HOST}:{port}/v2/"), patience=20
+        )
         (home / "pid").write_text(f"{pid}\n", encoding="utf-8")
-        return registry_status(home), True
+        return read_registry_status(home), True
 
 
 def stop_registry(home: Path) -> bool:
@@ -117,7 +119,7 @@ def _log(home: Path) -> Path:
 
 
 def _pid(home: Path) -> int | None:
-    return daemon.alive(home / "pid", str(_configuration(home)))
+    return daemon.find_daemon(home / "pid", str(_configuration(home)))
 
 
 def _port(home: Path) -> int:
@@ -168,7 +170,7 @@ def _free(port: int) -> bool:
 
 def _listener(port: int) -> str:
     """Return "python3 (process 123) listens there", as `ss` of iproute2 tells it; empty if it does not."""
-    if process.which("ss") is None:
+    if process.find_program("ss") is None:
         return ""
     listing = process.capture(["ss", "-Hltnp", f"sport = :{port}"], check=False)
     found = re.search(r'\(\("(?P<name>[^"]+)",pid=(?P<pid>\d+)', listing)

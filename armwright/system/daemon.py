@@ -15,7 +15,7 @@ from armwright.system.errors import MachineError
 _PAUSE = 0.1
 
 
-def alive(pid_file: Path, marker: str) -> int | None:
+def find_daemon(pid_file: Path, marker: str) -> int | None:
     """Find a daemon by its pid file.
 
     Args:

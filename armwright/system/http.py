@@ -30,7 +30,7 @@ _SYSTEM = (
 )
 
 
-def ca_bundle() -> Path | None:
+def find_ca_bundle() -> Path | None:
     """Return the file of certificates this machine trusts.
 
     The first of the variables that pip, curl and OpenSSL read, else the system's file, so that a company's own
@@ -40,7 +40,7 @@ def ca_bundle() -> Path | None:
     return Path(named) if named else next((Path(path) for path in _SYSTEM if Path(path).is_file()), None)
 
 
-def loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
     """Say whether a URL points to this very machine, where no proxy belongs in between."""
     host = urlsplit(url).hostname or ""
     try:
@@ -56,7 +56,7 @@ class _Plain(requests.Session):
         """Say that there is none."""
 
 
-def session(url: str, *, retries: int = 3, plain: bool = False) -> requests.Session:
+def open_session(url: str, *, retries: int = 3, plain: bool = False) -> requests.Session:
     """Return a session fit for a URL's host.
 
     Args:
@@ -73,8 +73,8 @@ def session(url: str, *, retries: int = 3, plain: bool = False) -> requests.Sess
     )  # fmt: skip
     for scheme in ("http://", "https://"):
         made.mount(scheme, HTTPAdapter(max_retries=again))
-    made.trust_env = not loopback(url)
-    bundle = ca_bundle()
+    made.trust_env = not is_loopback(url)
+    bundle = find_ca_bundle()
     if bundle is not None and bundle.exists():
         made.verify = str(bundle)
     return made
@@ -106,8 +106,8 @@ def request(  # noqa: PLR0913 - the words of an HTTP request
         FailedError: it answered with an error's status.
     """
     place = _place(url)
-    mend = "invoke registry start" if loopback(url) else "check the network and HTTPS_PROXY; invoke doctor"
-    with _explained(place, mend), session(url, retries=retries) as made:
+    mend = "invoke registry start" if is_loopback(url) else "check the network and HTTPS_PROXY; invoke doctor"
+    with _explained(place, mend), open_session(url, retries=retries) as made:
         answer = made.request(method, url, headers=headers, data=data, timeout=timeout)
     if answer.status_code >= requests.codes.bad_request and answer.status_code not in accept:
         raise FailedError(
@@ -117,7 +117,7 @@ def request(  # noqa: PLR0913 - the words of an HTTP request
 
 
 @dataclass(frozen=True)
-class Head:
+class ResponseHead:
     """What stands before an answer's body.
 
     Attributes:
@@ -140,7 +140,7 @@ def fetch(  # noqa: PLR0913 - the words of an HTTP request
     headers: Mapping[str, str] | None = None,
     accept: tuple[int, ...] = (),
     bundle: str | None = None,
-) -> Head:
+) -> ResponseHead:
     """Write the answer to a GET into a file; give up on one that is larger than it can rightly be.
 
     Args:
@@ -159,7 +159,7 @@ def fetch(  # noqa: PLR0913 - the words of an HTTP request
     size = 0
     with (
         _explained(called, CHECK_INDEX, bundle),
-        session(url) as made,
+        open_session(url) as made,
         made.get(url, headers=headers, timeout=TIMEOUT, stream=True, verify=bundle) as answer,
     ):
         if answer.status_code >= requests.codes.bad_request and answer.status_code not in accept:
@@ -169,7 +169,7 @@ def fetch(  # noqa: PLR0913 - the words of an HTTP request
             if size > limit:
                 raise FailedError(f"{called} answered with more than {limit} bytes")
             sink.write(part)
-        return Head(answer.status_code, answer.headers, answer.url)
+        return ResponseHead(answer.status_code, answer.headers, answer.url)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def exchange(  # noqa: PLR0913 - the words of an HTTP request
     body = io.BytesIO()
     with (
         _explained(called, "check the network and HTTPS_PROXY; invoke doctor"),
-        session(url, plain=True) as made,
+        open_session(url, plain=True) as made,
         made.request(
             method, url, headers=headers, data=data, timeout=TIMEOUT, stream=True,
             auth=lambda prepared: prepared,
@@ -234,7 +234,7 @@ def _explained(place: str, mend: str, bundle: str | None = None) -> Iterator[Non
     except requests.exceptions.SSLError as error:
         raise MachineError(
             f"the certificate of {place} is not trusted with the CA bundle "
-            f"{bundle or ca_bundle() or 'of the certifi package'}",
+            f"{bundle or find_ca_bundle() or 'of the certifi package'}",
             "set SSL_CERT_FILE to the bundle of your network; invoke doctor",
         ) from error
     except requests.exceptions.ProxyError as error:
@@ -250,7 +250,7 @@ def get(url: str, *, headers: Mapping[str, str] | None = None, accept: tuple[int
     return request("GET", url, headers=headers, accept=accept)
 
 
-def answers(url: str) -> bool:
+def is_answering(url: str) -> bool:
     """Say, within a second and without trying again, whether something answers there with success."""
     try:
         return request("GET", url, retries=0, timeout=(1.0, 1.0)).ok

@@ -21,7 +21,7 @@ _guard = threading.Lock()
 _turns: dict[tuple[str, int], threading.Semaphore] = {}
 
 
-def which(name: str) -> str | None:
+def find_program(name: str) -> str | None:
     """Return the absolute path of a program, also from the folders that only root's PATH has; None if absent."""
     path = os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"]
@@ -29,13 +29,13 @@ def which(name: str) -> str | None:
     return shutil.which(name, path=path)
 
 
-def require(name: str, next_step: str = "./inv setup") -> str:
+def require_program(name: str, next_step: str = "./inv setup") -> str:
     """Return the absolute path of a program.
 
     Raises:
         MachineError: it is not installed.
     """
-    found = which(name)
+    found = find_program(name)
     if found is None:
         raise MachineError(f"the program '{name}' is not installed", next_step)
     return found
@@ -56,7 +56,7 @@ def capture(
         MachineError: the program is not installed.
         FailedError: it failed (the tail of what it printed is in the message) or took too long.
     """
-    program = require(arguments[0])
+    program = require_program(arguments[0])
     interrupt.check_interrupted()
     try:
         done = subprocess.run(
@@ -98,7 +98,7 @@ def stream(
         FailedError: it exited non-zero; the message holds the log's tail.
         KeyboardInterrupt: passed on after the program and its children were told to stop, in this thread or another.
     """
-    program = require(arguments[0])
+    program = require_program(arguments[0])
     interrupt.check_interrupted()
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: list[str] = []
@@ -133,13 +133,13 @@ def stream(
         raise FailedError(_failure(arguments, code, tail), f"the whole log: {log}")
 
 
-def attached(arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+def run_attached(arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
     """Run a program with its output on the terminal; return its exit code.
 
     Raises:
         MachineError: the program is not installed.
     """
-    program = require(arguments[0])
+    program = require_program(arguments[0])
     environment = {**os.environ, **(env or {})}
     return subprocess.run(
         [program, *arguments[1:]], cwd=cwd, check=False, env=environment, stdin=subprocess.DEVNULL
@@ -155,7 +155,7 @@ def spawn(arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = N
     Raises:
         MachineError: the program is not installed.
     """
-    program = require(arguments[0])
+    program = require_program(arguments[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
         child = subprocess.Popen(

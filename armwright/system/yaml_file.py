@@ -93,7 +93,7 @@ def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Nod
     return None
 
 
-def at(data: Any, location: Location) -> Any:  # noqa: ANN401 - any YAML value
+def get_at(data: Any, location: Location) -> Any:  # noqa: ANN401 - any YAML value
     """Return what is at a location of a document's data; None where there is nothing."""
     for step in location:
         if isinstance(data, dict):

@@ -37,7 +37,7 @@ def docker() -> Callable[..., str]:
 
     def run(*words: str, given: bytes = b"") -> str:
         done = subprocess.run(
-            [process.require("docker"), *words], input=given, capture_output=True, check=False, env=os.environ
+            [process.require_program("docker"), *words], input=given, capture_output=True, check=False, env=os.environ
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()

@@ -219,7 +219,7 @@ def _applied(before: dict[str, bytes], diff: str, folder: Path) -> dict[str, byt
     for name, content in before.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    subprocess.run([process.require("git"), "apply", "-"], input=diff, text=True, cwd=folder, check=True)
+    subprocess.run([process.require_program("git"), "apply", "-"], input=diff, text=True, cwd=folder, check=True)
     return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
 
 

@@ -32,8 +32,8 @@ def test_it_starts_once_answers_and_is_stopped_once(home: Path, port: int) -> No
     assert (started, again.pid) == (False, first.pid)
     assert local_registry.stop_registry(home)
     assert not local_registry.stop_registry(home)
-    assert not local_registry.registry_status(home).running
-    assert not local_registry.registry_answers(home)
+    assert not local_registry.read_registry_status(home).running
+    assert not local_registry.is_registry_answering(home)
 
 
 def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
@@ -45,9 +45,9 @@ def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
     )
     assert status.pid is not None
     os.kill(status.pid, signal.SIGKILL)
-    while daemon.alive(home / "pid", "docker-registry"):
+    while daemon.find_daemon(home / "pid", "docker-registry"):
         time.sleep(0.01)
-    assert not local_registry.registry_status(home).running
+    assert not local_registry.read_registry_status(home).running
     assert local_registry.start_registry(home, port)[1]
     assert http.get(f"http://{status.address}/v2/staging/thing/blobs/{digest}").content == b"hello"
 
@@ -84,7 +84,7 @@ def test_a_second_port_is_refused_while_it_runs(home: Path, port: int) -> None:
 def test_a_registry_that_ends_at_once_shows_the_tail_of_its_log(home: Path) -> None:
     with pytest.raises(MachineError, match=r"ended with [1-9][\s\S]*parsing"):
         daemon.start_daemon(
-            ["docker-registry", "serve", "/dev/null"], home / "log", lambda: local_registry.registry_answers(home)
+            ["docker-registry", "serve", "/dev/null"], home / "log", lambda: local_registry.is_registry_answering(home)
         )
 
 

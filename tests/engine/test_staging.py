@@ -52,14 +52,14 @@ def test_a_combo_that_is_not_built_is_refused_and_nothing_is_pushed(project: Mat
     with pytest.raises(FailedError, match=r"pytorch-2\.10\.0-n1-acl: not built") as refused:
         _stage(project, address)
     assert refused.value.next_step == "invoke build --combo pytorch-2.10.0-n1-acl"
-    assert local_registry.registry_status(home).repositories == ()
+    assert local_registry.read_registry_status(home).repositories == ()
 
 
 def test_an_image_without_evidence_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
     _built(project, make, prove=False)
     with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
         _stage(project, address)
-    assert local_registry.registry_status(home).repositories == ()
+    assert local_registry.read_registry_status(home).repositories == ()
 
 
 def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
@@ -68,7 +68,9 @@ def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, ho
     with pytest.raises(FailedError, match="n1-acl: the evidence is of another image") as refused:
         _stage(project, address)
     assert "v1-acl" not in refused.value.what
-    assert local_registry.registry_status(home).repositories == ()  # v1 is proven, but a set is never half published
+    assert (
+        local_registry.read_registry_status(home).repositories == ()
+    )  # v1 is proven, but a set is never half published
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_evidence_edited_by_hand_is_refused(  # noqa: PLR0913, PLR0917 - fixture
     file.write_text(json.dumps(document))
     with pytest.raises(FailedError, match=told):
         _stage(project, address)
-    assert local_registry.registry_status(home).repositories == ()
+    assert local_registry.read_registry_status(home).repositories == ()
 
 
 def test_half_a_file_of_evidence_is_refused(project: Matrix, address: str, make: Make) -> None:

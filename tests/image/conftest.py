@@ -73,7 +73,7 @@ def docker() -> Callable[..., subprocess.CompletedProcess[str]]:
         *words: str, given: str | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [process.require("docker"), *words],
+            [process.require_program("docker"), *words],
             input=given,
             capture_output=True,
             text=True,

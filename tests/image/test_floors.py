@@ -43,7 +43,7 @@ def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
 def _run(reference: str, on: Target) -> Answer:
     """Run an image as a user would, but below the engine's init: a first process does not die of its own signal."""
     words = ["run", "--rm", "--init", "--platform", PLATFORM, "--network", "none", "--read-only"]
-    command = [process.require("docker"), *words, "--env", f"QEMU_CPU={on.emulator.cpu}", reference]
+    command = [process.require_program("docker"), *words, "--env", f"QEMU_CPU={on.emulator.cpu}", reference]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     except subprocess.TimeoutExpired:

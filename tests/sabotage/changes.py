@@ -61,7 +61,7 @@ class GoodImage:
         Returns:
             the absolute path and the content.
         """
-        docker = process.require("docker")
+        docker = process.require_program("docker")
         place = PurePosixPath(self.site) / path
         source = place.parent if "*" in place.name else place
         container = process.capture([docker, "create", "--platform", PLATFORM, self.reference]).strip()

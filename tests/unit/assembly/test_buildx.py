@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from armwright.assembly import buildx
-from armwright.assembly.buildx import BuildStep, Follower
+from armwright.assembly.buildx import BuildStep
+from armwright.assembly.buildx import EventReader
 from armwright.system import console
 
 LOAD, COPY, RUN = "sha256:b584", "sha256:b62d", "sha256:36d8"
@@ -66,8 +67,8 @@ LOGGED = [
 ]
 
 
-def follow(lines: list[str], *, verbose: bool = False) -> tuple[Follower, list[str]]:
-    follower = Follower(console.Progress("a test"), verbose)
+def follow(lines: list[str], *, verbose: bool = False) -> tuple[EventReader, list[str]]:
+    follower = EventReader(console.Progress("a test"), verbose)
     return follower, [kept for line in lines if (kept := follower.line(line)) is not None]
 
 

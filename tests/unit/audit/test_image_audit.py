@@ -305,7 +305,7 @@ def test_several_combos_are_printed_as_one_document(command: Tree, capsys: pytes
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
     assert cli_audit._audit_combos(matrix, combos, "archive", "", as_json=True) == 1
     assert [audit["target"] for audit in json.loads(capsys.readouterr().out)] == ["n1", "v1"]
-    assert images.image_target(matrix, image()).name == "n1"
+    assert images.read_target(matrix, image()).name == "n1"
 
 
 def test_declarations_name_the_check_and_are_not_repeated() -> None:

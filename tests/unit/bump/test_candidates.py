@@ -12,8 +12,9 @@ from packaging.version import Version
 
 from armwright.bump import candidates
 from armwright.fetch import index_pages
-from armwright.fetch.index_pages import File
-from armwright.fetch.package_index import Index, Metadata
+from armwright.fetch.index_pages import IndexFile
+from armwright.fetch.package_index import PackageIndex
+from armwright.fetch.package_index import WheelMetadata
 from armwright.matrix.matrix import Matrix
 from armwright.recipes.bases import Base
 from armwright.system.errors import FailedError, MachineError
@@ -27,12 +28,12 @@ def base(matrix: Matrix) -> Base:
     return found
 
 
-def files(*wheels: Wheel) -> list[File]:
+def files(*wheels: Wheel) -> list[IndexFile]:
     return index_pages.parse_page(json.dumps(page(wheels)).encode(), "application/json", "https://a.example/", "lamp")
 
 
 @dataclass(frozen=True)
-class Told(Index):
+class Told(PackageIndex):
     """An index whose wheels say what a test wants."""
 
     requires: tuple[str, ...] = ()
@@ -40,21 +41,21 @@ class Told(Index):
     failure: Exception | None = None
     only: str = ""
 
-    def metadata(self, file: File) -> Metadata:
+    def metadata(self, file: IndexFile) -> WheelMetadata:
         assert self.only in {"", file.name}
         if self.failure:
             raise self.failure
-        return Metadata(tuple(map(Requirement, self.requires)), self.requires_python)
+        return WheelMetadata(tuple(map(Requirement, self.requires)), self.requires_python)
 
 
-class Unasked(Index):
+class Unasked(PackageIndex):
     """An index of which nothing may be downloaded."""
 
-    def metadata(self, file: File) -> Metadata:
+    def metadata(self, file: IndexFile) -> WheelMetadata:
         raise AssertionError(file.name)
 
 
-def refusal(base: Base, *wheels: Wheel, index: Index | None = None) -> str:
+def refusal(base: Base, *wheels: Wheel, index: PackageIndex | None = None) -> str:
     found = files(*wheels)
     return candidates.judge_version(found[0].version, found, base, index or Unasked(())).refusal
 

@@ -15,7 +15,7 @@ from armwright.host.inspect import EngineReading, Host
 from armwright.matrix.matrix import Matrix
 
 FACTS = needs.load_needs()
-ENTRY = binfmt.Entry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")
+ENTRY = binfmt.BinfmtEntry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")
 ENGINE = EngineReading("26.1.5", containerd_store=True, running=0, root=Path("/var/lib/docker"))
 MACHINE = Host(
     engine=ENGINE,
@@ -43,7 +43,7 @@ GOOD = Readings(
 
 
 def check(name: str, seen: Readings, cpus: tuple[str, ...] = ("neoverse-n1",)) -> MachineCheck:
-    return next(row for row in doctor.rows(cpus, FACTS, seen) if row.name.startswith(name))
+    return next(row for row in doctor.judge_readings(cpus, FACTS, seen) if row.name.startswith(name))
 
 
 def on(machine: Host) -> Readings:
@@ -55,7 +55,7 @@ def emulating(**changes: object) -> Readings:
 
 
 def test_a_good_machine_has_no_complaint() -> None:
-    assert {row.state for row in doctor.rows(("neoverse-n1",), FACTS, GOOD)} == {CheckState.OK}
+    assert {row.state for row in doctor.judge_readings(("neoverse-n1",), FACTS, GOOD)} == {CheckState.OK}
 
 
 BAD = [
@@ -96,7 +96,7 @@ def test_what_is_wrong_is_named_with_its_mend(name: str, seen: Readings, state: 
 
 
 def test_an_arm_host_needs_no_emulator() -> None:
-    names = [row.name for row in doctor.rows(("neoverse-n1",), FACTS, on(Host(machine="aarch64")))]
+    names = [row.name for row in doctor.judge_readings(("neoverse-n1",), FACTS, on(Host(machine="aarch64")))]
     assert [name for name in names if name.startswith("emulator")] == ["emulator"]
     assert check("emulator", on(Host(machine="aarch64"))).state is CheckState.OK
 

@@ -11,15 +11,15 @@ from packaging.version import Version
 
 from armwright.assembly.assemble import fetch_context
 from armwright.fetch import debian_roots, downloads, package_index, wheels
-from armwright.fetch.debian_roots import Unpacked
-from armwright.fetch.index_pages import File
-from armwright.fetch.package_index import Index
+from armwright.fetch.debian_roots import CachedRoot
+from armwright.fetch.index_pages import IndexFile
+from armwright.fetch.package_index import PackageIndex
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, make_plan
 from armwright.recipes.source_builds import Download, PythonFile
 from armwright.system import http
 from armwright.system.errors import FailedError, InputError, MachineError
-from armwright.system.http import Head
+from armwright.system.http import ResponseHead
 
 CONTENT = b"some bytes"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -39,10 +39,10 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A host that sends the same bytes for every address; returns the addresses it was asked for."""
     asked: list[str] = []
 
-    def answer(url: str, sink: IO[bytes], **_: Any) -> Head:  # noqa: ANN401 - whatever it is asked with
+    def answer(url: str, sink: IO[bytes], **_: Any) -> ResponseHead:  # noqa: ANN401 - whatever it is asked with
         asked.append(url)
         sink.write(CONTENT)
-        return Head(200, {}, url)
+        return ResponseHead(200, {}, url)
 
     monkeypatch.setattr(http, "fetch", answer)
     return asked
@@ -78,9 +78,9 @@ def test_a_host_that_cannot_be_reached_is_a_sentence_with_the_way_on(tmp_path: P
 def test_a_file_without_an_address_is_the_index_s_of_that_name(
     tmp_path: Path, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = [File(name, f"https://files.example/{name}", Version("1.0")) for name in ("lamp-0.9.tar.gz", WHEEL)]
-    monkeypatch.setattr(package_index, "of_this_host", lambda: Index(()))
-    monkeypatch.setattr(Index, "files", lambda _, name: there if name == "lamp" else [])
+    there = [IndexFile(name, f"https://files.example/{name}", Version("1.0")) for name in ("lamp-0.9.tar.gz", WHEEL)]
+    monkeypatch.setattr(package_index, "find_package_index", lambda: PackageIndex(()))
+    monkeypatch.setattr(PackageIndex, "files", lambda _, name: there if name == "lamp" else [])
     assert downloads.ensure_download(tmp_path, lamp(), "").read_bytes() == CONTENT
     assert sent == [f"https://files.example/{WHEEL}"]
     there.pop()
@@ -122,11 +122,11 @@ def test_a_wheel_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_build_that_cannot_reach_a_host_says_on_which_machine_to_run_which_command(
     matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(*_: object, called: str, **__: object) -> Head:
+    def unreachable(*_: object, called: str, **__: object) -> ResponseHead:
         raise MachineError(f"{called} cannot be reached: Name or service not known", "invoke doctor")
 
     monkeypatch.setattr(http, "fetch", unreachable)
-    monkeypatch.setattr(debian_roots, "ensure_root", lambda *_: Unpacked(tmp_path, tmp_path))
+    monkeypatch.setattr(debian_roots, "ensure_root", lambda *_: CachedRoot(tmp_path, tmp_path))
     monkeypatch.setattr(wheels, "ensure_wheels", lambda *_: tmp_path)
     combo = matrix.by_id["tensorflow-1.15.0-n1-eigen"]
     monkeypatch.setattr(Plan, "downloads", combo.release.files)

@@ -12,11 +12,11 @@ import pytest
 from packaging.version import Version
 
 from armwright.fetch import index_pages, package_index, partial_download, resolve
-from armwright.fetch.index_pages import File
-from armwright.fetch.package_index import Index
+from armwright.fetch.index_pages import IndexFile
+from armwright.fetch.package_index import PackageIndex
 from armwright.system import process
 from armwright.system.errors import FailedError, InputError, MachineError
-from armwright.system.http import Head
+from armwright.system.http import ResponseHead
 from tests.wheelhouse import AARCH64, Wheel, html, packed, page
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -44,14 +44,14 @@ class Server:
     def fetch(  # noqa: PLR0913 - as the real one
         self, url: str, sink: IO[bytes], *, limit: int, called: str, headers: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (), bundle: str | None = None,
-    ) -> Head:  # fmt: skip
+    ) -> ResponseHead:  # fmt: skip
         assert (called, bundle) == ("the package index", None)
         self.asked.append((url, headers or {}))
         content = self.files.get(url)
         if content is None:
             if 404 not in accept:
                 raise FailedError("the package index answered with 404")
-            return Head(404, {}, url)
+            return ResponseHead(404, {}, url)
         status, more = 200, {"Content-Type": self.kinds.get(url, "")}
         wanted = (headers or {}).get("Range", "")
         if wanted and self.ranges:
@@ -62,7 +62,7 @@ class Server:
         if len(content) > limit:
             raise FailedError("too much")
         sink.write(content)
-        return Head(status, more, url)
+        return ResponseHead(status, more, url)
 
 
 @pytest.fixture
@@ -73,21 +73,21 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 @pytest.fixture
-def asked() -> Index:
-    return Index(("https://index.example/simple",))
+def asked() -> PackageIndex:
+    return PackageIndex(("https://index.example/simple",))
 
 
-def read(kind: str, wheels: Iterable[Wheel], url: str = HERE) -> list[File]:
+def read(kind: str, wheels: Iterable[Wheel], url: str = HERE) -> list[IndexFile]:
     content = html(wheels) if kind == HTML else json.dumps(page(wheels))
     return index_pages.parse_page(content.encode(), kind, url, "lamp")
 
 
-def one(**changes: Any) -> list[File]:  # noqa: ANN401 - any JSON value
+def one(**changes: Any) -> list[IndexFile]:  # noqa: ANN401 - any JSON value
     entry = {**GOOD.entry(), **changes}
     return index_pages.parse_page(json.dumps({"files": [entry]}).encode(), JSON, HERE, "lamp")
 
 
-def anchor(link: str) -> list[File]:
+def anchor(link: str) -> list[IndexFile]:
     return index_pages.parse_page(link.encode(), HTML, HERE, "lamp")
 
 
@@ -187,20 +187,20 @@ def test_no_address_stands_in_what_is_printed_of_an_index_or_a_file() -> None:
     (found,) = read(JSON, [GOOD], "https://a:secret@index.example/simple/lamp/")
     assert "secret" in found.url
     assert "example" not in repr(found)
-    assert "example" not in repr(Index(("https://a:secret@index.example/simple",)))
+    assert "example" not in repr(PackageIndex(("https://a:secret@index.example/simple",)))
 
 
 def test_the_first_index_that_has_a_distribution_is_asked_about_it(server: Server) -> None:
     where = "https://second.example/simple/la-mp/"
     server.files[where] = json.dumps({"files": []}).encode()
     server.kinds[where] = JSON
-    asked = Index(("https://first.example/", "https://second.example/simple/", "https://third.example/"))
+    asked = PackageIndex(("https://first.example/", "https://second.example/simple/", "https://third.example/"))
     assert asked.files("La_Mp") == []
     assert [url for url, _ in server.asked] == ["https://first.example/la-mp/", where]
     assert server.asked[0][1] == {"Accept": index_pages.ACCEPT}
 
 
-def test_a_distribution_that_no_index_has_is_told(server: Server, asked: Index) -> None:
+def test_a_distribution_that_no_index_has_is_told(server: Server, asked: PackageIndex) -> None:
     with pytest.raises(InputError, match="the package index has no distribution lamp") as refused:
         asked.files("lamp")
     assert "example" not in str(refused.value)
@@ -213,7 +213,7 @@ REQUIRES = ("numpy>=2", 'triton==3.6.0; platform_system == "Linux"')
 @pytest.mark.parametrize("size", [100, 300_000])  # one request, and several
 @pytest.mark.parametrize(("beside", "knows_ranges"), [(True, True), (False, True), (False, False)])
 def test_the_metadata_of_a_wheel_is_found_beside_it_or_inside_it(
-    server: Server, asked: Index, size: int, beside: bool, knows_ranges: bool  # noqa: FBT001 - a case
+    server: Server, asked: PackageIndex, size: int, beside: bool, knows_ranges: bool  # noqa: FBT001 - a case
 ) -> None:  # fmt: skip
     wheel = Wheel("lamp", "1.1.0", requires=REQUIRES, requires_python=">=3.12", beside=beside, size=size)
     server.put(wheel)
@@ -224,7 +224,7 @@ def test_the_metadata_of_a_wheel_is_found_beside_it_or_inside_it(
     assert all(url.endswith(".metadata") == beside for url, _ in server.asked)
 
 
-def test_of_a_large_wheel_only_pieces_travel(server: Server, asked: Index) -> None:
+def test_of_a_large_wheel_only_pieces_travel(server: Server, asked: PackageIndex) -> None:
     wheel = Wheel("lamp", "1.1.0", size=3_000_000)
     server.put(wheel)
     asked.metadata(read(JSON, [wheel])[0])
@@ -235,33 +235,33 @@ def test_of_a_large_wheel_only_pieces_travel(server: Server, asked: Index) -> No
     assert sum(int(last) + 1 - int(first or 0) for first, last in wanted) < 5 * partial_download.PIECE
 
 
-def test_metadata_that_is_offered_and_not_there_is_read_from_the_wheel(server: Server, asked: Index) -> None:
+def test_metadata_that_is_offered_and_not_there_is_read_from_the_wheel(server: Server, asked: PackageIndex) -> None:
     server.put(GOOD)
     del server.files[f"{FILES}{GOOD.file}.metadata"]
     assert asked.metadata(read(JSON, [GOOD])[0]).requires_python == ">=3.10,<3.15"
 
 
-def failure(asked: Index, wheel: Wheel, sha256: str | None = None) -> str:
+def failure(asked: PackageIndex, wheel: Wheel, sha256: str | None = None) -> str:
     (file,) = read(JSON, [wheel])
     with pytest.raises(FailedError) as failed:
         asked.metadata(file if sha256 is None else replace(file, sha256=sha256))
     return failed.value.what
 
 
-def test_metadata_with_another_hash_than_the_index_names_is_refused(server: Server, asked: Index) -> None:
+def test_metadata_with_another_hash_than_the_index_names_is_refused(server: Server, asked: PackageIndex) -> None:
     server.put(GOOD)
     server.files[f"{FILES}{GOOD.file}.metadata"] += b"more"
     assert failure(asked, GOOD) == "its METADATA is not the one whose hash the index names"
 
 
-def test_a_whole_wheel_with_another_hash_than_the_index_names_is_refused(server: Server, asked: Index) -> None:
+def test_a_whole_wheel_with_another_hash_than_the_index_names_is_refused(server: Server, asked: PackageIndex) -> None:
     wheel = Wheel("lamp", "1.1.0")
     server.put(wheel)
     server.ranges = False
     assert failure(asked, wheel, sha256="0" * 64) == "its wheel is not the one whose hash the index names"
 
 
-def test_a_wheel_that_is_not_there_is_told(server: Server, asked: Index) -> None:
+def test_a_wheel_that_is_not_there_is_told(server: Server, asked: PackageIndex) -> None:
     assert failure(asked, Wheel("lamp", "1.1.0")) == "the package index answered with 404"
     assert server.asked
 
@@ -289,7 +289,7 @@ HEAD = b"Metadata-Version: 2.1\nName: %s\nVersion: %s\n"
 )
 @pytest.mark.parametrize("knows_ranges", [True, False])
 def test_a_wheel_that_is_not_what_it_should_be_is_told(
-    server: Server, asked: Index, content: bytes, words: str, knows_ranges: bool  # noqa: FBT001 - a case
+    server: Server, asked: PackageIndex, content: bytes, words: str, knows_ranges: bool  # noqa: FBT001 - a case
 ) -> None:  # fmt: skip
     wheel = Wheel("lamp", "1.1.0")
     server.files[FILES + wheel.file] = content
@@ -297,7 +297,7 @@ def test_a_wheel_that_is_not_what_it_should_be_is_told(
     assert words in failure(asked, wheel, sha256="")
 
 
-def test_a_damaged_wheel_is_told(server: Server, asked: Index) -> None:
+def test_a_damaged_wheel_is_told(server: Server, asked: PackageIndex) -> None:
     wheel = Wheel("lamp", "1.1.0", requires=("numpy",) * 500)
     damaged = wheel.content.replace(wheel.content[70:80], b"\xff" * 10, 1)
     server.files[FILES + wheel.file] = damaged
@@ -308,11 +308,11 @@ def test_a_damaged_wheel_is_told(server: Server, asked: Index) -> None:
     "said", ["", "bytes 0-9/10", "bytes 5-4/10", "bytes 0-99/*", "bytes */100", f"bytes 0-9/{'9' * 20}", "items 0-4/5"]
 )
 def test_a_server_that_sends_another_piece_than_it_says_is_not_believed(said: str) -> None:
-    def get(_: str, sink: IO[bytes], __: int) -> Head:
+    def get(_: str, sink: IO[bytes], __: int) -> ResponseHead:
         sink.write(b"12345")
-        return Head(206, {"Content-Range": said}, "")
+        return ResponseHead(206, {"Content-Range": said}, "")
 
-    with pytest.raises(FailedError, match="another piece"), partial_download.opened(get, lambda _: None):
+    with pytest.raises(FailedError, match="another piece"), partial_download.open_remote(get, lambda _: None):
         pass
 
 
@@ -322,12 +322,12 @@ def test_a_server_that_sends_another_piece_than_it_says_is_not_believed(said: st
 def test_a_server_that_sends_another_piece_later_is_not_believed(later: tuple[int, str]) -> None:
     answers = iter([(10, "bytes 90-99/100"), later])
 
-    def get(_: str, sink: IO[bytes], __: int) -> Head:
+    def get(_: str, sink: IO[bytes], __: int) -> ResponseHead:
         size, said = next(answers)
         sink.write(b"x" * size)
-        return Head(206, {"Content-Range": said}, "")
+        return ResponseHead(206, {"Content-Range": said}, "")
 
-    with partial_download.opened(get, lambda _: None) as file:
+    with partial_download.open_remote(get, lambda _: None) as file:
         file.seek(-5, io.SEEK_END)
         assert file.read() == b"xxxxx"
         file.seek(0)
@@ -338,28 +338,28 @@ def test_a_server_that_sends_another_piece_later_is_not_believed(later: tuple[in
 def test_no_more_of_a_file_is_read_than_makes_sense() -> None:
     size = 10 * partial_download.MOST
 
-    def get(_: str, sink: IO[bytes], __: int) -> Head:
+    def get(_: str, sink: IO[bytes], __: int) -> ResponseHead:
         sink.write(b"x")
-        return Head(206, {"Content-Range": f"bytes {size - 1}-{size - 1}/{size}"}, "")
+        return ResponseHead(206, {"Content-Range": f"bytes {size - 1}-{size - 1}/{size}"}, "")
 
     with (
-        partial_download.opened(get, lambda _: None) as file,
+        partial_download.open_remote(get, lambda _: None) as file,
         pytest.raises(FailedError, match=f"more than {partial_download.MOST} bytes"),
     ):
         file.read(partial_download.MOST + 1)
 
 
-def configured(monkeypatch: pytest.MonkeyPatch, said: Mapping[str, str], help_: str = "") -> Index:
-    monkeypatch.setattr(resolve, "index_environment", lambda: said)
+def configured(monkeypatch: pytest.MonkeyPatch, said: Mapping[str, str], help_: str = "") -> PackageIndex:
+    monkeypatch.setattr(resolve, "read_index_environment", lambda: said)
     monkeypatch.setattr(process, "capture", lambda *_, **__: help_)
-    return package_index.of_this_host()
+    return package_index.find_package_index()
 
 
 def test_the_index_is_the_one_that_pip_is_configured_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UV_INDEX", raising=False)
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://not.example/simple")
     said = {"UV_DEFAULT_INDEX": "https://a.example/simple", "SSL_CERT_FILE": "/etc/ca.pem"}
-    assert configured(monkeypatch, said) == Index(("https://a.example/simple",), "/etc/ca.pem")
+    assert configured(monkeypatch, said) == PackageIndex(("https://a.example/simple",), "/etc/ca.pem")
     said["UV_INDEX"] = "https://b.example/x http://c.example/y"
     assert configured(monkeypatch, said).addresses == (
         "https://b.example/x", "http://c.example/y", "https://a.example/simple"

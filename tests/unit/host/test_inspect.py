@@ -30,7 +30,7 @@ LISTING = """'http://mirror.example/debian/dists/bookworm/InRelease' mirror.exam
 
 def test_an_entry_for_aarch64_programs_is_known_by_what_it_matches() -> None:
     entry = binfmt.parse_entry("any-name", ENTRY)
-    assert entry == binfmt.Entry("any-name", enabled=True, interpreter=ENTRY.split()[2], flags="POF")
+    assert entry == binfmt.BinfmtEntry("any-name", enabled=True, interpreter=ENTRY.split()[2], flags="POF")
     assert entry.serves_containers
 
 
@@ -48,24 +48,24 @@ def test_an_entry_without_flag_f_or_switched_off_does_not_serve_containers(text:
 
 
 def test_entries_are_read_from_the_kernels_folder(tmp_path: Path) -> None:
-    assert binfmt.entries(tmp_path) == ()  # not mounted
+    assert binfmt.read_entries(tmp_path) == ()  # not mounted
     for name, text in {"register": "", "status": "enabled\n", "qemu-aarch64": ENTRY, "python3.11": PYTHON}.items():
         (tmp_path / name).write_text(text)
-    assert [entry.name for entry in binfmt.entries(tmp_path)] == ["qemu-aarch64"]
+    assert [entry.name for entry in binfmt.read_entries(tmp_path)] == ["qemu-aarch64"]
 
 
 def test_qemus_version_and_cpus_are_read_from_its_own_words() -> None:
-    assert binfmt.version_in("qemu-aarch64 version 10.0.2 (Debian 1:10.0.2+ds-2)\nCopyright") == "10.0.2"
-    assert binfmt.version_in("") is None
-    assert binfmt.cpus_in("Available CPUs:\n  a64fx\n  neoverse-n1\n") == {"a64fx", "neoverse-n1"}
-    assert binfmt.cpus_in("") == frozenset()
+    assert binfmt.parse_version("qemu-aarch64 version 10.0.2 (Debian 1:10.0.2+ds-2)\nCopyright") == "10.0.2"
+    assert binfmt.parse_version("") is None
+    assert binfmt.parse_cpus("Available CPUs:\n  a64fx\n  neoverse-n1\n") == {"a64fx", "neoverse-n1"}
+    assert binfmt.parse_cpus("") == frozenset()
 
 
 def test_the_hosts_own_mirror_is_that_of_its_release() -> None:
-    assert apt.mirror("bookworm", LISTING) == "http://mirror.example/debian"
-    assert apt.mirror("trixie", LISTING) is None
+    assert apt.find_mirror("bookworm", LISTING) == "http://mirror.example/debian"
+    assert apt.find_mirror("trixie", LISTING) is None
     assert (
-        apt.mirror("bookworm", "'mirror+file:/etc/apt/list/dists/bookworm/InRelease' x 0")
+        apt.find_mirror("bookworm", "'mirror+file:/etc/apt/list/dists/bookworm/InRelease' x 0")
         == "mirror+file:/etc/apt/list"
     )
 
@@ -73,8 +73,8 @@ def test_the_hosts_own_mirror_is_that_of_its_release() -> None:
 def test_os_release_is_read_with_and_without_quotes(tmp_path: Path) -> None:
     file = tmp_path / "os-release"
     file.write_text("# comment=1\nID=ubuntu\nVERSION_ID=\"24.04\"\nPRETTY_NAME='Ubuntu 24.04 LTS'\n")
-    assert inspect.os_release(file) == {"ID": "ubuntu", "VERSION_ID": "24.04", "PRETTY_NAME": "Ubuntu 24.04 LTS"}
-    assert inspect.os_release(tmp_path / "absent") == {}
+    assert inspect.read_os_release(file) == {"ID": "ubuntu", "VERSION_ID": "24.04", "PRETTY_NAME": "Ubuntu 24.04 LTS"}
+    assert inspect.read_os_release(tmp_path / "absent") == {}
 
 
 def test_the_engines_image_store_is_read_from_its_driver_status() -> None:
@@ -100,7 +100,7 @@ def test_the_engines_image_store_is_read_from_its_driver_status() -> None:
     ],
 )
 def test_versions_are_compared_by_number(found: str | None, minimum: str | None, *, enough: bool) -> None:
-    assert inspect.recent(found, minimum) is enough
+    assert inspect.is_recent(found, minimum) is enough
 
 
 def test_an_arm_host_misses_no_emulator() -> None:
@@ -112,7 +112,7 @@ def test_an_arm_host_misses_no_emulator() -> None:
 @pytest.mark.parametrize("file", sorted(needs.RECIPES.glob("*-*.yaml")), ids=lambda file: file.stem)
 def test_every_recipe_is_sound(file: Path) -> None:
     name, _, version = file.stem.partition("-")
-    recipe = needs.recipe(name, version)
+    recipe = needs.load_host_recipe(name, version)
     assert recipe is not None
     assert (recipe.id, recipe.version) == (name, version)
     assert {package.need for package in recipe.packages} == set(needs.load_needs().needs), (
@@ -123,8 +123,8 @@ def test_every_recipe_is_sound(file: Path) -> None:
 
 
 def test_only_ubuntu_and_debian_releases_with_a_recipe_are_known() -> None:
-    assert needs.recipe("debian", "11") is None
-    assert needs.recipe("../hosts/debian", "12") is None
+    assert needs.load_host_recipe("debian", "11") is None
+    assert needs.load_host_recipe("../hosts/debian", "12") is None
 
 
 def test_every_mistake_in_a_recipe_is_named(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_every_mistake_in_a_recipe_is_named(tmp_path: Path) -> None:
     )
     (tmp_path / "debian-13.yaml").write_text(bad)
     with pytest.raises(InputError) as caught:
-        needs.recipe("debian", "13", tmp_path)
+        needs.load_host_recipe("debian", "13", tmp_path)
     assert all(
         place in caught.value.what
         for place in ("13.yaml:3:10: 'version'", "13.yaml:12:12: 'name'", "13.yaml:16:33: 'need'")
@@ -164,6 +164,6 @@ def test_a_recipe_that_is_not_yaml_is_refused_with_its_place(tmp_path: Path) -> 
     ],
 )
 def test_apts_words_are_turned_into_a_cause(said: str, meant: str) -> None:
-    why, mend = apt.cause(said)
+    why, mend = apt.explain_failure(said)
     assert meant in why
     assert bool(mend) is bool(meant)

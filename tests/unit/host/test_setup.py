@@ -10,13 +10,14 @@ import pytest
 
 from armwright.cli import setup as command
 from armwright.host import actions, apt, binfmt, inspect, needs, setup
-from armwright.host.actions import Action, Configure, Install, Mount, Register, Silence, Start, Write
+from armwright.host.actions import Action, Configure, Install, Mount, Register, Start, Write
+from armwright.host.actions import Disable
 from armwright.host.inspect import EngineReading, Host
 from armwright.system.errors import MachineError
 
 FACTS = needs.load_needs()
 STORE_ON = '{"features": {"containerd-snapshotter": true}}'
-GOOD = binfmt.Entry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")
+GOOD = binfmt.BinfmtEntry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")
 BARE = Host(
     id="debian",
     version="12",
@@ -44,7 +45,9 @@ READY = replace(
 
 
 def plan(machine: Host) -> list[Action]:
-    return [step.action for step in setup.plan_setup(machine, FACTS, needs.recipe(machine.id, machine.version))]
+    return [
+        step.action for step in setup.plan_setup(machine, FACTS, needs.load_host_recipe(machine.id, machine.version))
+    ]
 
 
 def without(machine: Host, *names: str) -> Host:
@@ -64,7 +67,7 @@ def test_a_machine_that_has_everything_needs_nothing() -> None:
 def test_a_bare_machine_gets_everything_in_an_order_that_works() -> None:
     done = plan(BARE)
     kinds = [type(action) for action in done]
-    assert kinds == [Write, Write, Write, Install, Silence, Mount, Register, Start]
+    assert kinds == [Write, Write, Write, Install, Disable, Mount, Register, Start]
     assert [action.path for action in done if isinstance(action, Write)] == [
         inspect.DAEMON_JSON,
         apt.PREFERENCES,
@@ -80,17 +83,17 @@ def test_a_bare_machine_gets_everything_in_an_order_that_works() -> None:
 
 
 def test_every_step_says_what_and_why() -> None:
-    steps = setup.plan_setup(BARE, FACTS, needs.recipe("debian", "12"))
+    steps = setup.plan_setup(BARE, FACTS, needs.load_host_recipe("debian", "12"))
     assert all(step.says and step.why for step in steps)
 
 
 def test_the_added_suites_are_on_the_hosts_own_mirror_and_give_nothing_else() -> None:
-    recipe = needs.recipe("debian", "12")
+    recipe = needs.load_host_recipe("debian", "12")
     assert recipe is not None
-    assert "URIs: http://mirror.example/debian\nSuites: trixie bookworm-backports\n" in apt.sources(
+    assert "URIs: http://mirror.example/debian\nSuites: trixie bookworm-backports\n" in apt.render_sources(
         recipe, BARE.site or ""
     )
-    blocks = apt.preferences(recipe).split("\n\n")
+    blocks = apt.render_preferences(recipe).split("\n\n")
     assert "Package: *\nPin: release n=trixie\nPin-Priority: -10" in blocks[0]
     assert (
         "Package: containerd docker-buildx docker-cli docker.io\nPin: release n=trixie\nPin-Priority: 600" in blocks[1]
@@ -103,9 +106,9 @@ def test_only_what_is_missing_is_installed_and_no_suite_is_added_for_the_release
 
 
 def test_apt_files_that_are_there_already_are_not_written_again() -> None:
-    recipe = needs.recipe("debian", "12")
+    recipe = needs.load_host_recipe("debian", "12")
     assert recipe is not None
-    files = {apt.SOURCES: apt.sources(recipe, BARE.site or ""), apt.PREFERENCES: apt.preferences(recipe)}
+    files = {apt.SOURCES: apt.render_sources(recipe, BARE.site or ""), apt.PREFERENCES: apt.render_preferences(recipe)}
     assert plan(replace(without(READY, "buildx"), files=files)) == [Install(("docker-buildx",))]
 
 
@@ -203,7 +206,7 @@ def test_a_configuration_that_cannot_be_read_is_refused_with_its_place(text: str
 
 @pytest.mark.parametrize("text", [None, "", "\n", "{}"])
 def test_an_empty_configuration_is_no_mistake(text: str | None) -> None:
-    assert json.loads(setup.with_image_store(text)) == json.loads(STORE_ON)
+    assert json.loads(setup.enable_image_store(text)) == json.loads(STORE_ON)
 
 
 def test_an_engine_that_is_installed_but_silent_is_started() -> None:
@@ -218,7 +221,7 @@ def test_a_remote_engine_that_is_silent_is_not_replaced_by_a_local_one() -> None
     assert "tcp://far:2375" in refusal(replace(READY, engine=None, remote="tcp://far:2375")).what
 
 
-def registered(*entries: binfmt.Entry, running: str | None = "10.0.2", installed: str | None = "10.0.2") -> Host:
+def registered(*entries: binfmt.BinfmtEntry, running: str | None = "10.0.2", installed: str | None = "10.0.2") -> Host:
     return replace(
         READY, emulation=binfmt.Emulation(mounted=True, entries=entries, running=running, installed=installed)
     )

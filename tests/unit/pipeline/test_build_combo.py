@@ -53,11 +53,11 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Room]:
     (tmp_path / "file").write_text("content")
     (tmp_path / "wheels").mkdir()
 
-    def root(_cache: Path, _base: object, held: locks.BaseLock, *_: object) -> debian_roots.Unpacked:
+    def root(_cache: Path, _base: object, held: locks.BaseLock, *_: object) -> debian_roots.CachedRoot:
         rooms["roots"].visit()
         if GONE in held.root.values():
             raise debian_roots.StaleLockError("the archive no longer has netbase 1.0-gone")
-        return debian_roots.Unpacked(tmp_path / "file", tmp_path / "file")
+        return debian_roots.CachedRoot(tmp_path / "file", tmp_path / "file")
 
     def folder(*_: object) -> Path:
         rooms["wheels"].visit()
@@ -65,7 +65,7 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Room]:
 
     monkeypatch.setattr(debian_roots, "ensure_root", root)
     monkeypatch.setattr(wheels, "ensure_wheels", folder)
-    monkeypatch.setattr(process, "require", lambda _: str(tmp_path / "file"))
+    monkeypatch.setattr(process, "require_program", lambda _: str(tmp_path / "file"))
     return rooms
 
 

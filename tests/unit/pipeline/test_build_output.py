@@ -61,14 +61,14 @@ class MemoryEngine:
         self.images[name] = self.images[reference]
 
 
-def unpack(_cache: Path, base: Any, _lock: object, role: str, log: Path) -> debian_roots.Unpacked:  # noqa: ANN401 - a recipe
+def unpack(_cache: Path, base: Any, _lock: object, role: str, log: Path) -> debian_roots.CachedRoot:  # noqa: ANN401 - a recipe
     """Report as much as mmdebstrap does."""
     with console.progress(f"unpack {base.title} for arm64 ({role})") as shown:
         for number in range(20):
             shown.update(f"extracting archive {number}")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("root", encoding="utf-8")
-    return debian_roots.Unpacked(log, log)
+    return debian_roots.CachedRoot(log, log)
 
 
 def events() -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from armwright.engine.client import Engine, Image
-from armwright.engine.containers import Ran
+from armwright.engine.containers import ContainerResult
 from armwright.matrix.matrix import Matrix
 from armwright.proof import evidence, smoke, wording
 from armwright.proof.evidence import Evidence
@@ -101,11 +101,11 @@ class FakeEngine:
 
     version = "26.1.5"
 
-    def __init__(self, below: Ran, first: dict[str, Any] | None = None) -> None:
+    def __init__(self, below: ContainerResult, first: dict[str, Any] | None = None) -> None:
         self.runs: list[dict[str, Any]] = []
-        self.answers = [Ran(0, json.dumps(first or ran()), ""), below]
+        self.answers = [ContainerResult(0, json.dumps(first or ran()), ""), below]
 
-    def run(self, *arguments: Any, entrypoint: list[str] | None = None) -> Ran:  # noqa: ANN401 - as in the engine
+    def run(self, *arguments: Any, entrypoint: list[str] | None = None) -> ContainerResult:  # noqa: ANN401 - as in the engine
         _, command, environment, _ = arguments
         self.runs.append({"command": command, "cpu": environment.get("QEMU_CPU"), "entrypoint": entrypoint})
         return self.answers.pop(0)
@@ -122,7 +122,7 @@ def run_proof(engine: FakeEngine, matrix: Matrix, target: str, emulator: str = "
 
 
 def test_the_baseline_run_bypasses_the_entrypoint(matrix: Matrix) -> None:
-    engine = FakeEngine(Ran(0, json.dumps(ran(**BELOW)), ""))
+    engine = FakeEngine(ContainerResult(0, json.dumps(ran(**BELOW)), ""))
     proof = run_proof(engine, matrix, "thunderx2")
     assert engine.runs == [
         {"command": ["smoke", "--json"], "cpu": "cortex-a76,midr=0x431f0af1", "entrypoint": None},
@@ -150,7 +150,7 @@ def test_a_skipped_data_type_is_left_out_on_the_baseline_cpu(
     left_out = {"name": "run lenet bf16", "state": "not run", "expected": "right answers", "found": "not selected"}
     below = ran(**BELOW)
     below["checks"].append(left_out)
-    engine = FakeEngine(Ran(0, json.dumps(below), ""), in_two("bf16"))
+    engine = FakeEngine(ContainerResult(0, json.dumps(below), ""), in_two("bf16"))
     proof = run_proof(engine, matrix, "v2")
     assert engine.runs[1]["command"] == [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"]
     assert proof.left_out == ["lenet bf16"]
@@ -158,29 +158,29 @@ def test_a_skipped_data_type_is_left_out_on_the_baseline_cpu(
     wording.print_proof(proof)
     assert "right answers; not run: bf16, which this CPU lacks" in capsys.readouterr().out
     below["checks"].append({**left_out, "name": "answers lenet bf16", "state": "fail"})  # it was run anyway
-    assert not run_proof(FakeEngine(Ran(1, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
+    assert not run_proof(FakeEngine(ContainerResult(1, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
     del below["checks"][-2:]  # no check stands for the skipped run
-    assert not run_proof(FakeEngine(Ran(0, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
+    assert not run_proof(FakeEngine(ContainerResult(0, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
 
 
 def test_without_runs_left_the_baseline_cpu_is_not_used(matrix: Matrix) -> None:
     only = in_two("bf16")
     only["runs"] = only["runs"][1:]
-    engine = FakeEngine(Ran(0, "never run", ""), only)
+    engine = FakeEngine(ContainerResult(0, "never run", ""), only)
     assert run_proof(engine, matrix, "v2").baseline is None
     assert len(engine.runs) == 1
 
 
 def test_a_failed_check_on_the_baseline_cpu_fails_the_proof(matrix: Matrix) -> None:
     wrong = ran(**{**BELOW, "import": "fail"})
-    proof = run_proof(FakeEngine(Ran(1, json.dumps(wrong), "")), matrix, "thunderx2")
+    proof = run_proof(FakeEngine(ContainerResult(1, json.dumps(wrong), "")), matrix, "thunderx2")
     assert [check.name for check in proof.failed] == ["import"]
     assert not proof.proves
 
 
 def test_an_exact_or_real_cpu_runs_once(matrix: Matrix) -> None:
     for emulator, target, match in (("QEMU 10.0.2", "n1", "exact"), ("", "thunderx2", "real")):
-        engine = FakeEngine(Ran(1, "never run", ""))
+        engine = FakeEngine(ContainerResult(1, "never run", ""))
         proof = run_proof(engine, matrix, target, emulator)
         assert (proof.match, len(engine.runs), proof.proves) == (match, 1, True)
 

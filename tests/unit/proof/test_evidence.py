@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from armwright.engine.containers import Ran
+from armwright.engine.containers import ContainerResult
 from armwright.proof import check_evidence, evidence, smoke
 from armwright.proof.evidence import Evidence
 from armwright.system.errors import FailedError, InputError
@@ -193,12 +193,12 @@ def test_a_report_without_one_of_its_fields_is_rejected(key: str) -> None:
 @pytest.mark.parametrize(("code", "checks"), [(0, FAILED), (1, [CHECK])])
 def test_a_report_that_contradicts_its_exit_code_is_rejected(code: int, checks: list[dict[str, str]]) -> None:
     with pytest.raises(FailedError, match=f"does not fit its exit code {code}"):
-        smoke._parse_report("ours:1", Ran(code, json.dumps(report(checks=checks)), ""))
+        smoke._parse_report("ours:1", ContainerResult(code, json.dumps(report(checks=checks)), ""))
 
 
 def test_only_a_usage_error_of_the_smoke_run_is_an_input_error() -> None:
     usage = "usage: docker run IMAGE smoke [-h]\nsmoke: error: argument --workload: invalid choice: 'x'"
     with pytest.raises(InputError, match="invalid choice: 'x'"):
-        smoke._parse_report("ours:1", Ran(2, "", usage))
+        smoke._parse_report("ours:1", ContainerResult(2, "", usage))
     with pytest.raises(FailedError, match="gave no report"):
-        smoke._parse_report("ours:1", Ran(2, "", "python3: can't open file '/gone.py'"))
+        smoke._parse_report("ours:1", ContainerResult(2, "", "python3: can't open file '/gone.py'"))

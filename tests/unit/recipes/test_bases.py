@@ -29,7 +29,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         raise FailedError("nothing is unpacked in this test")
 
     monkeypatch.setattr(process, "stream", refuse)
-    monkeypatch.setattr(process, "require", lambda name: name)
+    monkeypatch.setattr(process, "require_program", lambda name: name)
     monkeypatch.setattr(process, "capture", lambda *_, **__: "")
     return words
 
