@@ -110,7 +110,6 @@ def _show(proofs: Sequence[Evidence], *, as_json: bool) -> None:
     for proof in proofs:
         _print_outside(proof)
         _print_answers(proof)
-        _print_rules(proof)
         wording.print_proof(proof, verbose=True)
         wording.print_verdict(proof)
 
@@ -147,13 +146,6 @@ def _print_answers(proof: Evidence) -> None:
     ]  # fmt: skip
     columns = ["workload", "data type", "metric", "minimum", "largest error", "error / tolerance", "seconds"]
     console.table("answers", columns, rows)
-
-
-def _print_rules(proof: Evidence) -> None:
-    """Print why the recipe has each kernel rule that was checked."""
-    rows = [[check.rule, check.expected, check.reason] for check in proof.report.checks if check.rule]
-    if rows:
-        console.table("kernel rules", ["rule", "expected kernels", "reason"], rows)
 
 
 def _diff(files: Sequence[EvidenceFile], *, times: bool, as_json: bool) -> int:

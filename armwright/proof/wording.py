@@ -137,7 +137,7 @@ def _baseline(proof: Evidence) -> str:
 
 
 def _print_tables(proof: Evidence) -> None:
-    """Print every check and every kernel, and the reasons for what was not run."""
+    """Print every check, every kernel rule with its reason, every kernel, and the reasons for what was not run."""
     report = proof.report
     columns = ["check", "state", "expected", "found"]
     rows: list[list[str | Cell]] = [
@@ -148,6 +148,9 @@ def _print_tables(proof: Evidence) -> None:
         state = _STATES["fail" if proof.above else "pass"]
         rows = [["nothing above the floor", state, "right answers on the baseline CPU", _baseline(proof)]]
         console.table(f"{report.combo} on {_cpu(proof.baseline)}", columns, rows)
+    rules = [[check.rule, check.expected, check.reason] for check in report.checks if check.rule]
+    if rules:
+        console.table("kernel rules", ["rule", "expected kernels", "reason"], rules)
     kernels = [(run.workload, run.dtype, kernel) for run in report.runs for kernel in run.kernels]
     kernels += [("", "", kernel) for kernel in report.loaded]
     console.table(

@@ -66,10 +66,15 @@ def test_one_proof_is_shown_completely(project: Matrix, capsys: pytest.CaptureFi
     for part in (
         f"evidence of {N1}", "sha256:1111", "Docker 26.1.5", "an exact model; match: exact",
         "130.0 MB, 390.0 MB unpacked", "emulated: not a measure of speed", "oneDNN 3.7.1",
-        "accuracy 1.0000 of 360", "x:acl", "neoversen1",
+        "accuracy 1.0000 of 360", "x:acl", "neoversen1", "kernel rules",
         evidence.fingerprint(Evidence.model_validate(document())),
     ):  # fmt: skip
         assert part in shown.out
+    checks = [check for check in document()["report"]["checks"] if check["rule"]]
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert checks
+    for check in checks:
+        assert any(line.startswith(f"{check['rule']} it {check['reason'][:40]}") for line in lines), check
     assert f"{N1}: proven" in shown.err
 
 
