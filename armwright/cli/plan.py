@@ -10,6 +10,8 @@ from armwright.pipeline.selected import parse_source, select_buildable
 from armwright.plan.plan import make_plan
 from armwright.system import console
 
+SHOWN = 19  # characters of a digest in a table: sha256: and the 12 digits that names have
+
 
 def run(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool, as_schema: bool = False) -> None:
     """Print what a build would do for each selected combo, in order, and why.
@@ -35,5 +37,8 @@ def run(matrix: Matrix, chosen: Selector, base: str, *, as_json: bool, as_schema
     console.table(
         "",
         ["combo", "state", "why", "base", "proven on", "inputs"],
-        [[row.id, documents.make_state_cell(row.state), row.why, row.base, row.emulator, row.inputs] for row in rows],
+        [
+            [row.id, documents.make_state_cell(row.state), row.why, row.base, row.emulator, row.inputs[:SHOWN]]
+            for row in rows
+        ],
     )

@@ -17,7 +17,7 @@ MEANING: dict[ComboState, str] = {
     "proven": "the image is on this machine, with valid evidence",
     "built": "the image is on this machine, not proven yet",
     "not built": "no image on this machine",
-    "unverified": "no image on this machine; never seen working, so built only when selected by name or --all",
+    "unverified": "no image on this machine, and never seen working: built only when its id or version is given",
     "refused": "cannot work; invoke list --all shows the reason",
     "unknown": "Docker Engine does not answer, so it is not known whether there is an image",
 }
