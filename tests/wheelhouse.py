@@ -128,15 +128,22 @@ versions:
     libraries: {Wax: "1.0"} # what only its proof can tell
     environment:
       - {name: LAMP_OIL, value: "10", reason: it burns brighter}
+"""
 
-backends: # where it is lit
-  acl:
-    kernels:
-      - {source: onednn, operation: "*", implementations: [], reason: none at all}
+BACKEND = """\
+kernels:
+  onednn:
+    "*":
+      - id: no-onednn
+        implementations: []
+        reason: oneDNN does not run
 """
 
 
 def add_lamp(tree: Tree) -> None:
     """Add a framework of a test's own to a copy of the project."""
-    (tree.root / "recipes/frameworks/lamp.yaml").write_text(RECIPE)
+    folder = tree.root / "recipes/frameworks/lamp"
+    folder.mkdir()
+    (folder / "framework.yaml").write_text(RECIPE)
+    (folder / "acl.yaml").write_text(BACKEND)
     tree.edit("matrix.yaml", "  frameworks:\n", '  frameworks:\n    lamp: ["1.0.0"] # as bright as it gets\n')

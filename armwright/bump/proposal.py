@@ -20,6 +20,7 @@ from armwright.matrix import matrix as matrices
 from armwright.matrix import matrix_file
 from armwright.matrix.matrix import Matrix
 from armwright.plan import locks
+from armwright.recipes import framework_files
 from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework, Release
 from armwright.system import http
@@ -121,7 +122,7 @@ def propose_version(matrix: Matrix, framework: Framework, model: str, version: s
         InputError: the recipe or matrix.yaml cannot be extended by a program.
         MachineError: the resolver cannot reach the index.
     """
-    recipe = f"recipes/frameworks/{framework.name}.yaml"
+    recipe = f"recipes/frameworks/{framework.name}/{framework_files.FILE}"
     old = {name: (matrix.root / name).read_bytes().decode() for name in (recipe, matrix_file.FILE)}
     fields = _fields(old[recipe], framework, model, base, version)
     new = {

@@ -13,7 +13,7 @@ from armwright.recipes.patterns import VersionName as Text
 
 
 class BaselineCpu(Recipe):
-    """A smaller CPU, without any feature that the target's own CPU lacks.
+    """A baseline CPU: one that has only features which the CPU of the target has too.
 
     Attributes:
         cpu: QEMU's name for it.
@@ -47,10 +47,10 @@ class Emulator(Recipe):
         return [one.cpu.split(",")[0] for one in (self, self.baseline) if one is not None]
 
     @model_validator(mode="after")
-    def _a_superset_has_a_smaller(self) -> Emulator:
+    def _superset_has_a_baseline(self) -> Emulator:
         if (self.match == "superset") != (self.baseline is not None):
             raise ValueError(
-                "a superset, and only that, has a smaller CPU that shows nothing above the floor is needed"
+                "a superset, and only that, has a baseline CPU"
             )
         return self
 

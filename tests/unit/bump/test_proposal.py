@@ -14,8 +14,9 @@ from armwright.bump import proposal, yaml_insert
 from armwright.cli import bump
 from armwright.fetch import index_pages, resolve
 from armwright.fetch import package_index as indexes
-from armwright.fetch.index_pages import File
-from armwright.fetch.package_index import Index, Metadata
+from armwright.fetch.index_pages import IndexFile
+from armwright.fetch.package_index import PackageIndex
+from armwright.fetch.package_index import WheelMetadata
 from armwright.plan import locks
 from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework
@@ -41,20 +42,20 @@ def lamp(tree: Tree) -> Tree:
     return tree
 
 
-class Told(Index):
+class Told(PackageIndex):
     """An index with wheels that a test wants, each saying of itself what it says."""
 
     wheels: tuple[Wheel, ...] = ()
 
-    def files(self, distribution: str) -> list[File]:
+    def files(self, distribution: str) -> list[IndexFile]:
         found = index_pages.parse_page(
             json.dumps(page(self.wheels)).encode(), "application/json", "https://a.example/", distribution
         )
         return [one for one in found if distribution == "lamp"]
 
-    def metadata(self, file: File) -> Metadata:
+    def metadata(self, file: IndexFile) -> WheelMetadata:
         (wheel,) = (one for one in self.wheels if one.file == file.name)
-        return Metadata(tuple(map(Requirement, wheel.requires)), wheel.requires_python)
+        return WheelMetadata(tuple(map(Requirement, wheel.requires)), wheel.requires_python)
 
 
 Bump = Callable[..., Any]
@@ -68,7 +69,7 @@ def run(lamp: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     def bumped(*wheels: Wheel, refused: Refusals | None = None, word: str = "lamp", **options: Any) -> Any:  # noqa: ANN401
         index = Told(())
         object.__setattr__(index, "wheels", wheels)
-        monkeypatch.setattr(indexes, "of_this_host", lambda: index)
+        monkeypatch.setattr(indexes, "find_package_index", lambda: index)
 
         def make(root: Path, framework: Framework, version: str, base: Base) -> None:
             assert root != lamp.root
@@ -116,7 +117,7 @@ def test_the_diff_holds_the_lock_the_recipe_s_entry_and_the_axis_value(run: Bump
     files = [line for line in said["diff"].splitlines() if line.startswith(("---", "+++"))]
     assert [one.split("\t")[0] for one in files] == [
         "--- /dev/null", "+++ b/recipes/locks/lamp-1.2.0.txt",
-        "--- a/recipes/frameworks/lamp.yaml", "+++ b/recipes/frameworks/lamp.yaml",
+        "--- a/recipes/frameworks/lamp/framework.yaml", "+++ b/recipes/frameworks/lamp/framework.yaml",
         "--- a/matrix.yaml", "+++ b/matrix.yaml",
     ]  # fmt: skip
     listed = '    lamp: ["1.2.0", "1.0.0"] # as bright as it gets'
@@ -134,7 +135,7 @@ def test_writing_makes_exactly_the_changes_of_the_diff_and_keeps_every_comment(r
     after = everything(lamp.root)
     expected = {
         **before,
-        "recipes/frameworks/lamp.yaml": RECIPE.replace("  # the first one", f"{ENTRY}  # the first one").encode(),
+        "recipes/frameworks/lamp/framework.yaml": RECIPE.replace("  # the first one", f"{ENTRY}  # the first one").encode(),
         "matrix.yaml": before["matrix.yaml"].replace(b'lamp: ["1.0.0"]', b'lamp: ["1.2.0", "1.0.0"]'),
         "recipes/locks/lamp-1.2.0.txt": f"lamp==1.2.0 \\\n{HASH}\nwick==0.5 \\\n{HASH}\n".encode(),
     }
@@ -228,7 +229,7 @@ def test_an_index_that_the_resolver_cannot_reach_refuses_no_version(run: Bump, w
 
 
 def test_a_version_that_is_in_the_recipe_and_not_published_is_told(run: Bump, lamp: Tree) -> None:
-    lamp.edit("recipes/frameworks/lamp.yaml", "  # the first one\n", f"{ENTRY}  # the first one\n")
+    lamp.edit("recipes/frameworks/lamp/framework.yaml", "  # the first one\n", f"{ENTRY}  # the first one\n")
     said = run(Wheel("lamp", "1.2.0"), Wheel("lamp", "1.1.0"))
     assert said["versions"][0]["reason"] == "it is in the recipe already, and not published"
     assert (said["newest"], said["proposed"]) == ("1.0.0", "1.1.0")
@@ -246,7 +247,7 @@ COMPAT = """\
 
 
 def test_what_a_version_was_named_by_us_for_is_no_model_for_a_newer_one(run: Bump, lamp: Tree) -> None:
-    lamp.edit("recipes/frameworks/lamp.yaml", "  # the first one\n", f"{COMPAT}  # the first one\n")
+    lamp.edit("recipes/frameworks/lamp/framework.yaml", "  # the first one\n", f"{COMPAT}  # the first one\n")
     lamp.edit("matrix.yaml", 'lamp: ["1.0.0"]', 'lamp: ["9.x-compat", "1.0.0"]')
     said = run(Wheel("lamp", "1.2.0"), write=True)
     assert (said["distribution"], said["newest"], said["proposed"]) == ("lamp", "1.0.0", "1.2.0")
@@ -254,8 +255,8 @@ def test_what_a_version_was_named_by_us_for_is_no_model_for_a_newer_one(run: Bum
 
 
 def test_the_distribution_is_that_of_the_newest_version(run: Bump, lamp: Tree) -> None:
-    lamp.edit("recipes/frameworks/lamp.yaml", "\ndistribution: lamp\n", "\ndistribution: lamp-gpu\n")
-    lamp.edit("recipes/frameworks/lamp.yaml", "base: debian-13\n", "base: debian-13\n    distribution: lamp\n")
+    lamp.edit("recipes/frameworks/lamp/framework.yaml", "\ndistribution: lamp\n", "\ndistribution: lamp-gpu\n")
+    lamp.edit("recipes/frameworks/lamp/framework.yaml", "base: debian-13\n", "base: debian-13\n    distribution: lamp\n")
     said = run(Wheel("lamp", "1.2.0"), write=True)
     assert said["distribution"] == "lamp"
     assert lamp.load().recipes.frameworks["lamp"].versions["1.2.0"].distribution == "lamp"
@@ -263,7 +264,7 @@ def test_the_distribution_is_that_of_the_newest_version(run: Bump, lamp: Tree) -
 
 @pytest.mark.parametrize("requirement", ["lamp>=1.0.0", "lamp==1.0.1", "lamp", "lamp=1.0.0", "lamp-oil==1.0.0"])
 def test_a_version_that_does_not_come_from_the_index_is_no_model(run: Bump, lamp: Tree, requirement: str) -> None:
-    lamp.edit("recipes/frameworks/lamp.yaml", "lamp==1.0.0", requirement)
+    lamp.edit("recipes/frameworks/lamp/framework.yaml", "lamp==1.0.0", requirement)
     with pytest.raises(InputError, match="no version of Lamp is a wheel from the index"):
         run(Wheel("lamp", "1.2.0"))
 
@@ -285,7 +286,7 @@ def proposed(run: Bump, lamp: Tree) -> proposal.Proposal:
     return proposal.propose_version(matrix, framework, "1.0.0", "1.2.0", matrix.recipes.bases["debian-13"])
 
 
-@pytest.mark.parametrize("file", ["matrix.yaml", "recipes/frameworks/lamp.yaml", "recipes/locks/lamp-1.2.0.txt"])
+@pytest.mark.parametrize("file", ["matrix.yaml", "recipes/frameworks/lamp/framework.yaml", "recipes/locks/lamp-1.2.0.txt"])
 def test_a_file_that_was_changed_meanwhile_is_not_overwritten(
     lamp: Tree, proposed: proposal.Proposal, file: str
 ) -> None:

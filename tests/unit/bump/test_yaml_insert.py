@@ -85,7 +85,7 @@ def test_the_project_s_own_files_are_extended_and_keep_every_other_byte() -> Non
     for framework in yaml.safe_load(matrix)["axes"]["frameworks"]:
         new = yaml_insert.item(matrix, ("axes", "frameworks", framework), "99.0.0")
         assert new.replace('"99.0.0", ', "", 1) == matrix
-        recipe = (ROOT / "recipes/frameworks" / f"{framework}.yaml").read_text()
+        recipe = (ROOT / "recipes/frameworks" / framework / "framework.yaml").read_text()
         new = yaml_insert.entry(recipe, ("versions",), "99.0.0", {"provider": "wheel"})
         assert new.replace('  "99.0.0":\n    provider: wheel\n', "", 1) == recipe
 

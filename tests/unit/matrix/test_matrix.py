@@ -13,7 +13,7 @@ from armwright.system.errors import InputError
 from tests.support import SMALL, Tree
 
 MATRIX = "matrix.yaml"
-PYTORCH = "recipes/frameworks/pytorch.yaml"
+PYTORCH = "recipes/frameworks/pytorch/framework.yaml"
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_pytorch_2_10_is_refused_on_generic_with_its_reason_and_2_9_1_is_the_nea
     refused = matrix.by_id[f"pytorch-2.10.0-generic-{backend}"]
     assert refused.refusal is not None
     assert "illegal instruction" in refused.refusal
-    near = matrix.instead(refused)
+    near = matrix.nearest_working(refused)
     assert near is not None
     assert near.id == f"pytorch-2.9.1-generic-{backend}"
 
@@ -61,7 +61,7 @@ def test_only_what_a_rule_or_a_missing_recipe_refuses_is_refused(tree: Tree) -> 
         "pytorch-2.10.0-generic-openblas",
         "pytorch-2.10.0-generic-acl",
     ]
-    assert all(combo.sound for combo in matrix.combos if combo.refusal is None)
+    assert all(combo.is_known_to_work for combo in matrix.combos if combo.refusal is None)
 
 
 @pytest.mark.parametrize(("target", "version"), [("generic", "2.9.1"), ("n1", "2.10.0"), ("a64fx", "2.10.0")])
@@ -158,7 +158,7 @@ def test_a_rule_without_an_axis_means_any_value_of_it(tree: Tree) -> None:
 def test_an_unverified_combo_can_exist_and_is_not_the_newest_that_is_known_to_work(tree: Tree) -> None:
     matrix = ruled(tree, 'unverified: {version: ["2.10.0"], target: n1}')
     one = matrix.by_id["pytorch-2.10.0-n1-acl"]
-    assert (one.refusal, one.unverified, one.sound) == (None, "for a reason", False)
+    assert (one.refusal, one.unverified, one.is_known_to_work) == (None, "for a reason", False)
     newest = matrix.newest("pytorch", "n1", "acl")
     assert newest is not None
     assert newest.id == "pytorch-2.9.1-n1-acl"
@@ -185,7 +185,7 @@ def test_a_version_with_a_name_of_ours_sorts_last_and_is_in_no_range(tree: Tree)
 
 def test_a_combo_with_no_way_out_has_no_nearest(tree: Tree) -> None:
     matrix = ruled(tree, "refuse: {framework: pytorch}")
-    assert matrix.instead(matrix.combos[0]) is None
+    assert matrix.nearest_working(matrix.combos[0]) is None
     assert matrix.newest("pytorch", "n1", "acl") is None
 
 
@@ -209,17 +209,17 @@ def test_the_nearest_that_is_known_to_work_keeps_first_the_backend_then_the_vers
     tree: Tree, rules: list[str], asked: str, nearest: str
 ) -> None:
     matrix = ruled(tree, *rules)
-    near = matrix.instead(matrix.by_id[f"pytorch-{asked}"])
+    near = matrix.nearest_working(matrix.by_id[f"pytorch-{asked}"])
     assert near is not None
     assert near.id == f"pytorch-{nearest}"
 
 
 def test_a_chain_of_fallbacks_skips_what_is_not_published(tree: Tree) -> None:
     matrix = tree.load()
-    assert matrix.chain(matrix.recipes.targets["v1"]) == ["n1", "generic"]
+    assert matrix.fallback_targets(matrix.recipes.targets["v1"]) == ["n1", "generic"]
     tree.edit(MATRIX, "targets: [generic, n1, v1,", "targets: [generic, v1,")
     matrix = tree.load()
-    assert matrix.chain(matrix.recipes.targets["v1"]) == ["generic"]
+    assert matrix.fallback_targets(matrix.recipes.targets["v1"]) == ["generic"]
 
 
 def test_a_new_target_is_a_recipe_and_a_word_in_the_matrix(tree: Tree) -> None:
@@ -247,19 +247,24 @@ def test_a_new_version_is_an_entry_and_a_lock(tree: Tree) -> None:
 
 def test_a_new_backend_is_a_recipe_and_an_entry_of_the_framework(tree: Tree) -> None:
     (tree.root / "recipes/backends/onednn.yaml").write_text("name: onednn\ntitle: oneDNN without ACL\n")
-    flavour = """  onednn:
-    kernels:
-      - {source: onednn, operation: convolution, implementations: ["brg*"], reason: no ACL in it}
+    recipe = """kernels:
+  onednn:
+    convolution:
+      - id: convolution
+        implementations: ["brg*"]
+        reason: oneDNN without ACL computes convolutions
 """
-    tree.edit(PYTORCH, "\n  acl:\n", f"\n{flavour}  acl:\n")
+    (tree.root / "recipes/frameworks/pytorch/onednn.yaml").write_text(recipe)
     tree.edit(MATRIX, "backends: [openblas,", "backends: [onednn, openblas,")
     assert b"oneDNN without ACL" in tree.plan("pytorch-2.10.0-v1-onednn").files["Dockerfile"]
 
 
 def test_a_new_framework_is_a_recipe_a_lock_and_its_workloads(tree: Tree) -> None:
+    folder = tree.root / "recipes/frameworks"
+    shutil.copytree(folder / "pytorch", folder / "other")
     recipe = (tree.root / PYTORCH).read_text()
     recipe = recipe.replace("name: pytorch", "name: other").replace("aliases: [torch]", "aliases: []")
-    (tree.root / "recipes/frameworks/other.yaml").write_text(recipe)
+    (folder / "other/framework.yaml").write_text(recipe)
     tree.edit(MATRIX, "    pytorch: [", '    other: ["2.10.0"]\n    pytorch: [')
     for source in (tree.root / "scripts/smoke").glob("*/pytorch.py"):
         shutil.copy(source, source.with_name("other.py"))

@@ -57,7 +57,7 @@ def test_versions_are_read_whole() -> None:
 @pytest.mark.parametrize("name", ["nvidia-cublas-cu12", "nvidia-nccl", "cuda-bindings", "cuda-toolkit", "triton"])
 def test_a_cuda_distribution_is_refused(name: str) -> None:
     assert wrong(f"{GOOD}{name}==1.0 \\\n{HASH}\n") == [
-        f"a.txt:7: {name} is a CUDA distribution; it does not belong in a CPU image"
+        f"a.txt:7: {name} is a CUDA distribution, and this image is for CPUs"
     ]
 
 

@@ -19,7 +19,8 @@ from armwright.system.errors import InputError
 from tests.support import ROOT, Tree, stages
 
 N1 = "pytorch-2.10.0-n1-acl"
-PYTORCH = "recipes/frameworks/pytorch.yaml"
+PYTORCH = "recipes/frameworks/pytorch/framework.yaml"
+ACL = "recipes/frameworks/pytorch/acl.yaml"
 HOME = "image/opt/armwright"
 
 
@@ -82,8 +83,8 @@ MOVES = [
     (PYTORCH, "torch/test]", "torch/tests]"),
     (PYTORCH, '"*.so.*"', '"*.so.1"'),
     (PYTORCH, 'value: "{cpus}"', 'value: "2"'),
-    (PYTORCH, 'implementations: ["*:acl", acl]', 'implementations: ["*:acl"]'),
-    (PYTORCH, 'otherwise: "this CPU has no', 'otherwise: "the CPU has no'),
+    (ACL, 'implementations: ["*:acl", acl]', 'implementations: ["*:acl"]'),
+    (ACL, 'otherwise: "this CPU has no', 'otherwise: "the CPU has no'),
     (PYTORCH, "oneDNN: 3.7.1", "oneDNN: 3.7.2"),
     ("recipes/targets/n1.yaml", "title: ", "title: the "),
     ("recipes/targets/n1.yaml", "floor: [fp, ", "floor: [sve, fp, "),
@@ -122,7 +123,7 @@ STAYS = [
     ("recipes/backends/openblas.yaml", "title: ", "title: the "),
     ("recipes/locks/pytorch-2.9.1.txt", "==", "==9"),
     ("scripts/overlays/pytorch-openblas/armwright_openblas.py", "import", "import  "),
-    (PYTORCH, 'implementations: ["brgconv*:sve_512"]', 'implementations: ["brgconv:*"]'),
+    (ACL, 'implementations: ["brgconv*:sve_512"]', 'implementations: ["brgconv:*"]'),
 ]
 
 

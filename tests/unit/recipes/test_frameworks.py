@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from armwright.matrix.matrix import Matrix
 from armwright.recipes.frameworks import PLAIN, FrameworkBackend
-from armwright.recipes.kernels import DtypeSupport, KernelRule, Override
+from armwright.recipes.kernels import DtypeSupport, KernelEntry, KernelRule, KernelRules, Override
 from armwright.recipes.patterns import DTYPES
 from armwright.recipes.targets import Target
 
@@ -30,16 +30,29 @@ def v1(matrix: Matrix) -> Target:
 
 
 def rule(*implementations: str, operation: str = "convolution", **fields: Any) -> KernelRule:  # noqa: ANN401 - YAML
-    words = {"source": "onednn", "operation": operation, "implementations": [*implementations], "reason": REASON}
-    return KernelRule.model_validate({**words, **fields})
+    """Return a rule; its id is its first implementation where none is given."""
+    known = {
+        "id": implementations[0] if implementations else "none", "source": "onednn", "operation": operation,
+        "implementations": [*implementations], "reason": REASON,
+    }  # fmt: skip
+    return KernelRule.model_validate({**known, **fields})
 
 
-def flavour(*rules: KernelRule, overrides: tuple[Override, ...] = (), **fields: Any) -> FrameworkBackend:  # noqa: ANN401 - YAML
-    return FrameworkBackend(kernels=[*rules] or [rule("acl")], overrides=[*overrides], **fields)
+def grouped(*rules: KernelRule) -> KernelRules:
+    """Write rules below their sources and operations, as a file does."""
+    kernels: KernelRules = {}
+    for single in rules:
+        entry = KernelEntry.model_validate(single.model_dump(exclude={"source", "operation"}))
+        kernels.setdefault(single.source, {}).setdefault(single.operation, []).append(entry)
+    return kernels
 
 
-def speaking(one: FrameworkBackend, target: Target, version: str = "2.0.0") -> list[list[str]]:
-    return [found.implementations for found in one.rules(target, version)]
+def framework_backend(*rules: KernelRule, overrides: tuple[Override, ...] = (), **fields: Any) -> FrameworkBackend:  # noqa: ANN401 - YAML
+    return FrameworkBackend(kernels=grouped(*rules or [rule("acl")]), overrides=[*overrides], **fields)
+
+
+def in_force(backend: FrameworkBackend, target: Target, version: str = "2.0.0") -> list[list[str]]:
+    return [kernel_rule.implementations for kernel_rule in backend.kernel_rules(target, version)]
 
 
 # --- data types
@@ -71,41 +84,43 @@ def test_a_data_type_is_fast_or_slow_or_not_run_by_the_target_s_features(
     n1: Target, v1: Target, words: dict[str, Any], on_n1: tuple[str, str], on_v1: tuple[str, str]
 ) -> None:
     one = DtypeSupport.model_validate({"note": "a note", **words})
-    assert (one.on(n1.floor), one.on(v1.floor)) == (on_n1, on_v1)
+    assert (one.on_floor(n1.floor), one.on_floor(v1.floor)) == (on_n1, on_v1)
 
 
 def test_every_data_type_is_told_and_what_nobody_looked_at_is_not_run(v1: Target) -> None:
-    told = {one["name"]: one for one in flavour().precisions(v1, "2.0.0")}
+    told = {one["name"]: one for one in framework_backend().dtype_support(v1, "2.0.0")}
     assert tuple(told) == DTYPES
     assert told["fp32"]["state"] == "fast"
     assert {one["state"] for name, one in told.items() if name != "fp32"} == {"not run"}
-    assert "nobody has looked" in told["int8"]["note"]
-    known = flavour(dtypes={"fp32": DtypeSupport(note="a note"), "int8": DtypeSupport(fast=[], note="a note")})
+    assert "not examined" in told["int8"]["note"]
+    known = framework_backend(
+        dtypes={"fp32": DtypeSupport(note="a note"), "int8": DtypeSupport(fast=[], note="a note")}
+    )
     assert states(known, v1) == ["slow", "not run", "not run", "fast", "not run"]
 
 
 def states(one: FrameworkBackend, target: Target, version: str = "2.0.0") -> list[str]:
-    return [told["state"] for told in one.precisions(target, version)]
+    return [told["state"] for told in one.dtype_support(target, version)]
 
 
 def test_an_override_says_of_a_data_type_what_it_comes_to_on_its_targets_in_its_versions(
     n1: Target, v1: Target
 ) -> None:
     override = Override(targets=["n1"], versions=["2.0.0"], dtypes={"bf16": DtypeSupport(note="a note")})
-    one = flavour(dtypes={"fp32": PLAIN, "bf16": DtypeSupport(fast=[], note="a note")}, overrides=(override,))
+    one = framework_backend(dtypes={"fp32": PLAIN, "bf16": DtypeSupport(fast=[], note="a note")}, overrides=(override,))
     assert states(one, n1) == ["fast", "slow", "not run", "not run", "not run"]
     assert states(one, v1)[:2] == states(one, n1, "2.1.0")[:2] == ["fast", "fast"]
-    assert speaking(one, n1) == [["acl"]]
+    assert in_force(one, n1) == [["acl"]]
 
 
 def test_fast_math_that_is_run_has_its_variable() -> None:
     runs, never = DtypeSupport(note="a note"), DtypeSupport(runs=False, note="a note")
-    with pytest.raises(ValidationError, match="under the variable of 'fast_math'"):
-        flavour(dtypes={"bf16-fast-math": runs})
-    with pytest.raises(ValidationError, match="under the variable of 'fast_math'"):
-        flavour(overrides=(Override(dtypes={"bf16-fast-math": runs}),))
-    assert flavour(dtypes={"bf16-fast-math": never})
-    assert flavour(dtypes={"bf16-fast-math": runs}, fast_math=FAST_MATH)
+    with pytest.raises(ValidationError, match="does not name the variable"):
+        framework_backend(dtypes={"bf16-fast-math": runs})
+    with pytest.raises(ValidationError, match="does not name the variable"):
+        framework_backend(overrides=(Override(dtypes={"bf16-fast-math": runs}),))
+    assert framework_backend(dtypes={"bf16-fast-math": never})
+    assert framework_backend(dtypes={"bf16-fast-math": runs}, fast_math=FAST_MATH)
 
 
 # --- kernel rules
@@ -114,7 +129,7 @@ def test_fast_math_that_is_run_has_its_variable() -> None:
 def test_a_rule_speaks_only_of_targets_with_the_features_it_needs_and_without_one_of_those_they_lack(
     n1: Target, v1: Target
 ) -> None:
-    one = flavour(
+    one = framework_backend(
         rule("always"),
         rule("with", needs=["bf16"]),
         rule("without", lacks=["bf16"]),
@@ -122,30 +137,22 @@ def test_a_rule_speaks_only_of_targets_with_the_features_it_needs_and_without_on
         rule("one-of", lacks=["asimd", "bf16"]),
         rule("neither", needs=["bf16"], lacks=["asimd"]),
     )
-    assert speaking(one, v1) == [["always"], ["with"], ["both"]]
-    assert speaking(one, n1) == [["always"], ["without"], ["one-of"]]
+    assert in_force(one, v1) == [["always"], ["with"], ["both"]]
+    assert in_force(one, n1) == [["always"], ["without"], ["one-of"]]
 
 
-def test_an_override_replaces_the_rules_of_its_source_operation_and_data_types_and_no_other(n1: Target) -> None:
+def test_an_override_replaces_the_rule_with_its_id_and_no_other(n1: Target) -> None:
     rules = [
         rule("all"),
         rule("fp32", dtypes=["fp32"]),
-        rule("two", dtypes=["fp32", "bf16"]),
         rule("matmul", operation="matmul"),
         rule("profiler", source="profiler"),
     ]
-
-    def without(name: str, by: KernelRule) -> bool:
-        one = flavour(*rules, overrides=(Override(kernels=[by]),))
-        names = [found.implementations[0] for found in rules if found.implementations != [name]]
-        return speaking(one, n1) == [[found] for found in (*names, "new")]
-
-    assert without("all", rule("new"))
-    assert without("fp32", rule("new", dtypes=["fp32"]))
-    assert without("two", rule("new", dtypes=["bf16", "fp32"]))  # in whatever order they stand
-    assert without("matmul", rule("new", operation="matmul", optional=True, types="f32"))
-    assert without("profiler", rule("new", source="profiler"))
-    assert without("none of them", rule("new", dtypes=["int8"]))
+    for replaced in rules:
+        new = rule("new", id=replaced.id, source=replaced.source, operation=replaced.operation, dtypes=["int8"])
+        backend = framework_backend(*rules, overrides=(Override(kernels=grouped(new)),))
+        expected = ["new" if kept is replaced else kept.implementations[0] for kept in rules]
+        assert in_force(backend, n1) == [[name] for name in expected]
 
 
 @pytest.mark.parametrize(
@@ -162,27 +169,28 @@ def test_an_override_replaces_the_rules_of_its_source_operation_and_data_types_a
     ],
 )
 def test_an_override_is_of_its_targets_and_versions(n1: Target, words: dict[str, Any], *, replaced: bool) -> None:
-    override = Override(kernels=[rule("new")], **words)
-    assert speaking(flavour(rule("old"), overrides=(override,)), n1) == [["new"] if replaced else ["old"]]
+    override = Override(kernels=grouped(rule("new", id="old")), **words)
+    assert in_force(framework_backend(rule("old"), overrides=(override,)), n1) == [["new"] if replaced else ["old"]]
 
 
 def test_an_override_that_does_not_speak_of_a_target_leaves_its_rules_there(n1: Target, v1: Target) -> None:
-    one = flavour(rule("old"), overrides=(Override(kernels=[rule("new", needs=["bf16"])]),))
-    assert (speaking(one, n1), speaking(one, v1)) == ([["old"]], [["new"]])
+    one = framework_backend(rule("old"), overrides=(Override(kernels=grouped(rule("new", id="old", needs=["bf16"]))),))
+    assert (in_force(one, n1), in_force(one, v1)) == ([["old"]], [["new"]])
 
 
 def test_the_target_s_openblas_cores_take_their_place(n1: Target) -> None:
-    core = rule("{cores}", "armv8", source="openblas", operation="core")
+    core = rule("{cores}", "armv8", id="core", source="openblas", operation="core")
     assert n1.openblas_cores
-    assert speaking(flavour(core), n1) == [[*n1.openblas_cores, "armv8"]]
-    replaced = flavour(core, overrides=(Override(kernels=[core.model_copy(update={"implementations": ["{cores}"]})]),))
-    assert speaking(replaced, n1) == [n1.openblas_cores]
+    assert in_force(framework_backend(core), n1) == [[*n1.openblas_cores, "armv8"]]
+    alone = core.model_copy(update={"implementations": ["{cores}"]})
+    replaced = framework_backend(core, overrides=(Override(kernels=grouped(alone)),))
+    assert in_force(replaced, n1) == [n1.openblas_cores]
 
 
 def test_a_rule_for_several_operations_accepts_or_forbids_and_wants_none() -> None:
     assert rule(operation="*")
     assert rule("acl", operation="*pool*", optional=True)
-    with pytest.raises(ValidationError, match="cannot want to see one"):
+    with pytest.raises(ValidationError, match="cannot require one of them"):
         rule("acl", operation="*pool*")
 
 
@@ -190,7 +198,7 @@ def test_the_project_s_rules_of_a_target_replace_the_general_ones(matrix: Matrix
     one = matrix.recipes.frameworks["pytorch"].backends["acl"]
 
     def implementations(target: str, source: str, operation: str) -> list[list[str]]:
-        rules = one.rules(matrix.recipes.targets[target], "2.10.0")
+        rules = one.kernel_rules(matrix.recipes.targets[target], "2.10.0")
         asked = [found for found in rules if "fp32" in (found.dtypes or ["fp32"])]
         return [found.implementations for found in asked if (found.source, found.operation) == (source, operation)]
 

@@ -10,7 +10,8 @@ import pytest
 from armwright.matrix.matrix import Matrix
 from tests.support import ROOT, Tree
 
-PYTORCH = "recipes/frameworks/pytorch.yaml"
+PYTORCH = "recipes/frameworks/pytorch/framework.yaml"
+ACL, OPENBLAS = (f"recipes/frameworks/pytorch/{name}.yaml" for name in ("acl", "openblas"))
 N1, M1, THUNDERX2 = (f"recipes/targets/{name}.yaml" for name in ("n1", "m1", "thunderx2"))
 DEBIAN = "recipes/bases/debian-13.yaml"
 
@@ -40,12 +41,12 @@ def test_every_floor_holds_what_its_fallback_needs(matrix: Matrix) -> None:
         (N1, "cpu: neoverse-n1", "cpu: 'max,sve=off'", "never the model 'max'"),
         (N1, "cpu: neoverse-n1", "cpu: 'neoverse-n1 -d all'", "'cpu'"),
         (N1, "fallback: generic", "fallback: genric", "unknown name 'genric': did you mean 'generic'?"),
-        (N1, "fallback: generic", "fallback: v1", "'v1' must need less than 'n1'"),
-        (N1, "fallback: generic", "fallback: n1", "'n1' must need less than 'n1'"),
+        (N1, "fallback: generic", "fallback: v1", "the floor of 'v1' must be a part of the floor of 'n1'"),
+        (N1, "fallback: generic", "fallback: n1", "the floor of 'n1' must be a part of the floor of 'n1'"),
         (N1, 'parts: ["0x41:0xd0c"]', "parts: [0x41]", "'parts' must be text: put 0x41 in quotes"),
         (N1, "note: an exact model", 'note: "an exact\\nRUN curl evil"', "'note'"),
-        (N1, "match: exact", "match: superset", "a superset, and only that, has a smaller CPU"),
-        (THUNDERX2, "match: superset", "match: subset", "a superset, and only that, has a smaller CPU"),
+        (N1, "match: exact", "match: superset", "a superset, and only that, has a baseline CPU"),
+        (THUNDERX2, "match: superset", "match: subset", "a superset, and only that, has a baseline CPU"),
         (THUNDERX2, "cpu: cortex-a72", "cpu: max", "never the model 'max'"),
         (N1, "flags: -mcpu=neoverse-n1", "flags: '-mcpu=n1; id'", "'flags'"),
         (N1, "acl: arch=armv8.2-a", "acl: arch=armv8.2-a debug=1", "'acl'"),
@@ -62,23 +63,34 @@ def test_every_floor_holds_what_its_fallback_needs(matrix: Matrix) -> None:
         (PYTORCH, "provider: wheel", "provider: weel", "'provider'"),
         (PYTORCH, "requires: [torch==2.10.0, numpy]", "requires: ['torch @ https://x']", "'requires'"),
         (PYTORCH, "requires: [torch==2.10.0, numpy]", "requires: [--pre]", "'requires'"),
-        (PYTORCH, "targets: [a64fx]", "targets: [a64f]", "unknown name 'a64f': did you mean 'a64fx'?"),
-        (PYTORCH, "{name: OPENBLAS_NUM_THREADS", "{name: OMP_NUM_THREADS", "a variable is set twice"),
-        (PYTORCH, "name: ONEDNN_DEFAULT_FPMATH_MODE", "name: 'A B'", "'name'"),
-        (PYTORCH, "value: BF16", "value: 'BF16; true'", "'value'"),
-        (PYTORCH, "optional: true", "optional: 'true'", "'optional'"),
-        (PYTORCH, "source: profiler", "source: profilr", "'source'"),
-        (PYTORCH, "operation: convolution", "operation: conv?", "'operation'"),
-        (PYTORCH, "dtypes: [fp32]", "dtypes: [fp64]", "'dtypes'"),
-        (PYTORCH, "dtypes: [fp32]", "dtypes: []", "'dtypes'"),
-        (PYTORCH, "types: f32", "types: 'f32; id'", "'types'"),
-        (PYTORCH, "lacks: [bf16]", "lacks: bf16", "'lacks'"),
-        (PYTORCH, "operation: convolution", "operation: conv*", "a rule for several operations cannot want to see one"),
-        (PYTORCH, "      fp16: {", "      fp61: {", "'fp61'"),
-        (PYTORCH, "fp32: {fast: [], note", "fp32: {quick: [], note", "unknown key 'quick'"),
-        (PYTORCH, '{runs: false, note: "it is a mode', '{note: "it is a mode', "under the variable of 'fast_math'"),
+        (PYTORCH, "name: OPENBLAS_NUM_THREADS", "name: TF_X\n    vlaue: x", "unknown key 'vlaue'"),
+        (ACL, "targets: [a64fx]", "targets: [a64f]", "unknown name 'a64f': did you mean 'a64fx'?"),
+        (ACL, 'versions: ["2.5.1"]', 'versions: ["2.5.2"]', "unknown version '2.5.2': did you mean '2.5.1'?"),
+        (ACL, "name: ONEDNN_DEFAULT_FPMATH_MODE", "name: 'A B'", "'name'"),
+        (ACL, "value: BF16", "value: 'BF16; true'", "'value'"),
+        (ACL, "optional: true", "optional: 'true'", "'optional'"),
+        (ACL, "  profiler:", "  profilr:", "'profilr'"),
+        (ACL, "    convolution:\n      - id: convolution-fp32", "    conv?:\n      - id: convolution-fp32", "'conv?'"),
+        (ACL, "dtypes: [fp32]", "dtypes: [fp64]", "'dtypes'"),
+        (ACL, "dtypes: [fp32]", "dtypes: []", "'dtypes'"),
+        (ACL, "types: f32", "types: 'f32; id'", "'types'"),
+        (ACL, "lacks: [bf16]", "lacks: bf16", "'lacks'"),
+        (ACL, "    convolution:\n", '    "conv*":\n', ":34:9: a rule for several operations cannot"),
+        (ACL, "  fp16:\n", "  fp61:\n", "'fp61'"),
+        (ACL, "    fast: []\n    note: oneDNN", "    quick: []\n    note: oneDNN", "unknown key 'quick'"),
+        (OPENBLAS, "    runs: false\n    note: bf16-fast", "    note: bf16-fast", "does not name the variable"),
+        (OPENBLAS, "overlay:", "environment:\n  - {name: OMP_NUM_THREADS, value: '1', reason: some reason}\noverlay:",
+         ":3:12: the framework sets OMP_NUM_THREADS already"),
+        (ACL, "id: convolution-bf16\n        dtypes: [bf16]\n        needs", "id: convolution-fp32\n        needs",
+         ":39:13: another rule has the id 'convolution-fp32'"),
+        (ACL, "          - id: matmul-bf16\n", "          - id: matmul-bf61\n",
+         "'matmul-bf61' replaces no rule: did you mean 'matmul-bf16'?"),
+        (ACL, "          - id: matmul-bf16\n", "          - id: convolution-bf16-fast-math\n",
+         "'convolution-bf16-fast-math' is a rule for convolution by onednn, not for matmul"),
+        (ACL, 'versions: ["2.10.0", "2.9.1"]', 'versions: ["2.10.0", "2.5.1"]',
+         "an earlier override replaces 'convolution-fp32' for the same images"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_fact_is_refused_at_its_place(tree: Tree, file: str, old: str, new: str, words: str) -> None:
     tree.edit(file, old, new)
     found = tree.mistakes()
@@ -109,21 +121,35 @@ def test_mistakes_of_several_recipes_come_together_and_draw_no_others_after_them
     assert files == [DEBIAN, PYTORCH, PYTORCH, N1, N1]  # each: 'title' is missing, and 'titel' is unknown
 
 
-def test_a_framework_that_names_an_unknown_backend_is_told_where_the_backend_stands(tree: Tree) -> None:
-    tree.edit(PYTORCH, "\n  acl:\n", "\n  acls:\n")
-    line = (tree.root / PYTORCH).read_text().splitlines().index("  acls:") + 1
-    (told,) = tree.mistakes()
-    assert told.startswith(f"{PYTORCH}:{line}:3: unknown name 'acls': did you mean 'acl'? allowed: acl, ")
+def test_a_file_of_an_unknown_backend_is_refused(tree: Tree) -> None:
+    (tree.root / ACL).rename(tree.root / "recipes/frameworks/pytorch/acls.yaml")
+    (mistake,) = tree.mistakes()
+    place = "recipes/frameworks/pytorch/acls.yaml:2:1"
+    assert mistake.startswith(f"{place}: unknown backend 'acls': did you mean 'acl'? allowed: acl, ")
+
+
+def test_a_framework_outside_a_folder_is_refused(tree: Tree) -> None:
+    (tree.root / "recipes/frameworks/other.yaml").write_text("name: other\n")
+    assert tree.mistakes() == [
+        "recipes/frameworks/other.yaml:1:1: a framework is a folder: move this file to other/framework.yaml"
+    ]
+
+
+def test_a_framework_without_backends_is_refused(tree: Tree) -> None:
+    for file in (tree.root / "recipes/frameworks/pytorch").glob("[!f]*.yaml"):
+        file.unlink()
+    assert any("the framework has no backend" in mistake for mistake in tree.mistakes())
 
 
 def test_a_rule_that_accepts_a_reference_kernel_says_that_it_is_not_fast(matrix: Matrix) -> None:
-    for combo in (one for one in matrix.combos if one.sound):
-        states = {one["name"]: one["state"] for one in combo.flavour.precisions(combo.target, combo.version)}
-        for rule in combo.flavour.rules(combo.target, combo.version):
+    for combo in (combo for combo in matrix.combos if combo.is_known_to_work):
+        support = combo.framework_backend.dtype_support(combo.target, combo.version)
+        states = {dtype["name"]: dtype["state"] for dtype in support}
+        for rule in combo.framework_backend.kernel_rules(combo.target, combo.version):
             accepted = [one for one in rule.implementations if rule.source == "onednn"]
             assert not {"*", "gemm:*", "ref*", "*:any"} & set(accepted)
             if any("ref" in one for one in accepted):
-                assert rule.reason.endswith("right, and not fast"), rule
+                assert rule.reason.endswith("correct but slow"), rule
                 heavy = rule.operation in {"convolution", "matmul", "inner_product"}
                 assert not heavy or {states[one] for one in rule.dtypes or states} == {"slow"}, rule
             else:  # plain C++ that moves or compares numbers, and multiplies none

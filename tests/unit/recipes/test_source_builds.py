@@ -19,7 +19,7 @@ from armwright.system import console
 from armwright.system.errors import InputError
 from tests.support import ROOT, Tree, stages
 
-TENSORFLOW = "recipes/frameworks/tensorflow.yaml"
+TENSORFLOW = "recipes/frameworks/tensorflow/framework.yaml"
 BASE = "recipes/bases/debian-11-python-3.7.yaml"
 COMPILED = "tensorflow-1.15.5-n1-eigen"
 URL = "https://host.example:8443/a/b.zip"
@@ -154,7 +154,9 @@ def test_the_provider_source_and_the_way_it_is_built_come_together(tree: Tree, o
 
 def test_a_missing_patch_is_told_with_its_place(tree: Tree) -> None:
     (tree.root / "recipes/patches/tensorflow-1.15.5/numpy-1.19.patch").unlink()
-    with pytest.raises(InputError, match=r"there is no recipes/patches/tensorflow-1\.15\.5/numpy-1\.19\.patch"):
+    with pytest.raises(
+        InputError, match=r"the patch recipes/patches/tensorflow-1\.15\.5/numpy-1\.19\.patch does not exist"
+    ):
         tree.plan(COMPILED)
 
 
@@ -203,7 +205,7 @@ def test_an_emulator_that_has_to_compile_is_warned_of(  # noqa: PLR0913, PLR0917
 ) -> None:  # fmt: skip
     said: list[str] = []
     monkeypatch.setattr(console, "say", lambda text, _: said.append(text))
-    monkeypatch.setattr(debian_roots, "build_architecture", lambda: machine)
+    monkeypatch.setattr(debian_roots, "get_build_architecture", lambda: machine)
     monkeypatch.setattr(buildx, "run_build", lambda *_, **__: [])
     one = matrix.by_id[combo]
     assemble.assemble(tmp_path, make_plan(matrix, one), builder)
