@@ -76,10 +76,10 @@ def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, ho
 @pytest.mark.parametrize(
     ("keys", "value", "told"),
     [
-        (("report", "checks", 0, "state"), "fail", "says the proof failed or was not finished"),
-        (("report", "checks", 0, "state"), "not run", "says the proof failed or was not finished"),
+        (("report", "checks", 0, "state"), "fail", "says that the proof failed or was incomplete"),
+        (("report", "checks", 0, "state"), "not run", "says that the proof failed or was incomplete"),
         (("report", "checks", 0, "state"), "passed", "there is no valid evidence"),
-        (("report", "checks"), [], "holds no check"),
+        (("report", "checks"), [], "contains no checks"),
         (("report", "combo"), "pytorch-2.10.0-n1-openblas", "report in the evidence is of pytorch-2.10.0-n1-openblas"),
         (("combo",), "pytorch-2.10.0-v1-acl", "the evidence is of pytorch-2.10.0-v1-acl"),
         (("inputs",), "sha256:" + "0" * 64, "of other inputs"),
