@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -275,6 +276,19 @@ def forms(_: Context, check: bool = False) -> None:
     from armwright.cli.forms import run
 
     run(_matrix(), check=check)
+
+
+@command(check="write nothing; exit with 1 if a page is out of date")
+def docs(_: Context, check: bool = False) -> None:
+    """Regenerate the reference pages of the commands and the matrix in docs/reference/.
+
+    Example: invoke docs --check
+    """
+    from invoke.collection import Collection
+
+    from armwright.cli.docs import run
+
+    run(_matrix(), Collection.from_module(sys.modules[__name__]).tasks, check=check)
 
 
 @command(tier="checks, unit, engine or image (default: all four, in this order)")

@@ -1,0 +1,68 @@
+"""The outputs that documents show are those of the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import machine as hardware
+import pytest
+from choices import choose, refusal
+from page import page
+
+from armwright.matrix.matrix import Matrix
+from armwright.plan.plan import make_plan
+from armwright.proof.evidence import Evidence
+from armwright.proof.wording import print_proof
+from tests import proofs
+from tests.support import ROOT
+
+COMBO = "pytorch-2.10.0-n1-acl"
+
+
+@pytest.fixture(scope="module")
+def image(matrix: Matrix) -> Any:  # noqa: ANN401 - image.json
+    return json.loads(make_plan(matrix, matrix.by_id[COMBO]).files["image/opt/armwright/image.json"])
+
+
+def example(path: str, start: str) -> str:
+    """Return the block of a document that begins with a text."""
+    found = re.search(
+        rf"^```text\n({re.escape(start)}.*?)^```$", (ROOT / path).read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert found, f"{path} shows no {start!r}"
+    return found[1]
+
+
+def emulated(features: str, parts: Sequence[str]) -> hardware.Machine:
+    """Return a machine with two emulated CPUs."""
+    return hardware.Machine(
+        "aarch64",
+        hardware.Processor(frozenset(features.split()), tuple(parts)),
+        None,
+        hardware.Cpus(2, "all 2 CPUs of the machine"),
+        hardware.Emulation(emulated=True, name="QEMU", model="neoverse-n1"),
+    )
+
+
+def test_the_picture_in_readme_has_the_lines_of_a_proof(matrix: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(matrix, matrix.by_id[COMBO])
+    print_proof(Evidence.model_validate(proofs.document(plan)), f"build/evidence/{COMBO}.json")
+    picture = example("README.md", f"{COMBO} on ")
+    assert len(picture.splitlines()) <= 14
+    label = re.compile(r"^  (\S+(?: \S+)*)  ", re.MULTILINE)
+    assert label.findall(picture) == label.findall(capsys.readouterr().out)
+
+
+def test_the_page_of_an_image_is_shown_as_it_is_printed(image: Any) -> None:  # noqa: ANN401 - image.json
+    machine = emulated("fp asimd atomics fphp asimdhp asimddp", ["0x41:0xd0c"])
+    printed = page(image, machine, choose(image, machine, {"QEMU_CPU": "neoverse-n1"}), "")
+    parts = example("docs/reference/image.md", "PyTorch 2.10.0 for ").split("…\n")
+    assert [part for part in parts if part not in f"{printed}\n"] == []
+
+
+def test_a_refusal_is_shown_as_it_is_printed(image: Any) -> None:  # noqa: ANN401 - image.json
+    shown = example("docs/how-to/run-in-production.md", "armwright: This image is for ")
+    assert " ".join(shown.split()) == f"armwright: {refusal(image, emulated('fp asimd', ['0x41:0xd08']))}"
