@@ -56,7 +56,7 @@ def sharing(tree: Tree) -> Tree:
 
 def list_workloads(tree: Tree, names: str) -> None:
     """Have PyTorch run these workloads and no others."""
-    path = tree.root / "recipes/frameworks/pytorch.yaml"
+    path = tree.root / "recipes/frameworks/pytorch/framework.yaml"
     text, replaced = re.subn(
         r"^workloads: \[.*\]$", f"workloads: {names}", path.read_text(), count=1, flags=re.MULTILINE
     )
@@ -150,7 +150,7 @@ def test_the_1x_models_stay_small() -> None:
     assert sum(path.stat().st_size for path in files if path.suffix != ".pyc") < 600_000
 
 
-# --- the contract that every workload keeps: CONTRIBUTING.md, "A workload"
+# --- the contract that every workload keeps: docs/how-to/add-a-workload.md
 
 MANIFESTS = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in SMOKE.glob("*/manifest.json")}
 WHOLE = sorted(name for name, manifest in MANIFESTS.items() if "shares" not in manifest)
