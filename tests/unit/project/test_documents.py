@@ -146,6 +146,14 @@ def test_every_page_of_docs_is_reached_from_its_index() -> None:
     assert {str(path) for path in (ROOT / "docs").rglob("*.md") if path.name != "README.md"} <= set(map(str, linked))
 
 
+def test_the_architecture_page_lists_every_room() -> None:
+    text = PAGES["docs/explanation/architecture.md"]
+    rooms = re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)
+    assert set(rooms) == {path.parent.name for path in (ROOT / "armwright").glob("*/__init__.py")}
+    drawn = re.findall(r"^    \w+(?:\[.*\])? --> (\w+)\b(?:$|\[\")", text.partition("flowchart TB")[2], re.MULTILINE)
+    assert drawn == rooms[::-1]  # the diagram has the same order, top to bottom
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_image_that_is_named_exists(matrix: Matrix, page: str) -> None:
     tags = {combo.tag for combo in matrix.combos if combo.refusal is None}
