@@ -16,6 +16,9 @@ from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import make_plan
 from armwright.proof.evidence import Evidence
 from armwright.proof.wording import print_proof
+from armwright.request.fields import make_fields
+from armwright.request.parse import parse_request
+from armwright.request.submission import read_issue_body
 from tests import proofs
 from tests.support import ROOT
 
@@ -61,6 +64,17 @@ def test_the_page_of_an_image_is_shown_as_it_is_printed(image: Any) -> None:  # 
     printed = page(image, machine, choose(image, machine, {"QEMU_CPU": "neoverse-n1"}), "")
     parts = example("docs/reference/image.md", "PyTorch 2.10.0 for ").split("…\n")
     assert [part for part in parts if part not in f"{printed}\n"] == []
+
+
+def test_the_request_that_is_shown_is_understood(matrix: Matrix) -> None:
+    text = (ROOT / "docs/how-to/request-a-combination.md").read_text("utf-8")
+    (body,) = re.findall(r"^````markdown\n(.*?)^````$", text, re.MULTILINE | re.DOTALL)
+    form = make_fields(matrix)
+    request = parse_request(matrix, form, read_issue_body(form, body))
+    assert (request.framework, request.target, request.backend, request.dtypes) == ("pytorch", "", "", ("fp32", "bf16"))
+    assert request.cpu is not None
+    assert request.cpu.target is not None
+    assert request.cpu.target.name == "v1"
 
 
 def test_a_refusal_is_shown_as_it_is_printed(image: Any) -> None:  # noqa: ANN401 - image.json
