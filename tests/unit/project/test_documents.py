@@ -25,10 +25,9 @@ from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import FrameworkBackend, FrameworkFile
 from armwright.recipes.source_builds import Interpreter, SourceBuild
 from armwright.recipes.targets import Target
-from armwright.system.errors import FailedError
 from tests import documents, how_to
 from tests.documents import CommandLine
-from tests.support import ROOT, Tree
+from tests.support import ROOT
 
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in documents.documents()}
 COMMANDS = [command for page, text in PAGES.items() for command in documents.command_lines(page, text)]
@@ -162,26 +161,6 @@ def test_every_image_that_is_named_exists(matrix: Matrix, page: str) -> None:
 
 def test_generated_pages_are_up_to_date(matrix: Matrix) -> None:
     docs.run(matrix, Collection.from_module(tasks).tasks, check=True)
-
-
-def test_a_stale_generated_page_fails_and_is_rewritten(tree: Tree) -> None:
-    commands, matrix = Collection.from_module(tasks).tasks, tree.load()
-    with pytest.raises(FailedError, match=docs.COMMANDS) as stale:
-        docs.run(matrix, commands, check=True)
-    assert stale.value.next_step == "invoke docs"
-    docs.run(matrix, commands)
-    docs.run(matrix, commands, check=True)
-    (tree.root / docs.COMMANDS).write_text("old", encoding="utf-8")
-    with pytest.raises(FailedError):
-        docs.run(matrix, commands, check=True)
-
-
-def test_the_commands_page_describes_every_command_and_option() -> None:
-    page = PAGES[docs.COMMANDS]
-    for name, command in Collection.from_module(tasks).tasks.items():
-        assert f"\n## {name}\n" in page
-        for argument in command.get_arguments():
-            assert argument.names[0].upper() in page or f"--{argument.names[0]}" in page.replace("[no-]", "")
 
 
 def _keys(kind: type[BaseModel]) -> set[str]:
