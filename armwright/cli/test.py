@@ -18,9 +18,10 @@ from armwright.system.errors import FailedError, InputError, nearest
 TIERS = ("checks", "unit", "engine", "image")
 _ZIZMOR = ("zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", "--strict-collection")
 _SCHEMAS = {
-    "workflows": "workflows/*.yml",
-    "issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
-    "issue-config": "ISSUE_TEMPLATE/config.yml",
+    "github-workflows": "workflows/*.yml",
+    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
+    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+    "dependabot": "dependabot.yml",
 }
 _COMMENT = re.compile(rb"^[ \t]*#(?!.*(hadolint|shellcheck)).*$", re.MULTILINE)  # a linter reads what is said to it
 _VALUE = re.compile(rb'(org\.[\w.]+=)"(?:[^"\\]|\\.)*"')
@@ -114,7 +115,7 @@ def _hadolint(root: Path) -> int:
 def _schema(root: Path, kind: str, pattern: str) -> int:
     """Hold files of GitHub's against their schema, as the checker ships it: no network is needed."""
     files = sorted(str(path) for path in (root / ".github").glob(pattern))
-    return _call(root, "check-jsonschema", "--builtin-schema", f"vendor.github-{kind}", *files)
+    return _call(root, "check-jsonschema", "--builtin-schema", f"vendor.{kind}", *files)
 
 
 def kind(dockerfile: bytes) -> bytes:
