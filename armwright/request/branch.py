@@ -1,4 +1,4 @@
-"""A branch for a pull request: one commit on a new branch, made without touching the work tree, the index or HEAD."""
+"""Commits changes to a new branch for a pull request, without touching the work tree, the index or HEAD."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from armwright.bump.proposal import Change
@@ -15,51 +16,51 @@ from armwright.system.files import write_whole
 
 PREFIX = "request/"
 _NAME = re.compile(rf"{PREFIX}[a-z0-9]+([.-][a-z0-9]+)*(?<!\.lock)")
-_NOTHING = "0" * 40  # as the old value of a branch: it must not be there yet
-_FILE = "100644"
+_ABSENT = "0" * 40  # as the old value of a reference: it must not exist yet
+_FILE_MODE = "100644"
 
 
-def commit(root: Path, name: str, changes: Sequence[Change], message: str) -> str:
-    """Commit changes on a new branch that starts at HEAD; a branch that holds just them already is left as it is.
+def commit_to_branch(root: Path, name: str, changes: Sequence[Change], message: str) -> str:
+    """Commit changes to a new branch that starts at HEAD. A branch that already has exactly these changes is kept.
 
     Args:
-        root: the project's root, in a repository of git.
+        root: the project's root, in a git repository.
         name: the branch: request/ and a number or a combo's id.
-        changes: what changes; nothing else does, whatever the work tree holds.
-        message: the commit's.
+        changes: the changes; nothing else of the work tree is committed.
+        message: the commit message.
 
     Returns:
         the commit's id.
 
     Raises:
-        InputError: the branch is there with something else, HEAD has other files than the changes were made for, or
-            git does not know where the project is or who commits.
+        InputError: the branch exists with other changes, HEAD does not have the files that the changes were made for,
+            or git finds no repository or no committer.
         MachineError: git is not installed.
         FailedError: git failed.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name for a branch of ours", f"e.g. {PREFIX}12")
-    process.require("git", "apt-get install git")
+        raise InputError(f"{name!r} is not a valid name for a request branch", hint=f"for example {PREFIX}12")
+    process.require_program("git", "apt-get install git")
     with tempfile.TemporaryDirectory(prefix="armwright-branch-") as scratch:
         git = _Git(root, Path(scratch))
-        head = git.id("HEAD^{commit}")
+        head = git.find("HEAD^{commit}")
         if head is None:
-            raise InputError(f"{root} is in no repository of git, or in one without a commit", "git clone")
-        tip = git.id(f"refs/heads/{name}^{{commit}}")
+            raise InputError(f"{root} is not in a git repository, or the repository has no commit", "git status")
+        tip = git.find(f"refs/heads/{name}^{{commit}}")
         if tip is not None:
-            parent = git.id(f"{tip}^")
-            if parent is None or git.tree(parent, changes) != git.id(f"{tip}^{{tree}}"):
-                raise InputError(f"the branch {name} is there already, with something else", f"git branch -D {name}")
+            parent = git.find(f"{tip}^")
+            if parent is None or git.write_tree(parent, changes) != git.find(f"{tip}^{{tree}}"):
+                raise InputError(f"the branch {name} already exists, with other changes", f"git branch -D {name}")
             return tip
         git.check_unchanged(head, changes)
-        made = git.commit(git.tree(head, changes), head, message)
-        git.run("update-ref", "-m", f"armwright: {name}", f"refs/heads/{name}", made, _NOTHING)
-        return made
+        commit = git.commit(git.write_tree(head, changes), head, message)
+        git.run("update-ref", "-m", f"armwright: {name}", f"refs/heads/{name}", commit, _ABSENT)
+        return commit
 
 
 @dataclass(frozen=True)
 class _Git:
-    """Git's plumbing in a repository, with an index of our own.
+    """Git's plumbing commands, with a separate index.
 
     Attributes:
         root: the project's root.
@@ -69,54 +70,56 @@ class _Git:
     root: Path
     scratch: Path
 
-    def run(self, *words: str, check: bool = True) -> str:
-        own = {"GIT_INDEX_FILE": str(self.scratch / "index"), "GIT_LITERAL_PATHSPECS": "1"}
-        return process.capture(["git", "-C", str(self.root), *words], check=check, env=own).strip()
+    def run(self, *arguments: str, check: bool = True) -> str:
+        env = {"GIT_INDEX_FILE": str(self.scratch / "index"), "GIT_LITERAL_PATHSPECS": "1"}
+        return process.capture(["git", "-C", str(self.root), *arguments], check=check, env=env).strip()
 
-    def id(self, name: str) -> str | None:
-        """Return the id of what a name stands for, or None."""
+    def find(self, name: str) -> str | None:
+        """Return the id of an object by its name, or None."""
         return self.run("rev-parse", "--verify", "--quiet", name, check=False) or None
 
-    def tree(self, parent: str, changes: Sequence[Change]) -> str:
-        """Write the tree that a commit's becomes with the changes."""
-        modes = {one.path: (self._file(parent, one) or (_FILE, ""))[0] for one in changes}
+    def write_tree(self, parent: str, changes: Sequence[Change]) -> str:
+        """Write the tree of a commit with the changes applied."""
+        modes = {change.path: (self._file(parent, change) or (_FILE_MODE, ""))[0] for change in changes}
         self.run("read-tree", parent)
-        for one in changes:
-            place = f"{modes[one.path]},{self._blob(one.new, '-w')},{self._prefix}{one.path}"
-            self.run("update-index", "--add", "--cacheinfo", place)
+        for change in changes:
+            entry = f"{modes[change.path]},{self._blob(change.new, '-w')},{self._prefix}{change.path}"
+            self.run("update-index", "--add", "--cacheinfo", entry)
         return self.run("write-tree")
 
     def check_unchanged(self, commit: str, changes: Sequence[Change]) -> None:
-        """Make sure that the changes are made to what a commit holds, and carry nothing else of the work tree along."""
-        for one in changes:
-            found = self._file(commit, one)
-            if (found and found[1]) != (None if one.old is None else self._blob(one.old)):
+        """Check that a commit has the old files, so that no other edit of the work tree gets into the branch."""
+        for change in changes:
+            found = self._file(commit, change)
+            if (found and found[1]) != (None if change.old is None else self._blob(change.old)):
                 raise InputError(
-                    f"{one.path} is not as the last commit has it, and would get into the branch",
-                    "git stash, or commit",
+                    f"{change.path} differs from the last commit, and its other changes would get into the branch",
+                    f"git diff -- {change.path}",
+                    hint="commit or stash the changes first",
                 )
 
     def commit(self, tree: str, parent: str, message: str) -> str:
-        """Write a commit, in the name of who git's configuration says."""
+        """Write a commit by the committer that git is configured with."""
         try:
             self.run("var", "GIT_COMMITTER_IDENT")
         except FailedError as error:
             raise InputError(
-                "git does not know who commits", "git config user.name NAME; git config user.email ADDRESS"
+                "git has no name and address for the committer",
+                'git config user.name "Your Name" && git config user.email you@example.com',
             ) from error
         return self.run("commit-tree", tree, "-p", parent, "-m", message)
 
-    def _blob(self, text: str, *words: str) -> str:
-        """Return the id of a file's content; `-w` stores it."""
+    def _blob(self, text: str, *options: str) -> str:
+        """Return the id of a file's content; with `-w`, store it."""
         write_whole(self.scratch / "file", text)
-        return self.run("hash-object", "--no-filters", *words, "--", str(self.scratch / "file"))
+        return self.run("hash-object", "--no-filters", *options, "--", str(self.scratch / "file"))
 
     def _file(self, commit: str, change: Change) -> tuple[str, str] | None:
         """Return the mode and the content's id of a file in a commit, or None."""
         found = self.run("ls-tree", "--full-tree", commit, "--", f"{self._prefix}{change.path}").split()
         return (found[0], found[2]) if found else None
 
-    @property
+    @cached_property
     def _prefix(self) -> str:
-        """Where the project is in the repository: nearly always at its top, which is the empty text."""
+        """The path of the project in its repository; empty if the project is at the top, which is the usual case."""
         return self.run("rev-parse", "--show-prefix")

@@ -1,6 +1,6 @@
-"""A CPU as people show it, by what `lscpu` or /proc/cpuinfo prints or by its name, and the target that is right for it.
+"""Chooses the target for a CPU that a user submits: the output of `lscpu` or `cat /proc/cpuinfo`, or a name.
 
-Nothing of the text comes out but numbers of parts: the rest are the words of recipes.
+The text is untrusted. Only part numbers are taken from it; every name in a result comes from a recipe.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from armwright.matrix.matrix import Matrix
 from armwright.recipes.targets import Target
-from armwright.request.cpu_names import Cpus
+from armwright.request.cpu_names import CpuNames
 from armwright.system.errors import some
 
-_FOREIGN = {  # `Architecture` of lscpu, and words that are among the features of one architecture only
+_FOREIGN = {  # `Architecture` of lscpu, and features that only one other architecture has
     "x86_64": "an x86-64 machine", "i686": "an x86 machine", "i386": "an x86 machine", "armv6l": "a 32-bit Arm system",
     "armv7l": "a 32-bit Arm system", "armv8l": "a 32-bit Arm system", "ppc64le": "a POWER machine",
     "s390x": "an IBM Z machine", "riscv64": "a RISC-V machine", "sse2": "an x86 machine",
@@ -24,176 +24,174 @@ _HIDDEN = "0x00"  # the implementer that a hypervisor shows in place of the real
 _IMPLEMENTER = re.compile(r"0x[0-9a-f]{2}")
 _PART = re.compile(r"0x[0-9a-f]{3}")
 _FEATURE = re.compile(r"[a-z0-9_]{2,20}")
-_LONGEST_NAME = 120
-_WORDS_OF_A_NAME = 4
-_MOST = 8  # names in a sentence
-_TOO_SHORT = 5  # letters of a name that means something only when nothing stands beside it: n1, m2, tx2
+_MAX_NAME = 120  # characters of a text that is taken for a CPU's name
+_NAME_WORDS = 4
+_MAX_LISTED = 8  # names in a sentence
+_DISTINCTIVE = 5  # letters; a shorter name (n1, m2, tx2) counts only if the text holds nothing else
+_PASTE = "paste the output of `lscpu` or `cat /proc/cpuinfo`"
 
 
 @dataclass(frozen=True)
 class SubmittedCpu:
-    """What a CPU is, and what is right for it.
+    """A CPU that a user submitted, and the target for it.
 
     Attributes:
-        target: the target; None where the text tells too little.
-        reason: why this one, or why none.
-        features: those that any target asks for, as far as every core has them; None where the text does not tell.
-        unmade: no target is made for it; the one that is right is the nearest.
+        target: the target; None if the text is not enough to choose one.
+        reason: why this target was chosen, or why none.
+        features: the features that all cores have, of those that any floor contains; None if the text has no features.
+        approximate: no target is made for this CPU; `target` is the nearest one whose images run on it.
     """
 
     target: Target | None
     reason: str
     features: frozenset[str] | None = None
-    unmade: bool = False
+    approximate: bool = False
 
-    def lacks(self, target: Target) -> list[str]:
-        """Return the features of a target's floor that it is known not to have."""
-        return [] if self.features is None else [one for one in target.floor if one not in self.features]
+    def missing(self, target: Target) -> list[str]:
+        """Return the features of a target's floor that this CPU is known to lack."""
+        return [] if self.features is None else [feature for feature in target.floor if feature not in self.features]
 
 
 @dataclass
-class _Seen:
-    """What the lines say."""
+class _CpuFacts:
+    """The parts and features found in a text, and the foreign machine that it comes from, if any."""
 
     parts: dict[str, None] = field(default_factory=dict)
     features: list[frozenset[str]] = field(default_factory=list)
     foreign: str = ""
 
-    @property
-    def anything(self) -> bool:
-        return bool(self.parts or self.features)
 
+def parse_cpu(text: str, matrix: Matrix, names: CpuNames) -> SubmittedCpu:
+    """Choose the target for a CPU.
 
-def parse_cpu(text: str, matrix: Matrix, known: Cpus) -> SubmittedCpu:
-    """Find the target that is right for a CPU.
-
-    The part's number decides first. Where no target is made for it, or where it is hidden, the features do: of the
-    floors that they meet the largest.
+    The part number decides first. If no target is made for the part, or a hypervisor hides it, the features decide:
+    the target with the largest floor that they meet.
 
     Args:
-        text: what a program printed, or a name; somebody else's, and of a bounded length.
+        text: the output of a program, or a name; untrusted, of bounded length.
         matrix: the loaded matrix.
-        known: what CPUs are called.
+        names: the names of CPUs.
     """
     targets = [matrix.recipes.targets[name] for name in matrix.axes.targets]
-    seen = _seen(text, known, frozenset(feature for target in targets for feature in target.floor))
-    if seen.foreign:
-        return SubmittedCpu(
-            None, f"this is the output of {seen.foreign}; the machine that is meant has 64-bit Arm CPUs"
-        )
-    if not seen.anything:
-        return _named(text, matrix, known, targets)
-    return _decided(seen, known, targets)
+    facts = _read_facts(text, names, frozenset(feature for target in targets for feature in target.floor))
+    if facts.foreign:
+        reason = f"this is the output of {facts.foreign}; {_PASTE} of a machine with 64-bit Arm CPUs"
+        return SubmittedCpu(None, reason)
+    if not facts.parts and not facts.features:
+        return _choose_by_name(text, matrix, names, targets)
+    return _choose(facts, names, targets)
 
 
-def _seen(text: str, known: Cpus, wanted: frozenset[str]) -> _Seen:
-    """Read the lines; a line without a colon goes on where the features ended, as a terminal breaks them."""
-    seen = _Seen()
-    names = {_plain(name): part for part, name in reversed(known.parts.items())}
-    vendors = {_plain(name): number for number, name in known.implementers.items()}
-    vendor, implementer, going_on = "", "", False
+def _read_facts(text: str, names: CpuNames, wanted: frozenset[str]) -> _CpuFacts:
+    """Read the lines. A line without a colon continues a list of features, as a terminal wraps it."""
+    facts = _CpuFacts()
+    parts = {_plain(name): part for part, name in reversed(names.parts.items())}
+    vendors = {_plain(name): number for number, name in names.implementers.items()}
+    vendor, implementer, in_features = "", "", False
     for line in text.lower().split("\n"):
-        key, colon, value = (part.strip() for part in line.partition(":"))
+        key, colon, value = (piece.strip() for piece in line.partition(":"))
         words = (value if colon else key).split()
-        if going_on and not colon and all(map(_FEATURE.fullmatch, words)):
-            seen.features[-1] |= wanted & frozenset(words)
+        if in_features and not colon and all(map(_FEATURE.fullmatch, words)):
+            facts.features[-1] |= wanted & frozenset(words)
             continue
-        going_on = {"fp", "asimd"} <= set(words)
-        seen.foreign = seen.foreign or next((_FOREIGN[word] for word in words if word in _FOREIGN and colon), "")
-        if going_on:
-            seen.features.append(wanted & frozenset(words))
+        in_features = {"fp", "asimd"} <= set(words)
+        facts.foreign = facts.foreign or next((_FOREIGN[word] for word in words if word in _FOREIGN and colon), "")
+        if in_features:
+            facts.features.append(wanted & frozenset(words))
         elif key == "cpu implementer" and _IMPLEMENTER.fullmatch(value):
             implementer = value
         elif key == "cpu part" and _PART.fullmatch(value) and implementer:
-            seen.parts[f"{implementer}:{value}"] = None
+            facts.parts[f"{implementer}:{value}"] = None
         elif key == "vendor id":
             vendor = value if _IMPLEMENTER.fullmatch(value) else vendors.get(_plain(value), "")
-        elif colon and _plain(value) in names and not key.startswith("bios"):
-            seen.parts[names[_plain(value)]] = None
-    if vendor and not seen.parts:
-        seen.parts[f"{vendor}:{'0x000' if vendor == _HIDDEN else '*'}"] = None
-    return seen
+        elif colon and _plain(value) in parts and not key.startswith("bios"):
+            facts.parts[parts[_plain(value)]] = None
+    if vendor and not facts.parts:
+        facts.parts[f"{vendor}:{'0x000' if vendor == _HIDDEN else '*'}"] = None
+    return facts
 
 
-def _decided(seen: _Seen, known: Cpus, targets: list[Target]) -> SubmittedCpu:
-    features = frozenset.intersection(*seen.features) if seen.features else None
-    parts = list(seen.parts)
-    own = [_own(part, targets) for part in parts]
-    made = own[0] if own and all(one is own[0] for one in own) else None  # made for all of its cores
+def _choose(facts: _CpuFacts, names: CpuNames, targets: list[Target]) -> SubmittedCpu:
+    """Choose by the parts, and by the features where no single target is made for the parts."""
+    features = frozenset.intersection(*facts.features) if facts.features else None
+    parts = list(facts.parts)
+    made_for = [_made_for(part, targets) for part in parts]
+    exact = made_for[0] if made_for and all(target is made_for[0] for target in made_for) else None
     hidden = any(part.startswith(_HIDDEN) for part in parts)
-    unmade = False
-    called = _listed([known.title(part) for part in parts]) or "a CPU"
-    if made is not None and not hidden:
-        cpu = SubmittedCpu(made, f"it is {called}, for which {made.name} ({made.title}) is made", features)
-        if not (missing := cpu.lacks(made)):
+    approximate = False
+    title = _listed([names.title(part) for part in parts])
+    if exact is not None and not hidden:
+        cpu = SubmittedCpu(exact, f"this is {title}; target {exact.name} ({exact.title}) is made for it", features)
+        if not (missing := cpu.missing(exact)):
             return cpu
-        why = f"it is {called}, for which {made.name} is made; but here it lacks {_listed(missing)}"
+        why = f"this is {title}; target {exact.name} is made for it, but this machine shows no {_listed(missing)}"
     elif hidden:
-        why = "a hypervisor hides what it is"
+        why = "a hypervisor hides the model of this CPU"
     elif len(parts) > 1:
-        why = f"it has cores of several kinds ({called}), and what all of them have counts"
-    elif not parts or parts[0].endswith("*"):
-        why = f"it is {called} that does not say which"
+        why = f"this CPU has several kinds of cores ({title}), and only features of all of them count"
+    elif not parts:
+        why = "the model of this CPU is not shown"
+    elif parts[0].endswith("*"):
+        why = f"this is {title}, and its model is not shown"
     else:
-        why = f"it is {called}, for which no target is made"
-        unmade = True
+        why = f"no target is made for {title}"
+        approximate = True
     if features is None:
-        return replace(_any(why, targets), unmade=unmade)
-    return replace(_by_features(why, features, targets, made if hidden else None), unmade=unmade)
+        return replace(_choose_any(why, targets), approximate=approximate)
+    return replace(_choose_by_features(why, features, targets, exact if hidden else None), approximate=approximate)
 
 
-def _by_features(why: str, features: frozenset[str], targets: list[Target], rather: Target | None) -> SubmittedCpu:
-    """Take the largest floor that is met; of several that are as large the CPU's own, or the first."""
-    cpu = SubmittedCpu(None, f"{why}; it meets no target's floor", features)
-    fitting = [target for target in targets if not cpu.lacks(target)]
+def _choose_by_features(
+    why: str, features: frozenset[str], targets: list[Target], preferred: Target | None
+) -> SubmittedCpu:
+    """Choose the target with the largest floor that is met; of several, the preferred one or the first."""
+    cpu = SubmittedCpu(None, f"{why}; it meets the floor of no target", features)
+    fitting = [target for target in targets if not cpu.missing(target)]
     if not fitting:
         return cpu
     size = max(len(target.floor) for target in fitting)
     best = [target for target in fitting if len(target.floor) == size]
-    chosen = rather if rather in best else best[0]
+    chosen = preferred if preferred in best else best[0]
     larger = [target for target in targets if len(target.floor) > size]
-    nearest = min(larger, key=lambda target: len(cpu.lacks(target)), default=None)
-    above = f"; for {nearest.name} it lacks {_listed(cpu.lacks(nearest))}" if nearest else ""
-    floor = f"of the floors that its features meet, that of {chosen.name} ({chosen.title}) is the largest"
-    return SubmittedCpu(chosen, f"{why}; {floor}{above}", features)
+    above = min(larger, key=lambda target: len(cpu.missing(target)), default=None)
+    limit = f"; {above.name} images do not: they need {_listed(cpu.missing(above))}" if above else ""
+    return SubmittedCpu(chosen, f"{why}; {chosen.name} images ({chosen.title}) run on it{limit}", features)
 
 
-def _named(text: str, matrix: Matrix, known: Cpus, targets: list[Target]) -> SubmittedCpu:
-    """Find a CPU by its name; a target that is for every CPU counts only where no other is named."""
-    words = re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(text) <= _LONGEST_NAME else []
-    spans = ["".join(words[i : i + n]) for n in range(1, _WORDS_OF_A_NAME + 1) for i in range(len(words) + 1 - n)]
-    said = {span for span in spans if len(span) >= _TOO_SHORT} | {"".join(words)}
-    names = _names(matrix, targets)
-    found = {names[span]: span for span in said if span in names}
-    special = {name for name in found if "*" not in matrix.recipes.targets[name].parts} or set(found)
-    if len(special) == 1:
-        target = matrix.recipes.targets[special.pop()]
-        return SubmittedCpu(target, f"it is named, and {target.name} ({target.title}) is made for it")
-    parts = [part for part, name in known.parts.items() if _plain(name) in said] if not special else []
+def _choose_by_name(text: str, matrix: Matrix, names: CpuNames, targets: list[Target]) -> SubmittedCpu:
+    """Choose by a name. A target for every CPU counts only if the text names no other."""
+    words = re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(text) <= _MAX_NAME else []
+    spans = ["".join(words[i : i + n]) for n in range(1, _NAME_WORDS + 1) for i in range(len(words) + 1 - n)]
+    candidates = {span for span in spans if len(span) >= _DISTINCTIVE} | {"".join(words)}
+    target_names = _target_names(matrix, targets)
+    named = {target_names[span] for span in candidates if span in target_names}
+    specific = {name for name in named if "*" not in matrix.recipes.targets[name].parts} or named
+    if len(specific) == 1:
+        target = matrix.recipes.targets[specific.pop()]
+        return SubmittedCpu(target, f"target {target.name} ({target.title}) is made for the CPU of this name")
+    parts = [part for part, name in names.parts.items() if _plain(name) in candidates] if not specific else []
     if parts:
-        return _decided(_Seen(dict.fromkeys(parts[:1])), known, targets)
-    several = f"it names several: {_listed(sorted(special))}" if special else "it is no name that is known here"
-    return SubmittedCpu(None, f"{several}; `lscpu` or `cat /proc/cpuinfo` prints what is needed")
+        return _choose(_CpuFacts(dict.fromkeys(parts[:1])), names, targets)
+    problem = f"the text names several targets: {_listed(sorted(specific))}" if specific else "not a known CPU name"
+    return SubmittedCpu(None, f"{problem}; {_PASTE}")
 
 
-def _names(matrix: Matrix, targets: list[Target]) -> Mapping[str, str]:
-    published = {_plain(alias): name for alias, name in matrix.names("targets").items()}
-    return {**{_plain(target.title): target.name for target in targets}, **published}
+def _target_names(matrix: Matrix, targets: list[Target]) -> Mapping[str, str]:
+    aliases = {_plain(alias): name for alias, name in matrix.names("targets").items()}
+    return {**{_plain(target.title): target.name for target in targets}, **aliases}
 
 
-def _any(why: str, targets: list[Target]) -> SubmittedCpu:
-    """Take the target that is for every CPU."""
+def _choose_any(why: str, targets: list[Target]) -> SubmittedCpu:
+    """Choose the target for every CPU."""
     chosen = next((target for target in targets if "*" in target.parts), None)
-    more = "`lscpu` or `cat /proc/cpuinfo` shows its features, and those may meet a larger floor"
-    return SubmittedCpu(
-        chosen, f"{why}; {more}" if chosen is None else f"{why}; {chosen.name} ({chosen.title}) runs; {more}"
-    )
+    runs = f"; {chosen.name} images ({chosen.title}) run on it" if chosen else ""
+    return SubmittedCpu(chosen, f"{why}{runs}; {_PASTE} to see if a better target fits")
 
 
-def _own(part: str, targets: list[Target]) -> Target | None:
-    """Return the target that is made for a part: for this one, or for all of its implementer."""
+def _made_for(part: str, targets: list[Target]) -> Target | None:
+    """Return the target that is made for a part, or for every part of its implementer."""
     every = f"{part.partition(':')[0]}:*"
-    return next((target for one in (part, every) for target in targets if one in target.parts), None)
+    return next((target for pattern in (part, every) for target in targets if pattern in target.parts), None)
 
 
 def _plain(name: str) -> str:
@@ -201,4 +199,4 @@ def _plain(name: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return some(names, _MOST)
+    return some(names, _MAX_LISTED)

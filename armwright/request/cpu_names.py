@@ -1,4 +1,10 @@
-"""What `lscpu` calls a CPU (recipes/cpus.yaml): it prints names where /proc/cpuinfo has numbers."""
+"""The names that `lscpu` prints for CPUs (recipes/cpus.yaml), where /proc/cpuinfo has part numbers.
+
+Three other places name CPUs, each for its own readers. A target's `parts` and `aliases` in recipes/targets/ say which
+target a CPU gets and what users call it. PART_NAMES in scripts/machine.py holds product names, as an image has no YAML
+reader; a test checks that every part there has a name here. Apple's parts show why these names are not enough:
+`lscpu` names the cores (Firestorm-M1), users name the chip (M1), and the target m1 matches Apple's implementer.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +19,33 @@ from armwright.system.yaml_file import Mistakes
 
 FILE = "recipes/cpus.yaml"
 Implementer = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{2}$")]
-Number = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{2}:0x[0-9a-f]{3}$")]
-Called = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=40)]
+PartNumber = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{2}:0x[0-9a-f]{3}$")]
+CpuName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=40)]
 
 
-class Cpus(Recipe):
-    """The names.
+class CpuNames(Recipe):
+    """The names of implementers and parts.
 
     Attributes:
-        implementers: by their numbers.
-        parts: by implementer and part, as /proc/cpuinfo has them.
+        implementers: the names by implementer number.
+        parts: the names by "implementer:part", the numbers that /proc/cpuinfo prints.
     """
 
-    implementers: dict[Implementer, Called]
-    parts: dict[Number, Called]
+    implementers: dict[Implementer, CpuName]
+    parts: dict[PartNumber, CpuName]
 
     def title(self, part: str) -> str:
-        """Return what a CPU is called: "Kunpeng-920 (0x48:0xd01)"; its numbers alone where it has no name here.
+        """Return a CPU's name and number, such as "Kunpeng-920 (0x48:0xd01)"; without a name, its implementer.
 
         Args:
-            part: implementer and part; `*` for a part that is not known.
+            part: "implementer:part"; the part is `*` if only the implementer is known.
         """
         implementer = self.implementers.get(part.partition(":")[0])
         name = self.parts.get(part) or (f"a CPU of {implementer}" if implementer else "a CPU")
         return name if part.endswith("*") else f"{name} ({part})"
 
 
-def load_cpu_names(root: Path) -> Cpus:
+def load_cpu_names(root: Path) -> CpuNames:
     """Load recipes/cpus.yaml.
 
     Raises:
@@ -47,7 +53,7 @@ def load_cpu_names(root: Path) -> Cpus:
     """
     mistakes = Mistakes()
     document = yaml_file.read_yaml(root / FILE, FILE, mistakes)
-    facts = yaml_file.parse_document(document, Cpus, mistakes) if document else None
+    facts = yaml_file.parse_document(document, CpuNames, mistakes) if document else None
     mistakes.raise_if_any()
     assert facts is not None  # noqa: S101 - where it is None, there was a mistake
     return facts

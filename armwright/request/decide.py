@@ -1,4 +1,4 @@
-"""The answer to a request: the combination exists, can be built, needs a change of data, or is refused, and why."""
+"""Decides a request: the image exists, can be built, needs a change of data, or is refused, and why."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from armwright.recipes.frameworks import Framework
 from armwright.recipes.targets import Target
 from armwright.request import unpublished
 from armwright.request.parse import Request
-from armwright.request.unpublished import UnfitError
+from armwright.request.unpublished import UnpublishableError
 from armwright.system import yaml_file
 from armwright.system.yaml_file import Mistakes
 
 DecisionKind = Literal["exists", "buildable", "change", "refused"]
-FindStaged = Callable[[Plan], str]  # the name under which a plan's image can be pulled; empty where it cannot
+FindStaged = Callable[[Plan], str]  # the name under which a plan's image can be pulled; empty if it cannot
+ReasonAndPlace = tuple[str, str]  # a reason and its file:line; both empty if there is none
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a request.
+    """The decision about a request.
 
     Attributes:
-        kind: what it comes to.
-        request: what was asked for.
-        target: the CPU: the one that was asked for, else the one that is right.
-        version: the version that was asked for, else the newest that will do.
-        backend: the same of the backend.
-        combo: the combo; None where its version is not published.
-        plan: what would be built; None where nothing can be.
-        state: how far its image has come on this machine.
-        image: the name under which it can be pulled; empty where it cannot.
-        reason: why it is refused, or why it is unverified; empty otherwise.
-        place: the file and line that say so; empty where the package index or the CPU does.
-        nearest: where it is refused, the nearest combo that is known to work.
-        proposal: the change of data that it needs.
-        notes: what else should be known.
+        kind: the kind of decision.
+        request: the request.
+        target: the requested target, or the one chosen for the submitted CPU.
+        version: the requested version, or the newest one that fits.
+        backend: the requested backend, or the first one that fits.
+        combo: the combo; None if its version is not published.
+        plan: the plan of its image; None if nothing can be built yet.
+        state: the combo's state on this machine.
+        image: the name under which the image can be pulled; empty if it cannot.
+        reason: why the request is refused, or the combo unverified; empty otherwise.
+        place: the file:line with the reason, or the missing file; empty if the package index or the CPU is the reason.
+        nearest: for a refused request, the nearest combo that is known to work.
+        proposal: the change of data that the request needs.
+        notes: further information for the user.
     """
 
     kind: DecisionKind
@@ -68,77 +69,75 @@ class Decision:
 
     @property
     def dtypes(self) -> list[dict[str, str]]:
-        """What the data types that were asked for, or all of them, come to; none where the version is not published."""
-        told = self.combo.flavour.precisions(self.target, self.version) if self.combo else []
-        return [one for one in told if one["name"] in self.request.dtypes or not self.request.dtypes]
+        """How the requested data types run, or all of them; empty if the version is not published."""
+        rows = self.combo.framework_backend.dtype_support(self.target, self.version) if self.combo else []
+        return [row for row in rows if row["name"] in self.request.dtypes or not self.request.dtypes]
 
 
-def decide_request(matrix: Matrix, request: Request, here: Inventory, staged: FindStaged) -> Decision:
-    """Decide what becomes of a request.
+def decide_request(matrix: Matrix, request: Request, inventory: Inventory, find_staged: FindStaged) -> Decision:
+    """Decide a request.
 
     Args:
         matrix: the loaded matrix.
-        request: what is asked for.
-        here: what this machine has of it.
-        staged: tells the name under which a plan's image can be pulled.
+        request: the request.
+        inventory: the images and evidence on this machine.
+        find_staged: returns the name under which a plan's image can be pulled.
 
     Raises:
-        InputError: the data has a mistake, or cannot be extended by a program.
-        MachineError: a version is not published, and the package index cannot be reached.
-        FailedError: the package index's answer makes no sense.
+        InputError: the data has a mistake, or a program cannot extend it.
+        MachineError: the version is not published, and the package index cannot be reached.
+        FailedError: the package index's answer is not valid.
     """
-    asked = _Candidate.of(matrix, request)
+    resolved = _ResolvedRequest.of(matrix, request)
     versions = matrix.versions(request.framework)
-    known = not request.version or request.version in versions
-    combo = _first(asked.combos([request.version] if request.version and known else versions))
-    version, backend = (combo.version, combo.backend) if known else (request.version, asked.backends[0])
-    shown = request.cpu
-    if request.target and shown and (missing := shown.lacks(asked.target)):
-        reason = f"on the CPU that was shown its images do not start: it lacks {', '.join(missing)}; {shown.reason}"
-        near = _first(replace(asked, target=shown.target).combos(versions)) if shown.target else combo
-        return asked.refused(version, backend, (reason, ""), near)
-    if not known:
-        return _change(asked, combo)
+    published = not request.version or request.version in versions
+    combo = _best(resolved.combos([request.version] if request.version and published else versions))
+    version, backend = (combo.version, combo.backend) if published else (request.version, resolved.backends[0])
+    cpu = request.cpu
+    if request.target and cpu and (missing := cpu.missing(resolved.target)):
+        reason = f"its images do not start on the CPU you pasted, which has no {', '.join(missing)}; {cpu.reason}"
+        near = _best(replace(resolved, target=cpu.target).combos(versions)) if cpu.target else combo
+        return resolved.refuse(version, backend, (reason, ""), near)
+    if not published:
+        return _propose_change(resolved, combo)
     if combo.refusal is not None:
-        return asked.refused(version, backend, asked.said(version, backend, "refuse"), combo)
-    one = make_plan(matrix, combo)
-    image, state = staged(one), here.state(one)
-    newest = matrix.by_id[f"{request.framework}-{versions[0]}-{asked.target.name}-{backend}"]
-    passed = [f"{newest.id} is refused: {newest.refusal}"] if not request.version and newest.refusal else []
-    reason, place = asked.said(version, backend, "unverified")
+        return resolved.refuse(version, backend, resolved.find_rule(version, backend, "refuse"), combo)
+    plan = make_plan(matrix, combo)
+    image, state = find_staged(plan), inventory.find_state(plan)
+    newest = matrix.by_id[f"{request.framework}-{versions[0]}-{resolved.target.name}-{backend}"]
+    skipped = [f"{newest.id} is refused: {newest.refusal}"] if not request.version and newest.refusal else []
+    reason, place = resolved.find_rule(version, backend, "unverified")
     return Decision(
-        "exists" if image or state == "proven" else "buildable", request, asked.target, version, backend, combo=combo,
-        plan=one, state=state, image=image, reason=reason, place=place, notes=(*asked.notes(), *passed),
+        "exists" if image or state == "proven" else "buildable", request, resolved.target, version, backend,
+        combo=combo, plan=plan, state=state, image=image, reason=reason, place=place,
+        notes=(*resolved.cpu_notes(), *skipped),
     )  # fmt: skip
 
 
-def _change(asked: _Candidate, near: Combo) -> Decision:
-    """Answer where the version is not published: what is said of all versions comes before the index is asked."""
-    version = asked.request.version
-    refusals = {one: asked.said(version, one, "refuse") for one in asked.backends}
-    backend = next((one for one in refusals if not any(refusals[one])), asked.backends[0])
+def _propose_change(resolved: _ResolvedRequest, near: Combo) -> Decision:
+    """Decide a request for a version that is not published. The rules are checked before the package index."""
+    version = resolved.request.version
+    refusals = {backend: resolved.find_rule(version, backend, "refuse") for backend in resolved.backends}
+    backend = next((name for name, refusal in refusals.items() if not any(refusal)), resolved.backends[0])
     if any(refusals[backend]):
-        return asked.refused(version, backend, refusals[backend], near)
+        return resolved.refuse(version, backend, refusals[backend], near)
     try:
-        proposal = unpublished.propose_unpublished(asked.matrix, asked.framework, version)
-    except UnfitError as error:
-        return asked.refused(version, backend, (str(error), ""), near)
-    reason, place = asked.said(version, backend, "unverified")
-    others = [one for one in asked.combos(asked.matrix.versions(asked.framework.name)) if one.backend == backend]
-    doubts = [f"every published version is refused there: {others[0].refusal}"] if all(map(_refused, others)) else []
+        proposal = unpublished.propose_unpublished(resolved.matrix, resolved.framework, version)
+    except UnpublishableError as error:
+        return resolved.refuse(version, backend, (str(error), ""), near)
+    reason, place = resolved.find_rule(version, backend, "unverified")
+    published = resolved.combos(resolved.matrix.versions(resolved.framework.name))
+    refused = [combo.refusal for combo in published if combo.backend == backend]
+    doubts = [f"all published versions of this combination are refused: {refused[0]}"] if all(refused) else []
     return Decision(
-        "change", asked.request, asked.target, version, backend, reason=reason, place=place, proposal=proposal,
-        notes=(*asked.notes(), *doubts),
+        "change", resolved.request, resolved.target, version, backend, reason=reason, place=place, proposal=proposal,
+        notes=(*resolved.cpu_notes(), *doubts),
     )  # fmt: skip
-
-
-def _refused(combo: Combo) -> bool:
-    return combo.refusal is not None
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A request beside the matrix."""
+class _ResolvedRequest:
+    """A request with the recipes that its names stand for, and the backends that it allows, best first."""
 
     matrix: Matrix
     request: Request
@@ -147,23 +146,22 @@ class _Candidate:
     backends: Sequence[str]
 
     @classmethod
-    def of(cls, matrix: Matrix, request: Request) -> _Candidate:
-        named = matrix.recipes.targets.get(request.target)
-        target = named or (request.cpu.target if request.cpu else None)
+    def of(cls, matrix: Matrix, request: Request) -> _ResolvedRequest:
+        target = matrix.recipes.targets.get(request.target) or (request.cpu.target if request.cpu else None)
         assert target is not None  # noqa: S101 - for the type checker: a request without any is malformed
         backends = [request.backend] if request.backend else matrix.axes.backends
         return cls(matrix, request, matrix.recipes.frameworks[request.framework], target, backends)
 
     def combos(self, versions: Sequence[str]) -> list[Combo]:
-        """Return the combos that would do, the best first."""
+        """Return the combos of these versions that the request allows, best first."""
         return [
             self.matrix.by_id[f"{self.framework.name}-{version}-{self.target.name}-{backend}"]
             for version in versions
             for backend in self.backends
         ]
 
-    def said(self, version: str, backend: str, verb: Literal["refuse", "unverified"]) -> tuple[str, str]:
-        """Return what the data says of a combo, published or not, and where; nothing where it says nothing."""
+    def find_rule(self, version: str, backend: str, verb: Literal["refuse", "unverified"]) -> ReasonAndPlace:
+        """Find the rule, or the missing recipe, that refuses a combo or makes it unverified; published or not."""
         for index, rule in enumerate(self.matrix.rules):
             pattern: AxisPattern | None = getattr(rule, verb)
             if (
@@ -172,36 +170,35 @@ class _Candidate:
                 and pattern.of_target(self.target.name)
                 and pattern.of_backend(backend)
             ):
-                return rule.because, self._place(matrix_file.FILE, ("rules", index))
+                return rule.because, self._rule_place(index)
         if verb == "refuse" and backend not in self.framework.backends:
-            file = f"recipes/frameworks/{self.framework.name}.yaml"
             reason = f"{self.framework.title} has no recipe for the backend {backend}"
-            return reason, self._place(file, ("backends",))
+            return reason, f"recipes/frameworks/{self.framework.name}/{backend}.yaml"
         return "", ""
 
-    def refused(self, version: str, backend: str, said: tuple[str, str], near: Combo) -> Decision:
-        """Refuse for a reason at a place; `near` is the nearest combo, whether it is known to work or not."""
-        nearest = near if near.sound else self.matrix.instead(near)
+    def refuse(self, version: str, backend: str, why: ReasonAndPlace, near: Combo) -> Decision:
+        """Refuse the request; `near` is the nearest combo, which may itself be refused or unverified."""
+        nearest = near if near.is_known_to_work else self.matrix.nearest_working(near)
         return Decision(
-            "refused", self.request, self.target, version, backend, reason=said[0], place=said[1], nearest=nearest,
-            notes=self.notes(),
+            "refused", self.request, self.target, version, backend, reason=why[0], place=why[1], nearest=nearest,
+            notes=self.cpu_notes(),
         )  # fmt: skip
 
-    def notes(self) -> tuple[str, ...]:
-        """Say what the CPU that was shown has to do with a target that was asked for."""
-        shown = self.request.cpu
-        if shown is None or not self.request.target or shown.target is self.target or shown.lacks(self.target):
+    def cpu_notes(self) -> tuple[str, ...]:
+        """Say what the submitted CPU means for the requested target."""
+        cpu = self.request.cpu
+        if cpu is None or not self.request.target or cpu.target is self.target or cpu.missing(self.target):
             return ()
-        if shown.target is None:
-            return (f"the CPU that was shown was not needed, and says nothing: {shown.reason}",)
-        return (f"for the CPU that was shown {shown.target.name} is right: {shown.reason}",)
+        if cpu.target is None:
+            return (f"the CPU you pasted was not used: {cpu.reason}",)
+        return (f"for the CPU you pasted, {cpu.target.name} is the better target: {cpu.reason}",)
 
-    def _place(self, file: str, location: yaml_file.Location) -> str:
-        document = yaml_file.read_yaml(self.matrix.root / file, file, Mistakes())
-        return f"{file}:{document.place(location, key=True)[0]}" if document else file
+    def _rule_place(self, index: int) -> str:
+        document = yaml_file.read_yaml(self.matrix.root / matrix_file.FILE, matrix_file.FILE, Mistakes())
+        return f"{matrix_file.FILE}:{document.place(('rules', index), key=True)[0]}" if document else matrix_file.FILE
 
 
-def _first(combos: Sequence[Combo]) -> Combo:
-    """Return the first that is known to work, else the first that can exist, else the first."""
+def _best(combos: Sequence[Combo]) -> Combo:
+    """Return the first combo that is known to work, else the first that is not refused, else the first."""
     possible = [combo for combo in combos if combo.refusal is None]
-    return next((combo for combo in possible if combo.sound), (possible or combos)[0])
+    return next((combo for combo in possible if combo.is_known_to_work), (possible or combos)[0])

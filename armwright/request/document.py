@@ -10,96 +10,96 @@ from armwright.pipeline.documents import ComboState, DocumentRow
 from armwright.request.decide import Decision
 
 
-class DtypeAnswer(DocumentRow):
-    """What a data type comes to."""
+class DtypeStatus(DocumentRow):
+    """How a data type runs."""
 
     name: str
     """the data type"""
     state: str
     """fast, slow, or not run"""
     note: str
-    """by what, or why"""
+    """what computes it, or why it is slow or not run"""
 
 
-class Wanted(DocumentRow):
-    """The combination that a request comes to."""
+class RequestedCombo(DocumentRow):
+    """The combination that a request stands for."""
 
     id: str
-    """framework-version-target-backend; what `--combo` takes once the version is published"""
+    """framework-version-target-backend; the value for `--combo` once the version is published"""
     framework: str
     """the framework's name"""
     version: str
-    """the version that was asked for, else the newest that will do"""
+    """the requested version, or the newest one that fits"""
     target: str
-    """the target that was asked for, else the one that is right for the CPU"""
+    """the requested target, or the one chosen for the submitted CPU"""
     cpu: str
-    """what was found out about the CPU that was shown; empty where none was"""
+    """how the submitted CPU was understood; empty if there is none"""
     backend: str
-    """the backend that was asked for, else the first that will do"""
+    """the requested backend, or the first one that fits"""
     state: ComboState
-    """how far its image has come here, as in `invoke list --json`; unknown also where nothing can be built yet"""
+    """the state on this machine, as in `invoke list --json`; unknown also if nothing can be built yet"""
     image: str
-    """the name under which it can be pulled; empty where it cannot"""
+    """the name under which the image can be pulled; empty if it cannot"""
     inputs: str
-    """sha256 over everything that determines the image; empty where nothing can be built yet"""
+    """sha256 over everything that determines the image; empty if nothing can be built yet"""
     reason: str
-    """why it is refused, or unverified; empty otherwise"""
+    """why the combination is refused or unverified; empty otherwise"""
     place: str
-    """the file and line that say so; empty where the package index or the CPU does"""
+    """the file and line with the reason, or the missing file; empty if the package index or the CPU is the reason"""
     nearest: str | None
-    """where it is refused, the id of the nearest combo that is known to work"""
-    dtypes: list[DtypeAnswer]
-    """the data types that were asked for, or all of them; none where the version is not published"""
+    """for a refused combination, the id of the nearest one that is known to work"""
+    dtypes: list[DtypeStatus]
+    """the requested data types, or all of them; empty if the version is not published"""
     notes: list[str]
-    """what else should be known"""
+    """further information"""
 
 
-Becomes = Literal["exists", "buildable", "change", "refused", "built", "failed", "malformed"]
+RequestOutcome = Literal["exists", "buildable", "change", "refused", "built", "failed", "malformed"]
 
 
-class Answered(DocumentRow):
-    """What became of a request."""
+class RequestDocument(DocumentRow):
+    """The answer to a request."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    kind: Becomes
-    """exists: it can be pulled, or is proven here; buildable: it can be built now; change: the data must change first;
-    refused: it cannot be; built, failed: what `--build` came to; malformed: it cannot be understood"""
+    kind: RequestOutcome
+    """exists: it can be pulled, or is proven on this machine; buildable: it can be built now; change: the data must
+    change first; refused: it cannot work; built, failed: the result of `--build`; malformed: the request has errors"""
     label: str
-    """the label that its issue gets"""
+    """the label for the issue"""
     mistakes: list[str] = Field(default=[])
-    """what cannot be understood, each with its place"""
-    combo: Wanted | None = None
-    """what was understood; null where the request is malformed"""
+    """the mistakes in a malformed request, each with its place"""
+    combo: RequestedCombo | None = None
+    """the combination; null if the request is malformed"""
     diff: str = ""
-    """the change of data, for `patch -p1`; empty where none is needed"""
+    """the change of data, for `patch -p1`; empty if none is needed"""
     files: list[str] = Field(default=[])
     """the files that change"""
     written: bool = False
-    """the change was made, by `--write`"""
+    """true if `--write` made the change"""
     commit: str | None = None
     """the commit that `--branch` made"""
     comment: str | None = None
-    """the address of the comment that `--answer` wrote"""
+    """the address of the comment that `--answer` posted"""
     markdown: str
     """the answer as a comment"""
 
 
-def wanted(answer: Decision) -> Wanted:
-    """Return what a request comes to."""
-    return Wanted(
-        id=answer.id,
-        framework=answer.request.framework,
-        version=answer.version,
-        target=answer.target.name,
-        cpu=answer.request.cpu.reason if answer.request.cpu else "",
-        backend=answer.backend,
-        state=answer.state,
-        image=answer.image,
-        inputs=answer.plan.inputs if answer.plan else "",
-        reason=answer.reason,
-        place=answer.place,
-        nearest=answer.nearest.id if answer.nearest else None,
-        dtypes=[DtypeAnswer(**one) for one in answer.dtypes],
-        notes=list(answer.notes),
+def describe_combo(decision: Decision) -> RequestedCombo:
+    """Return the combination that a decision is about."""
+    return RequestedCombo(
+        id=decision.id,
+        framework=decision.request.framework,
+        version=decision.version,
+        target=decision.target.name,
+        cpu=decision.request.cpu.reason if decision.request.cpu else "",
+        backend=decision.backend,
+        state=decision.state,
+        image=decision.image,
+        inputs=decision.plan.inputs if decision.plan else "",
+        reason=decision.reason,
+        place=decision.place,
+        nearest=decision.nearest.id if decision.nearest else None,
+        dtypes=[DtypeStatus(**row) for row in decision.dtypes],
+        notes=list(decision.notes),
     )

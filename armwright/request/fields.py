@@ -1,4 +1,4 @@
-"""The fields of the form that asks for a combination: one list, by which forms are made and read."""
+"""The fields of the form that requests a combination: one list to make the forms from, and to read requests by."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from armwright.matrix.matrix import Matrix
 from armwright.recipes.patterns import DTYPES
 
-UNSURE = "not sure"  # a drop-down's word for "you choose"
-MOST = 65_536  # bytes of a whole request, and characters of an issue on GitHub
-_WORD = 80
-_VERSION = 24
-_PASTED = 60_000  # /proc/cpuinfo of some 80 CPUs; what the others look like is known by then
+UNSURE = "not sure"  # the drop-down option that leaves the choice to the program
+MAX_REQUEST = 65_536  # bytes of a whole request, and GitHub's limit for an issue in characters
+_MAX_VALUE = 80
+_MAX_VERSION = 24
+_MAX_CPU = 60_000  # /proc/cpuinfo of about 80 CPUs; more CPUs only repeat the same lines
 
 
 class FieldKind(enum.Enum):
-    """How a field is filled in, and so how it is read."""
+    """What a field holds; this decides its form element and how it is read."""
 
     CHOICE = enum.auto()
     CHOICES = enum.auto()
@@ -31,15 +31,15 @@ class Field:
     """One field of the form.
 
     Attributes:
-        key: its name in a file and among the command's options.
-        heading: its label, which GitHub writes as a heading above the value.
-        kind: what it holds; FREE is for people and no program reads it.
-        help: what the form says below the label.
-        required: it must be filled in.
-        choices: its values, where they are a closed set.
-        shown: the same values as the form shows them, one for one.
-        limit: characters that are the most.
-        aliases: other names of a value; a file and an option may use them.
+        key: its name in a YAML or JSON request, and the name of its command-line option.
+        heading: its label; GitHub writes it as a heading above the value.
+        kind: what it holds; no program reads a FREE field.
+        help: the description below the label.
+        required: whether it must be filled in.
+        choices: the allowed values, if they are a closed set.
+        shown: the same values as the form shows them, in the same order.
+        limit: the maximum number of characters.
+        aliases: other names of values, for files and options.
     """
 
     key: str
@@ -49,55 +49,57 @@ class Field:
     required: bool = False
     choices: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
-    limit: int = _WORD
+    limit: int = _MAX_VALUE
     aliases: Mapping[str, str] = field(default_factory=dict)
 
-    def meaning(self, word: str) -> str | None:
-        """Return the value that a word means, in any case of its letters: itself, as shown, or another name of it."""
+    def find_choice(self, text: str) -> str | None:
+        """Return the value that a text names: the value itself, as the form shows it, or an alias; ignores case."""
         shown = zip(self.shown, self.choices, strict=True)
-        named = {**self.aliases, **dict(shown), **dict(zip(self.choices, self.choices, strict=True))}
-        return {name.lower(): value for name, value in named.items()}.get(word.lower())
+        names = {**self.aliases, **dict(shown), **dict(zip(self.choices, self.choices, strict=True))}
+        return {name.lower(): value for name, value in names.items()}.get(text.lower())
 
 
-def new_combination(matrix: Matrix) -> tuple[Field, ...]:
-    """Return the form's fields in their order; the free one is last, so that nothing below it is ever read."""
+def make_fields(matrix: Matrix) -> tuple[Field, ...]:
+    """Return the fields of the form in order. The FREE field is last, so that nothing below it is read."""
     recipes, axes = matrix.recipes, matrix.axes
     frameworks = [(name, recipes.frameworks[name].title) for name in axes.frameworks]
-    targets = [(name, _titled(name, recipes.targets[name].title)) for name in axes.targets]
-    backends = [(name, _titled(name, recipes.backends[name].title)) for name in axes.backends]
+    targets = [(name, _label(name, recipes.targets[name].title)) for name in axes.targets]
+    backends = [(name, _label(name, recipes.backends[name].title)) for name in axes.backends]
     unsure = [(UNSURE, UNSURE)]
     return (
-        _choice("framework", "Framework", "What the models are written for.", frameworks, matrix.names("frameworks")),
+        _choice("framework", "Framework", "The framework of your model.", frameworks, matrix.names("frameworks")),
         Field(
-            "version", "Version", FieldKind.VERSION, "For example 2.10.0. Left empty: the newest that is known to work.",
-            limit=_VERSION,
+            "version", "Version", FieldKind.VERSION,
+            "For example 2.10.0. Leave empty for the newest version that is known to work.", limit=_MAX_VERSION,
         ),
         _choice(
-            "target", "Target", f"The CPU. Where you are not sure, choose '{UNSURE}' and fill in the next field.",
+            "target", "Target",
+            f"The CPU that runs the image. If you do not know it, select '{UNSURE}' and fill in the field CPU below.",
             unsure + targets, matrix.names("targets"),
         ),
         Field(
             "cpu", "CPU", FieldKind.CPU,
-            "What `lscpu` or `cat /proc/cpuinfo` prints on that machine, or what the CPU is called.", limit=_PASTED,
+            "The output of `lscpu` or `cat /proc/cpuinfo` on that machine, or the name of the CPU, such as Graviton3.",
+            limit=_MAX_CPU,
         ),
         _choice(
-            "backend", "Backend", "The library that does the arithmetic.", unsure + backends, matrix.names("backends")
+            "backend", "Backend", f"The library that does the arithmetic. Select '{UNSURE}' to let the program choose.",
+            unsure + backends, matrix.names("backends"),
         ),
         Field(
-            "dtypes", "Data types", FieldKind.CHOICES, "The data types that your models compute in.",
+            "dtypes", "Data types", FieldKind.CHOICES, "The data types that your model computes in.",
             choices=DTYPES, shown=DTYPES,
         ),
         Field(
-            "use", "Use case", FieldKind.FREE, "What you want to run, for the people who read this; no program does.",
-            limit=MOST,
+            "use", "Use case", FieldKind.FREE, "What you want to run. Only people read this field.", limit=MAX_REQUEST
         ),
     )  # fmt: skip
 
 
-def _choice(key: str, heading: str, text: str, named: Iterable[tuple[str, str]], aliases: Mapping[str, str]) -> Field:
-    choices, shown = zip(*named, strict=True)
+def _choice(key: str, heading: str, text: str, values: Iterable[tuple[str, str]], aliases: Mapping[str, str]) -> Field:
+    choices, shown = zip(*values, strict=True)
     return Field(key, heading, FieldKind.CHOICE, text, required=True, choices=choices, shown=shown, aliases=aliases)
 
 
-def _titled(name: str, title: str) -> str:
+def _label(name: str, title: str) -> str:
     return f"{name} - {title}"

@@ -1,4 +1,4 @@
-"""A client of GitHub's REST API: who asks, how long it waits, where it never goes, and what an error means."""
+"""A client of GitHub's REST API: the token, rate limits, redirects, and what an error status means."""
 
 from __future__ import annotations
 
@@ -11,55 +11,57 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from armwright.system import console, http
+from armwright.system import console, http, http_session
 from armwright.system.errors import ArmwrightError, FailedError, InputError, MachineError
 from armwright.system.http import HttpResponse
 
-CALLED = "GitHub"
+NAME = "GitHub"
 API = "https://api.github.com"
-VERSION = "2022-11-28"  # GitHub Enterprise Server knows it too
-LIMIT = 32_000_000  # bytes of an answer; the hundred longest comments that a page can hold have 26 million
-PAGES = 30  # of a hundred each; GitHub takes 2,500 comments on an issue
-PATIENCE = 300  # seconds that a rate limit is waited for, in all
+VERSION = "2022-11-28"  # GitHub Enterprise Server supports it too
+LIMIT = 32_000_000  # bytes of an answer; a page with the hundred longest comments has 26 million
+PAGES = 30  # of a hundred each; GitHub allows 2,500 comments on an issue
+PATIENCE = 300  # seconds to wait for a rate limit, in total
 TRIES = 5
-HOPS = 3  # redirects in a row: a repository that was renamed needs one
+HOPS = 3  # redirects in a row; a renamed repository needs one
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
-TOKEN = f"export {TOKENS[0]}=...; to answer, it needs write access to the repository's issues"
+TOKEN_HINT = f"set {TOKENS[0]} to a token that may write to the repository's issues"
+LATER = "run the same command again later"
+BUG = "this is a bug: please report it"
 
 _MOVED = (301, 302, 307, 308)
 _LIMITED = (403, 429)
 _SECONDS = re.compile(r"\d{1,10}")
-_NEEDS = re.compile(r"[a-z_]+=[a-z]+([,;] ?[a-z_]+=[a-z]+)*")
+_PERMISSIONS = re.compile(r"[a-z_]+=[a-z]+([,;] ?[a-z_]+=[a-z]+)*")
 _PORTS = {"http": 80, "https": 443}
 
 
-class Client:
+class GitHubClient:
     """Sends requests with the account's token, to one host only.
 
     Args:
-        token: the token; None takes it from GITHUB_TOKEN or GH_TOKEN. Empty: nobody in particular asks.
-        api: the API's address; None takes it from GITHUB_API_URL, and that of github.com where it is not set.
+        token: the token; None to take it from GITHUB_TOKEN or GH_TOKEN; empty to send none.
+        api: the API's address; None to take it from GITHUB_API_URL, with github.com as the default.
 
     Raises:
-        InputError: the address is none to send a token to, or the token is none.
+        InputError: the address is not safe for a token, or the token has a wrong form.
     """
 
     def __init__(self, token: str | None = None, api: str | None = None) -> None:
         given = next((os.environ[name] for name in TOKENS if os.environ.get(name)), "") if token is None else token
         self._token = given.strip()
         if not re.fullmatch(r"[\x21-\x7e]*", self._token):
-            raise InputError(f"{' or '.join(TOKENS)} holds no token", TOKEN)
+            raise InputError(f"{' or '.join(TOKENS)} is set, but not to a token", hint=TOKEN_HINT)
         self._api = (api or os.environ.get("GITHUB_API_URL") or API).rstrip("/")
         parts = urlsplit(self._api)
         if "@" in parts.netloc or not (
-            parts.scheme == "https" or (parts.scheme == "http" and http.loopback(self._api))
+            parts.scheme == "https" or (parts.scheme == "http" and http_session.is_loopback(self._api))
         ):
             raise InputError(
-                "GITHUB_API_URL must be an https:// address without a user's name", f"the usual one: {API}"
+                "GITHUB_API_URL must be an https:// address without a user name", f"export GITHUB_API_URL={API}"
             )
 
     @property
-    def known(self) -> bool:
+    def has_token(self) -> bool:
         """Say whether there is a token."""
         return bool(self._token)
 
@@ -72,41 +74,41 @@ class Client:
         place: str,
         accept: tuple[int, ...] = (),
     ) -> HttpResponse:
-        """Send one request; wait where GitHub asks for it, follow where the API itself moved to.
+        """Send one request. Waits for rate limits, and follows redirects on the API's own host.
 
         Args:
             method: GET, POST, PATCH or DELETE.
             path: below the API's address, or a whole address on its host.
             fields: the body.
-            place: what it is about, for messages: "issue 12 of owner/name".
-            accept: error statuses that are an answer.
+            place: the subject, for messages: "issue 12 of owner/name".
+            accept: error statuses that are a valid answer.
 
         Raises:
-            InputError: there is no such thing.
-            MachineError: GitHub cannot be reached, wants no more requests for now, or does not let this account do it.
-            FailedError: it does not take what was sent.
+            InputError: the subject does not exist.
+            MachineError: GitHub cannot be reached, limits the requests, or does not let this account do it.
+            FailedError: GitHub refuses the request.
         """
-        url = self._here(self._api, path if "://" in path else f"{self._api}{path}")
+        url = self._on_host(self._api, path if "://" in path else f"{self._api}{path}")
         body = None if fields is None else json.dumps(fields).encode()
         patience, tries, hops = PATIENCE, 0, 0
         while True:
-            answer = http.exchange(method, url, limit=LIMIT, called=CALLED, headers=self._headers, data=body)
+            answer = http.exchange(method, url, limit=LIMIT, host=NAME, headers=self._headers, data=body)
             pause = _pause(answer, tries)
             if pause is not None:
                 tries, patience = tries + 1, patience - pause
                 if patience < 0 or tries == TRIES:
-                    raise self._exhausted(pause)
-                console.detail(f"{CALLED} asks to wait for {pause} s")
+                    raise self._rate_limit_error(pause)
+                console.detail(f"{NAME}'s rate limit: waiting {pause} s")
                 time.sleep(pause)
             elif answer.status in _MOVED and hops < HOPS:
-                hops, url = hops + 1, self._here(url, answer.headers.get("Location", ""))
+                hops, url = hops + 1, self._on_host(url, answer.headers.get("Location", ""))
             elif answer.status < 300 or answer.status in accept:  # noqa: PLR2004 - success, in HTTP
                 return answer
             else:
-                raise _refusal(answer, place)
+                raise _status_error(answer, place)
 
     def pages(self, path: str, *, place: str) -> Iterator[HttpResponse]:
-        """Yield the pages of a list, as GitHub's links lead from one to the next.
+        """Yield the pages of a list by following GitHub's links.
 
         Raises:
             ArmwrightError: as in `send`.
@@ -115,14 +117,14 @@ class Client:
         for _ in range(PAGES):
             answer = self.send("GET", url, place=place)
             yield answer
-            if answer.following is None:
+            if answer.next_page is None:
                 return
-            url = self._here(self._api, answer.following)
-        raise FailedError(f"{place} has more than {PAGES} pages", "answer it by hand")
+            url = self._on_host(self._api, answer.next_page)
+        raise FailedError(f"{place} has more than {PAGES} pages of comments", hint="post the answer by hand")
 
     @property
     def graphql(self) -> str:
-        """Where the other API is: beside this one, and on a server of one's own beside its third version."""
+        """The address of the GraphQL API: below the REST API's, on GitHub Enterprise Server beside its /v3."""
         return f"{self._api.removesuffix('/v3')}/graphql"
 
     @property
@@ -130,8 +132,8 @@ class Client:
         usual = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": VERSION, "User-Agent": "armwright"}
         return {**usual, "Authorization": f"Bearer {self._token}"} if self._token else usual
 
-    def _here(self, base: str, link: str) -> str:
-        """Follow a link on the API's own host only: the token is for nobody else."""
+    def _on_host(self, base: str, link: str) -> str:
+        """Resolve a link. It must stay on the API's own host, so that no other host gets the token."""
         try:
             url = urljoin(base, link)
             parts = urlsplit(url)
@@ -140,16 +142,17 @@ class Client:
             same = False
         if not same:
             raise MachineError(
-                f"{CALLED} leads on to another host, which does not get the token", "check GITHUB_API_URL"
+                f"{NAME} redirects to another host, which must not get the token",
+                hint="check the address in GITHUB_API_URL",
             )
         return url
 
-    def _exhausted(self, pause: int) -> MachineError:
+    def _rate_limit_error(self, pause: int) -> MachineError:
         until = datetime.fromtimestamp(time.time() + pause, UTC)
-        more = "" if self.known else f"; with a token the limit is higher: {TOKEN}"
+        more = "" if self.has_token else f"; with a token the limit is higher: {TOKEN_HINT}"
         return MachineError(
-            f"{CALLED}'s rate limit is reached: it takes the next request at {until:%Y-%m-%d %H:%M:%S} UTC",
-            f"the same command again then{more}",
+            f"{NAME}'s rate limit is reached; the next request is possible at {until:%Y-%m-%d %H:%M:%S} UTC",
+            hint=f"run the same command again then{more}",
         )
 
 
@@ -158,9 +161,9 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def _pause(answer: HttpResponse, tries: int) -> int | None:
-    """Return the seconds after which GitHub wants to be asked again; None where no limit is the matter.
+    """Return the seconds to wait before the next try; None if no rate limit was reached.
 
-    A limit of a few requests in a short time does not always say when it ends: at least a minute, and longer each time.
+    GitHub's secondary limit does not always say when it ends: wait a minute, and twice as long each time.
     """
     if answer.status not in _LIMITED:
         return None
@@ -174,26 +177,22 @@ def _pause(answer: HttpResponse, tries: int) -> int | None:
     return None
 
 
-def _refusal(answer: HttpResponse, place: str) -> ArmwrightError:
-    """Say what an error's status means; no word of the answer is in it, but for the permission that GitHub names."""
+def _status_error(answer: HttpResponse, place: str) -> ArmwrightError:
+    """Describe an error status. Of the answer itself, only the name of a missing permission is repeated."""
     needs = answer.headers.get("X-Accepted-GitHub-Permissions", "")
-    named = f" ({needs})" if _NEEDS.fullmatch(needs) else ""
-    sentences: dict[int, ArmwrightError] = {
-        401: MachineError(f"{CALLED} does not accept the token: it is wrong, expired or revoked", TOKEN),
-        403: MachineError(
-            f"{CALLED} does not let this account do that with {place}", f"a token that may{named}: {TOKEN}"
-        ),
+    permissions = f" ({needs})" if _PERMISSIONS.fullmatch(needs) else ""
+    errors: dict[int, ArmwrightError] = {
+        401: MachineError(f"{NAME} does not accept the token: it is wrong, expired or revoked", hint=TOKEN_HINT),
+        403: MachineError(f"{NAME} does not let this account do that with {place}", hint=f"{TOKEN_HINT}{permissions}"),
         404: InputError(
-            f"{CALLED} shows no {place}",
-            "check the number; in a private repository GITHUB_TOKEN must be one that may read",
+            f"{NAME} has no {place}, or does not show it to this account",
+            hint=f"check the number; for a private repository set {TOKENS[0]} to a token that may read it",
         ),
-        410: InputError(f"{place} was deleted, or its repository has no issues", "check the number"),
-        422: FailedError(
-            f"{CALLED} refuses what was sent for {place} as invalid", "this is a mistake of ours: report it"
-        ),
+        410: InputError(f"{place} was deleted, or its repository has no issues", hint="check the number"),
+        422: FailedError(f"{NAME} refuses what was sent for {place} as invalid", hint=BUG),
     }
-    if answer.status in sentences:
-        return sentences[answer.status]
+    if answer.status in errors:
+        return errors[answer.status]
     if answer.status >= 500:  # noqa: PLR2004 - the server's fault, in HTTP
-        return MachineError(f"{CALLED} answered with {answer.status}", "the same command again, later")
-    return FailedError(f"{CALLED} answered with {answer.status} for {place}")
+        return MachineError(f"{NAME} answered with status {answer.status}", hint=LATER)
+    return FailedError(f"{NAME} answered with status {answer.status} for {place}")

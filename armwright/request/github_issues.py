@@ -1,4 +1,4 @@
-"""Issues on GitHub: one is read, and gets one comment of ours and one of our labels."""
+"""Issues on GitHub: reads an issue, and gives it one comment and one label of this program."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from armwright.system.errors import FailedError, InputError
 from armwright.system.http import HttpResponse
 
 SERVER = "https://github.com"
-LONGEST = 65_536  # characters that GitHub takes for a comment
+MAX_COMMENT = 65_536  # characters; GitHub's limit
 _REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}"
 _NUMBER = r"[1-9][0-9]{0,8}"
-_GONE = 404
-_WHOSE = {"query": "query { viewer { login } }"}
+_NOT_FOUND = 404
+_VIEWER = {"query": "query { viewer { login } }"}
 _HELP = "invoke request --help"
 
 
-class _Shape(BaseModel):
-    """The part of an answer that is read; GitHub sends far more."""
+class _Payload(BaseModel):
+    """The fields of an answer that are used; GitHub sends many more."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
 
-class _User(_Shape):
+class _User(_Payload):
     login: str
 
 
-class _Label(_Shape):
+class _Label(_Payload):
     name: str | None = None
 
 
-class _Issue(_Shape):
+class _Issue(_Payload):
     number: int
     title: str
     body: str | None = None
@@ -51,34 +51,34 @@ class _Issue(_Shape):
     pull_request: dict[str, Any] | None = None
 
 
-class _Comment(_Shape):
+class _Comment(_Payload):
     id: int
     body: str | None = None
     user: _User | None
     html_url: Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9./:_#-]+$")]
 
 
-class _Viewed(_Shape):
+class _Viewer(_Payload):
     viewer: _User
 
 
-class _Whose(_Shape):
-    data: _Viewed
+class _ViewerAnswer(_Payload):
+    data: _Viewer
 
 
-Read = TypeVar("Read")
+PayloadType = TypeVar("PayloadType")
 
 
 @dataclass(frozen=True)
 class Issue:
-    """An issue as it is now; every text in it is its author's.
+    """An issue as it is now. Its texts are untrusted.
 
     Attributes:
-        author: who wrote it; empty where the account is gone.
-        open: it is not closed.
-        locked: only those who may write to the repository comment on it.
-        updated: when anything about it last changed.
-        pull_request: it is one.
+        author: the login of its author; empty if the account was deleted.
+        open: whether it is open.
+        locked: whether only accounts with write access may comment.
+        updated: the time of the last change.
+        pull_request: whether it is a pull request.
     """
 
     number: int
@@ -92,170 +92,178 @@ class Issue:
     pull_request: bool
 
     def check_answerable(self) -> None:
-        """Leave alone what nobody waits for.
+        """Check that the issue may be answered.
 
         Raises:
-            InputError: it is closed or locked, or a pull request.
+            InputError: it is closed, locked, or a pull request.
         """
         if self.pull_request:
-            raise InputError(f"{self.number} is a pull request and no issue", "the number of an issue")
-        for state, wrong in (("closed", not self.open), ("locked", self.locked)):
+            raise InputError(f"{self.number} is a pull request, not an issue", hint="give the number of an issue")
+        for state, action, wrong in (("closed", "reopen", not self.open), ("locked", "unlock", self.locked)):
             if wrong:
-                undo = {"closed": "reopen", "locked": "unlock"}[state]
-                raise InputError(f"issue {self.number} is {state}, and is not answered", f"{undo} it first")
+                raise InputError(f"issue {self.number} is {state}, so it is not answered", hint=f"{action} it first")
 
 
-class Hub:
+class GitHubIssues:
     """The issues of one repository.
 
     Args:
         repository: owner/name.
-        token: the token; None takes it from GITHUB_TOKEN or GH_TOKEN. Reading what is public needs none.
-        api: the API's address; None takes it from GITHUB_API_URL, and that of github.com where it is not set.
+        token: the token; None to take it from GITHUB_TOKEN or GH_TOKEN. Public issues can be read without one.
+        api: the API's address; None to take it from GITHUB_API_URL, with github.com as the default.
 
     Raises:
-        InputError: one of the three is none.
+        InputError: an argument or variable has a wrong form.
     """
 
     def __init__(self, repository: str, token: str | None = None, api: str | None = None) -> None:
-        self._repository = _checked(repository)
-        self._client = github_client.Client(token, api)
+        self._repository = _check_repository(repository)
+        self._client = github_client.GitHubClient(token, api)
         self._path = f"/repos/{repository}/issues"
 
-    def issue(self, number: int) -> Issue:
+    def read(self, number: int) -> Issue:
         """Read an issue.
 
         Raises:
-            InputError: there is none with this number, or it was deleted or moved.
-            MachineError: GitHub cannot be reached, wants no more requests for now, or lets this account not read it.
-            FailedError: its answer makes no sense.
+            InputError: there is no issue with this number, or it was deleted or moved.
+            MachineError: GitHub cannot be reached, limits the requests, or does not let this account read it.
+            FailedError: GitHub's answer is not valid.
         """
-        read = _read(_Issue, self._client.send("GET", f"{self._path}/{number}", place=self._place(number)))
-        if read.number != number:
-            raise InputError(f"{self._place(number)} was moved to another repository", "the issue's new address")
+        found = _parse(_Issue, self._client.send("GET", f"{self._path}/{number}", place=self._place(number)))
+        if found.number != number:
+            raise InputError(
+                f"{self._place(number)} was moved to another repository", hint="give the issue's new address"
+            )
+        names = (label if isinstance(label, str) else label.name for label in found.labels)
         return Issue(
             number=number,
-            title=read.title,
-            body=read.body or "",
-            author=read.user.login if read.user else "",
-            open=read.state == "open",
-            locked=read.locked,
-            labels=frozenset(name for one in read.labels if (name := one if isinstance(one, str) else one.name)),
-            updated=read.updated_at,
-            pull_request=read.pull_request is not None,
+            title=found.title,
+            body=found.body or "",
+            author=found.user.login if found.user else "",
+            open=found.state == "open",
+            locked=found.locked,
+            labels=frozenset(name for name in names if name),
+            updated=found.updated_at,
+            pull_request=found.pull_request is not None,
         )
 
     def answer(self, number: int, markdown: str, label: str) -> str:
-        """Write our comment on an issue, or edit the one that is there, and put our label in the place of the others.
+        """Post a reply as a comment, or edit the earlier one, and replace the earlier label of this program.
 
-        A comment counts as ours when it begins with the marker and the token's own account wrote it: anybody can copy
-        a marker.
+        The earlier comment is the one that starts with the marker and was written by the token's own account. The
+        marker alone is not enough: anybody can copy it.
 
         Args:
             number: the issue.
-            markdown: the comment; it begins with the marker.
+            markdown: the comment; it starts with the marker.
             label: one of `reply.LABELS`.
 
         Returns:
             the comment's address.
 
         Raises:
-            InputError: there is no token, or the issue is closed, locked or none.
-            MachineError: GitHub cannot be reached, wants no more requests for now, or does not let this account write.
-            FailedError: it does not take the comment.
+            InputError: there is no token, no such issue, or the issue is closed or locked.
+            MachineError: GitHub cannot be reached, limits the requests, or does not let this account write.
+            FailedError: GitHub refuses the comment.
         """
-        if not self._client.known:
-            raise InputError("an answer needs a token", github_client.TOKEN)
-        if label not in reply.LABELS or not markdown.startswith(reply.MARKER) or len(markdown) > LONGEST:
-            raise FailedError("this is no answer of ours", "report it: this is a mistake of the program")
-        issue = self.issue(number)
+        if not self._client.has_token:
+            raise InputError("posting an answer needs a token", hint=github_client.TOKEN_HINT)
+        if label not in reply.LABELS or not markdown.startswith(reply.MARKER) or len(markdown) > MAX_COMMENT:
+            raise FailedError("this is not a reply of this program; nothing was posted", hint=github_client.BUG)
+        issue = self.read(number)
         issue.check_answerable()
-        comment = self._comment(number, markdown)
-        self._label(issue, label)
+        comment = self._write_comment(number, markdown)
+        self._set_label(issue, label)
         return comment.html_url
 
-    def _comment(self, number: int, markdown: str) -> _Comment:
+    def _write_comment(self, number: int, markdown: str) -> _Comment:
         place = self._place(number)
-        own = self._own(number)
-        if own is None:
-            sent = self._client.send("POST", f"{self._path}/{number}/comments", {"body": markdown}, place=place)
-        elif own.body == markdown:
-            return own
+        earlier = self._find_comment(number)
+        if earlier is None:
+            answer = self._client.send("POST", f"{self._path}/{number}/comments", {"body": markdown}, place=place)
+        elif earlier.body == markdown:
+            return earlier
         else:
-            sent = self._client.send("PATCH", f"{self._path}/comments/{own.id}", {"body": markdown}, place=place)
-        return _read(_Comment, sent)
+            answer = self._client.send("PATCH", f"{self._path}/comments/{earlier.id}", {"body": markdown}, place=place)
+        return _parse(_Comment, answer)
 
-    def _own(self, number: int) -> _Comment | None:
-        """Find the comment that is ours."""
+    def _find_comment(self, number: int) -> _Comment | None:
+        """Find the earlier comment of this account that starts with the marker."""
         place = self._place(number)
-        account = _read(_Whose, self._client.send("POST", self._client.graphql, _WHOSE, place="the token's account"))
+        viewer = self._client.send("POST", self._client.graphql, _VIEWER, place="the token's account")
+        account = _parse(_ViewerAnswer, viewer).data.viewer
         for page in self._client.pages(f"{self._path}/{number}/comments", place=place):
-            for one in _read(list[_Comment], page):
-                if one.user == account.data.viewer and (one.body or "").startswith(reply.MARKER):
-                    return one
+            for comment in _parse(list[_Comment], page):
+                if comment.user == account and (comment.body or "").startswith(reply.MARKER):
+                    return comment
         return None
 
-    def _label(self, issue: Issue, label: str) -> None:
+    def _set_label(self, issue: Issue, label: str) -> None:
         place, path = self._place(issue.number), f"{self._path}/{issue.number}/labels"
         if label not in issue.labels:
             self._client.send("POST", path, {"labels": [label]}, place=place)
         for outdated in sorted(issue.labels & set(reply.LABELS) - {label}):
-            self._client.send("DELETE", f"{path}/{quote(outdated, safe='')}", place=place, accept=(_GONE,))
+            self._client.send("DELETE", f"{path}/{quote(outdated, safe='')}", place=place, accept=(_NOT_FOUND,))
 
     def _place(self, number: int) -> str:
         return f"issue {number} of {self._repository}"
 
 
-def repository(root: Path, given: str) -> str:
-    """Find out which repository is meant.
+def find_repository(root: Path, given: str) -> str:
+    """Return the repository: the given one, else GITHUB_REPOSITORY, else the one of git's remote `origin`.
 
     Args:
         root: the project's root.
-        given: owner/name, as a user said it; empty: GITHUB_REPOSITORY, else where git's remote `origin` is.
+        given: owner/name as the user gave it; may be empty.
 
     Raises:
-        InputError: it is none, or nothing says which.
+        InputError: the name has a wrong form, or nothing names a repository.
     """
     named = given or os.environ.get("GITHUB_REPOSITORY", "")
     if named:
-        return _checked(named)
+        return _check_repository(named)
     remote = process.capture(["git", "-C", str(root), "config", "--get", "remote.origin.url"], check=False).strip()
-    host = rf"((https|ssh|git)://([^@/]+@)?{re.escape(_server())}(:\d+)?/|([^@/]+@)?{re.escape(_server())}:)"
+    server = re.escape(_server())
+    host = rf"((https|ssh|git)://([^@/]+@)?{server}(:\d+)?/|([^@/]+@)?{server}:)"
     found = re.fullmatch(rf"{host}(?P<name>[^/]+/[^/]+?)(\.git)?/?", remote)
     if found:
-        return _checked(found["name"])
-    raise InputError("nothing says which repository on GitHub is meant", "--repo owner/name, or GITHUB_REPOSITORY")
+        return _check_repository(found["name"])
+    raise InputError(
+        "no repository is given, and git has no remote `origin` on GitHub",
+        _HELP,
+        hint="use --repo owner/name, or set GITHUB_REPOSITORY",
+    )
 
 
-def number(word: str) -> tuple[str | None, int]:
-    """Read how a user names an issue: 12, #12, owner/name#12, or its address.
+def parse_issue_reference(text: str) -> tuple[str | None, int]:
+    """Parse the ways to name an issue: 12, #12, owner/name#12, or its address.
 
     Returns:
-        the repository, where the word names one, and the number.
+        the repository, if the text names one, and the number.
 
     Raises:
-        InputError: it is none of these.
+        InputError: the text is none of these.
     """
     address = rf"https://{re.escape(_server())}/(?P<of>{_REPOSITORY})/issues/(?P<at>{_NUMBER})/?(#[\w-]+)?"
     for pattern in (rf"#?(?P<at>{_NUMBER})", rf"(?P<of>{_REPOSITORY})#(?P<at>{_NUMBER})", address):
-        found = re.fullmatch(pattern, word, re.ASCII)
+        found = re.fullmatch(pattern, text, re.ASCII)
         if found:
             return found.groupdict().get("of"), int(found["at"])
-    raise InputError("--issue is no issue's number or address", f"e.g. --issue 12; {_HELP}")
+    raise InputError("--issue is not the number or address of an issue", _HELP, hint="for example --issue 12")
 
 
 def _server() -> str:
     return urlsplit(os.environ.get("GITHUB_SERVER_URL") or SERVER).hostname or ""
 
 
-def _checked(name: str) -> str:
+def _check_repository(name: str) -> str:
     if not re.fullmatch(_REPOSITORY, name, re.ASCII) or name.endswith(("/.", "/..")):
-        raise InputError("the repository is not named as owner/name", _HELP)
+        raise InputError("the repository is not in the form owner/name", _HELP)
     return name
 
 
-def _read(shape: type[Read], answer: HttpResponse) -> Read:
+def _parse(kind: type[PayloadType], answer: HttpResponse) -> PayloadType:
     try:
-        return TypeAdapter(shape).validate_json(answer.body)
+        return TypeAdapter(kind).validate_json(answer.body)
     except ValidationError as error:
-        raise FailedError(f"{github_client.CALLED}'s answer makes no sense", "the same command again, later") from error
+        raise FailedError(f"{github_client.NAME}'s answer is not valid", hint=github_client.LATER) from error

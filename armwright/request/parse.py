@@ -1,7 +1,7 @@
-"""A request, made of words of closed sets only, or of a version that matches its pattern as a whole.
+"""Parses a submission into a request that holds only names from closed sets, and a version that matches its pattern.
 
-A pasted CPU becomes a target, and what people write for people is not read. A value that is refused is told by its
-place, with the nearest right one, and never repeated.
+A pasted CPU becomes a target. The free text for people is not read. A value that is not allowed is reported with its
+place and the nearest allowed value, without repeating it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from armwright.request.fields import UNSURE, Field, FieldKind
 from armwright.request.submission import FieldValue, FieldValues, MalformedError
 from armwright.system.errors import nearest
 
-_EMPTY = ("", "_No response_", "None")  # how GitHub writes a field that was left empty
+_EMPTY = ("", "_No response_", "None")  # how GitHub writes an empty field
 _VERSION: TypeAdapter[str] = TypeAdapter(patterns.VersionName)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """A request for an image.
 
     Attributes:
-        framework: its name.
-        version: a published one, or one that a recipe could hold; empty for the newest.
-        target: its name; empty where the CPU decides.
-        backend: its name; empty where any will do.
-        dtypes: the data types that are wanted.
-        cpu: the CPU that was shown; without a target there is one, and it has one.
+        framework: the framework's name.
+        version: a published version, or one that a recipe could have; empty for the newest.
+        target: the target's name; empty if the CPU decides.
+        backend: the backend's name; empty for any.
+        dtypes: the requested data types; empty for all.
+        cpu: the submitted CPU; without a target it is given, and has a target.
     """
 
     framework: str
@@ -50,49 +50,49 @@ class Request:
 
 
 def parse_request(matrix: Matrix, form: Sequence[Field], values: FieldValues) -> Request:
-    """Make a request of what was written into the fields.
+    """Parse the texts of the fields.
 
     Raises:
-        MalformedError: a field does not hold what it can hold; all of them are named.
+        MalformedError: with every field whose value is not allowed.
     """
     reader = _RequestReader(matrix, values)
-    kinds: Mapping[FieldKind, Field] = {one.kind: one for one in form if one.kind is not FieldKind.CHOICE}
-    words = {one.key: reader.choice(one) for one in form if one.kind is FieldKind.CHOICE}
-    version = reader.version(kinds[FieldKind.VERSION], words["framework"])
+    kinds: Mapping[FieldKind, Field] = {field.kind: field for field in form if field.kind is not FieldKind.CHOICE}
+    choices = {field.key: reader.choice(field) for field in form if field.kind is FieldKind.CHOICE}
+    version = reader.version(kinds[FieldKind.VERSION], choices["framework"])
     dtypes = cast("tuple[Dtype, ...]", reader.choices(kinds[FieldKind.CHOICES]))
-    shown = reader.cpu(kinds[FieldKind.CPU], words["target"])
+    submitted = reader.cpu(kinds[FieldKind.CPU], choices["target"])
     if reader.mistakes:
         raise MalformedError(*reader.mistakes)
-    said = {key: "" if word == UNSURE else word for key, word in words.items()}
-    return Request(version=version, dtypes=dtypes, cpu=shown, **said)
+    names = {key: "" if choice == UNSURE else choice for key, choice in choices.items()}
+    return Request(version=version, dtypes=dtypes, cpu=submitted, **names)
 
 
 @dataclass
 class _RequestReader:
-    """Reads what stands in fields, and notes what is wrong with it."""
+    """Reads the values of fields, and collects the mistakes in them."""
 
     matrix: Matrix
     values: FieldValues
     mistakes: list[str] = field(default_factory=list)
 
     def choice(self, field: Field) -> str:
-        """Read a value of a closed set; empty where it is a wrong one."""
+        """Read one value of a closed set; empty if it is not allowed."""
         text, place = self._value(field)
         if text:
-            return self._meant(field, text, place)
+            return self._allowed(field, text, place)
         if UNSURE not in field.choices:
-            self.mistakes.append(f"{place}: it is missing; allowed: {', '.join(field.choices)}")
+            self.mistakes.append(f"{place}: missing; allowed: {', '.join(field.choices)}")
             return ""
         return UNSURE
 
     def choices(self, field: Field) -> tuple[str, ...]:
-        """Read several values, with commas between them."""
+        """Read several values of a closed set, separated by commas."""
         text, place = self._value(field)
-        words = [word.strip() for word in text.split(",")] if text else []
-        return tuple(dict.fromkeys(self._meant(field, word, place) for word in words))
+        texts = [item.strip() for item in text.split(",")] if text else []
+        return tuple(dict.fromkeys(self._allowed(field, item, place) for item in texts))
 
     def version(self, field: Field, framework: str) -> str:
-        """Read a version: a published one however it is spelled, or one that a recipe could hold."""
+        """Read a version: a published one in any spelling, or one that a recipe could have."""
         text, place = self._value(field)
         published = self.matrix.versions(framework) if framework else []
         if not published or not text or not self._printable(text, place, published):
@@ -104,42 +104,42 @@ class _RequestReader:
             version = Version(_VERSION.validate_python(text))
             return same.get(version) or _VERSION.validate_python(str(version))
         except (ValidationError, InvalidVersion):
-            self.mistakes.append(f"{place}: it is no version: {nearest(text, published)}")
+            self.mistakes.append(f"{place}: not a version: {nearest(text, published)}")
             return ""
 
     def cpu(self, field: Field, target: str) -> SubmittedCpu | None:
-        """Read what somebody pasted; it must tell enough where the target is left to it."""
+        """Read a pasted CPU. If no target is selected, it must be enough to choose one."""
         text, place = self._value(field)
-        found = cpu.parse_cpu(text, self.matrix, cpu_names.load_cpu_names(self.matrix.root)) if text else None
-        if target == UNSURE and found is None:
-            self.mistakes.append(f"{place}: it is empty, and it would have to say which target is right. {field.help}")
-        elif target == UNSURE and found is not None and found.target is None:
-            self.mistakes.append(f"{place}: {found.reason}")
-        return found
+        submitted = cpu.parse_cpu(text, self.matrix, cpu_names.load_cpu_names(self.matrix.root)) if text else None
+        if target == UNSURE and submitted is None:
+            self.mistakes.append(f"{place}: missing; it is needed to choose a target. {field.help}")
+        elif target == UNSURE and submitted is not None and submitted.target is None:
+            self.mistakes.append(f"{place}: {submitted.reason}")
+        return submitted
 
     def _value(self, field: Field) -> FieldValue:
         text, place = self.values.get(field.key, FieldValue("", f"'{field.heading}'"))
         text = text.strip(" \t\n")
         if len(text) > field.limit:
-            self.mistakes.append(f"{place}: it has more than {field.limit} characters")
+            self.mistakes.append(f"{place}: longer than {field.limit} characters")
             text = ""
         return FieldValue("" if text in _EMPTY else text, place)
 
-    def _meant(self, field: Field, word: str, place: str) -> str:
-        if not self._printable(word, place, field.choices):
+    def _allowed(self, field: Field, text: str, place: str) -> str:
+        if not self._printable(text, place, field.choices):
             return ""
-        found = field.meaning(word)
-        if found is None:
-            self.mistakes.append(f"{place}: it is none of the values: {nearest(word, field.choices)}")
-        return found or ""
+        choice = field.find_choice(text)
+        if choice is None:
+            self.mistakes.append(f"{place}: not an allowed value: {nearest(text, field.choices)}")
+        return choice or ""
 
-    def _printable(self, word: str, place: str, allowed: Sequence[str]) -> bool:
-        """Say whether a word is printable ASCII; note the first character that is not, and the nearest right word."""
-        odd = next((one for one in word if not " " <= one <= "~"), None)
+    def _printable(self, text: str, place: str, allowed: Sequence[str]) -> bool:
+        """Say whether a text is printable ASCII; report the first other character, and the nearest allowed value."""
+        odd = next((character for character in text if not " " <= character <= "~"), None)
         if odd is None:
             return True
-        meant = unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode()
+        meant = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
         nameless = "a control character" if unicodedata.category(odd) == "Cc" else "a character without a name"
         name = unicodedata.name(odd, nameless)
-        self.mistakes.append(f"{place}: it holds U+{ord(odd):04X} ({name}): {nearest(meant, allowed)}")
+        self.mistakes.append(f"{place}: contains U+{ord(odd):04X} ({name}): {nearest(meant, allowed)}")
         return False

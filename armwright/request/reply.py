@@ -1,7 +1,7 @@
-"""An answer as a comment on an issue: what was understood, what it comes to, and what comes next.
+"""Writes a reply: the comment on an issue with what was understood, the result, and the next commands.
 
-What is not a word of this file stands in a code span or a code block: most of it is our own data, some is the package
-index's or a container's. Nothing of a request is there but words of closed sets.
+Every text that does not come from this file is in a code span or a code block: texts of the recipes, of the package
+index and of containers. Of the request itself, only names from closed sets are in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from armwright.pipeline.build_combo import ComboResult
 from armwright.proof import wording
 from armwright.proof.evidence import Evidence
 from armwright.request.decide import Decision
-from armwright.request.document import Becomes
+from armwright.request.document import RequestOutcome
 from armwright.request.markdown import code, code_block, folded, markdown_table
 
 MARKER = "<!-- armwright: answer -->"
@@ -28,125 +28,125 @@ LABELS: tuple[str, ...] = (
     "request: failed",
     "request: malformed",
 )
-LONGEST = 60_000  # characters; GitHub takes 65,536
-_CUT = "What is too long for a comment is left out; `invoke request --json` shows it."
-_LONGEST_CAUSE = 8_000  # characters of what went wrong
-_SAID = {
-    "exists": "is there",
+MAX_REPLY = 60_000  # characters; GitHub's limit is 65,536
+_MAX_ERROR = 8_000  # characters of the error of a failed build
+_ADD_TARGET = "docs/how-to/add-a-target.md"
+_CUT = "Some parts are too long for a comment; `invoke request --json` shows everything."
+_HEADLINES = {
+    "exists": "is available",
     "buildable": "can be built",
     "change": "needs a change of the data",
     "refused": "is refused",
     "built": "was built and proven",
-    "failed": "was tried and failed",
+    "failed": "could not be built and proven",
 }
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A comment and the label that goes with it.
+    """A comment, and the outcome that it reports.
 
     Attributes:
-        kind: what became of the request.
-        markdown: the comment; it begins with `MARKER`.
+        kind: the outcome of the request.
+        markdown: the comment; it starts with `MARKER`.
     """
 
-    kind: Becomes
+    kind: RequestOutcome
     markdown: str
 
     @property
     def label(self) -> str:
-        """The label, one of `LABELS`."""
+        """The label for the issue, one of `LABELS`."""
         return f"request: {self.kind}"
 
 
-def malformed(mistakes: Sequence[str]) -> Reply:
-    """Say what cannot be understood."""
-    listed = "\n".join(f"- {code(one)}" for one in mistakes)
-    return _reply("malformed", ["### This request cannot be understood", listed, "Edit it, and it is read again."])
+def make_malformed_reply(mistakes: Sequence[str]) -> Reply:
+    """Write the reply to a request that cannot be understood."""
+    mistakes_list = "\n".join(f"- {code(mistake)}" for mistake in mistakes)
+    parts = ["### This request has mistakes", mistakes_list, "Edit the issue, and it is checked again."]
+    return _join("malformed", parts)
 
 
-def of(answer: Decision, matrix: Matrix, again: str, result: ComboResult | None = None) -> Reply:
-    """Say what became of a request.
+def make_reply(decision: Decision, matrix: Matrix, again: str, result: ComboResult | None = None) -> Reply:
+    """Write the reply to a request.
 
     Args:
-        answer: the answer.
+        decision: the decision.
         matrix: the loaded matrix.
-        again: the words of the command that read the request.
-        result: what became of it, where it was built.
+        again: the options that make the same request again.
+        result: the result of the build, if there was one.
     """
-    kind: Becomes = answer.kind if result is None else "failed" if result.problem else "built"
+    kind: RequestOutcome = decision.kind if result is None else "failed" if result.error else "built"
     parts = [
-        f"### {code(answer.id)} {_SAID[kind]}",
-        *_reasons(answer),
-        markdown_table(["", ""], _facts(answer, matrix), own=1),
+        f"### {code(decision.id)} {_HEADLINES[kind]}",
+        *_reasons(decision),
+        markdown_table(["", ""], _facts(decision, matrix), trusted=1),
+        *_notes(decision),
+        *_dtypes(decision),
+        *(_build_result(result) if result else ()),
+        *_next_commands(decision, kind, again),
+        *(_diffs(decision.proposal) if decision.proposal else ()),
     ]
-    parts += _notes(answer)
-    parts += _dtypes(answer)
-    parts += _outcome(result) if result else []
-    parts += _next(answer, kind, again)
-    parts += _diffs(answer.proposal) if answer.proposal else []
-    return _reply(kind, parts)
+    return _join(kind, parts)
 
 
-def _reply(kind: Becomes, parts: Sequence[str]) -> Reply:
-    """Join parts, each of which stands for itself; leave out what there is no room for."""
-    said, room = [MARKER], LONGEST - len(MARKER) - len(_CUT)
+def _join(kind: RequestOutcome, parts: Sequence[str]) -> Reply:
+    """Join the parts; leave out those that do not fit."""
+    kept, room = [MARKER], MAX_REPLY - len(MARKER) - len(_CUT)
     for part in parts:
         if len(part) + 2 <= room:
-            said.append(part)
+            kept.append(part)
             room -= len(part) + 2
-    cut = [_CUT] if len(said) <= len(parts) else []
-    return Reply(kind, "\n\n".join([*said, *cut]) + "\n")
+    cut = [_CUT] if len(kept) <= len(parts) else []
+    return Reply(kind, "\n\n".join([*kept, *cut]) + "\n")
 
 
-def _reasons(answer: Decision) -> Iterator[str]:
-    if answer.reason:
-        state = "" if answer.kind == "refused" else "It is unverified: written completely, and never seen working. "
-        where = f" ({code(answer.place)})" if answer.place else ""
-        yield f"{state}{code(answer.reason)}{where}"
-    if answer.kind == "refused":
+def _reasons(decision: Decision) -> Iterator[str]:
+    if decision.reason:
+        unverified = "" if decision.kind == "refused" else "It is unverified: nobody has seen it work yet. "
+        place = f" ({code(decision.place)})" if decision.place else ""
+        yield f"{unverified}{code(decision.reason)}{place}"
+    if decision.kind == "refused":
         yield (
-            f"The nearest that is known to work: {code(answer.nearest.id)}."
-            if answer.nearest
-            else "Nothing near it is known to work."
+            f"The nearest combination that is known to work: {code(decision.nearest.id)}."
+            if decision.nearest
+            else "No similar combination is known to work."
         )
 
 
-def _facts(answer: Decision, matrix: Matrix) -> Iterator[tuple[str, str]]:
-    """Yield what was understood, and the plan."""
-    request, target = answer.request, answer.target
+def _facts(decision: Decision, matrix: Matrix) -> Iterator[tuple[str, str]]:
+    """Yield how the request was understood, and the plan."""
+    request, target = decision.request, decision.target
     yield "framework", matrix.recipes.frameworks[request.framework].title
-    newest = ": the newest that will do" if not request.version and answer.kind != "refused" else ""
-    yield "version", f"{answer.version}{newest}"
+    newest = ", the newest that fits" if not request.version and decision.kind != "refused" else ""
+    yield "version", f"{decision.version}{newest}"
     chosen = f"{target.name}, {target.title}"
     yield "target", chosen if request.target or not request.cpu else f"{chosen}: {request.cpu.reason}"
-    yield "backend", f"{answer.backend}, {matrix.recipes.backends[answer.backend].title}"
-    if answer.plan:
-        yield "base", f"{answer.plan.base.title}, Python {answer.plan.base.python}"
+    yield "backend", f"{decision.backend}, {matrix.recipes.backends[decision.backend].title}"
+    if decision.plan:
+        yield "base", f"{decision.plan.base.title}, Python {decision.plan.base.python}"
         yield "proven on", f"the CPU itself, or QEMU's {target.emulator.cpu}"
-        yield "inputs", answer.plan.inputs
+        yield "inputs", decision.plan.inputs
 
 
-def _notes(answer: Decision) -> Iterator[str]:
-    yield from (f"Note: {code(note)}" for note in answer.notes)
-    if answer.request.cpu and answer.request.cpu.unmade:
+def _notes(decision: Decision) -> Iterator[str]:
+    yield from (f"Note: {code(note)}" for note in decision.notes)
+    if decision.request.cpu and decision.request.cpu.approximate:
         yield (
-            "No target is made for this CPU. A person can add one, and no program: its features, its compiler's words "
-            "and what proves it are facts that somebody has to know; CONTRIBUTING.md says which, in the section "
-            "“A target”."
+            "No target is made for this CPU. To add one, a person has to provide its features, compiler flags and "
+            f"emulator model: see {code(_ADD_TARGET)}."
         )
 
 
-def _dtypes(answer: Decision) -> Iterator[str]:
-    if answer.dtypes:
-        yield markdown_table(
-            ["data type", "there", ""], [(one["name"], one["state"], one["note"]) for one in answer.dtypes]
-        )
+def _dtypes(decision: Decision) -> Iterator[str]:
+    if decision.dtypes:
+        rows = [(row["name"], row["state"], row["note"]) for row in decision.dtypes]
+        yield markdown_table(["data type", "support", ""], rows)
 
 
-def _outcome(result: ComboResult) -> Iterator[str]:
-    if result.problem:
-        yield code_block(result.problem.what[:_LONGEST_CAUSE], "text")
+def _build_result(result: ComboResult) -> Iterator[str]:
+    if result.error:
+        yield code_block(result.error.what[:_MAX_ERROR], "text")
     if result.proof:
         yield from _proof(result.proof)
     if result.image:
@@ -154,41 +154,43 @@ def _outcome(result: ComboResult) -> Iterator[str]:
 
 
 def _proof(proof: Evidence) -> Iterator[str]:
-    """Yield what was checked, what the answers are worth, and what computed them."""
+    """Yield the checks, the metrics of the workloads, and the kernels that ran."""
     report = proof.report
-    yield f"The proof: {code(wording.proof_line(proof))}"
-    yield markdown_table(["check", "", "found"], [(one.name, one.state, one.found) for one in report.checks])
-    runs = [(run.workload, run.dtype, run.metric.name, f"{run.metric.value:.4f}") for run in report.runs]
-    yield markdown_table(["workload", "data type", "metric", ""], runs)
-    kernels: dict[str, dict[str, int]] = {}
-    for one in (*(kernel for run in report.runs for kernel in run.kernels), *report.loaded):
-        calls = kernels.setdefault(one.operation, {})
-        calls[one.implementation] = calls.get(one.implementation, 0) + one.calls
-    said = [(name, ", ".join(f"{by} x{count}" for by, count in calls.items())) for name, calls in kernels.items()]
-    yield folded("kernels", markdown_table(["operation", "computed by"], said))
+    yield f"The proof: {code(wording.describe_proof(proof))}"
+    yield markdown_table(["check", "", "found"], [(check.name, check.state, check.found) for check in report.checks])
+    metrics = [(run.workload, run.dtype, run.metric.name, f"{run.metric.value:.4f}") for run in report.runs]
+    yield markdown_table(["workload", "data type", "metric", ""], metrics)
+    operations: dict[str, dict[str, int]] = {}
+    for kernel in (*(kernel for run in report.runs for kernel in run.kernels), *report.loaded):
+        calls = operations.setdefault(kernel.operation, {})
+        calls[kernel.implementation] = calls.get(kernel.implementation, 0) + kernel.calls
+    kernels = [
+        (operation, ", ".join(f"{name} x{count}" for name, count in calls.items()))
+        for operation, calls in operations.items()
+    ]
+    yield folded("kernels", markdown_table(["operation", "computed by"], kernels))
 
 
-def _next(answer: Decision, kind: str, again: str) -> Iterator[str]:
-    """Yield the next commands."""
-    near = answer.nearest
+def _next_commands(decision: Decision, kind: str, again: str) -> Iterator[str]:
+    nearest = decision.nearest
     if kind == "exists":
-        lines = [f"docker pull {answer.image}"] if answer.image else [f"./inv stage --combo {answer.id}"]
+        lines = [f"docker pull {decision.image}"] if decision.image else [f"./inv stage --combo {decision.id}"]
     elif kind == "change":
-        lines = [f"invoke request {again} --write", f"./inv build --combo {answer.id}"]
+        lines = [f"invoke request {again} --write", f"./inv build --combo {decision.id}"]
     elif kind == "refused":
-        lines = [f"./inv build --combo {near.id}"] if near else ["invoke list --all"]
+        lines = [f"./inv build --combo {nearest.id}"] if nearest else ["invoke list --all"]
     elif kind == "built":
-        lines = [f"./inv registry start && ./inv stage --combo {answer.id}"]
+        lines = [f"./inv registry start && ./inv stage --combo {decision.id}"]
     else:
-        lines = [f"./inv build --combo {answer.id}"]
+        lines = [f"./inv build --combo {decision.id}"]
     yield f"Next:\n\n{code_block(chr(10).join(lines), 'sh')}"
 
 
 def _diffs(proposal: Proposal) -> Iterator[str]:
-    """Yield the diff of each file, the shortest first: what has no room in the end is the lock, a list of hashes."""
+    """Yield the diff of each file, the shortest first: the lock, a long list of hashes, is left out first."""
     yield (
-        f"Version {code(proposal.version)} is not published. The package index has a wheel of it that fits, and its "
-        "lock is good; nothing else is known of it until it is proven. The change:"
+        f"Version {code(proposal.version)} is not published yet. The package index has a wheel that fits, and its "
+        "dependencies can be locked. Whether it works is not known until it is proven. The change:"
     )
     diffs = {change.path: "\n".join(change.diff()) for change in proposal.changes}
     for path in sorted(diffs, key=lambda path: len(diffs[path])):

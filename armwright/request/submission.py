@@ -1,14 +1,13 @@
-"""A filled-in form, as an issue's text, YAML or JSON: what was written into which field, and where it stands.
+"""A filled-in form, from an issue body, YAML or JSON: the text of each field, and where it is.
 
-Every byte of it is somebody else's: its size is bounded before it is looked at, nothing nested is built, and a mistake
-is told by its place without repeating what is there.
+All of it is untrusted input. Its size is checked before it is parsed, nested values and YAML tags are refused, and
+error messages name the place of a mistake without repeating the text.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,206 +15,174 @@ import yaml
 
 from armwright.request import fields
 from armwright.request.fields import Field, FieldKind
+from armwright.request.issue_body import read_sections
 from armwright.system.errors import InputError, nearest
 
-_HEADING = re.compile(r"### (?P<name>.*)")
-_FENCE = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 _NULLS = ("", "~", "null")
-_DEEPEST = 2  # a mapping, and a list in it
-_SHORT = 40  # characters of a key that are compared with the right ones
-_TOLD = 20  # mistakes that a message tells
-_TYPES = "a value is text, or a list of texts"
+_MAX_DEPTH = 2  # a mapping, and a list in it
+_MAX_KEY = 40  # characters of an unknown key that are compared with the allowed keys
+_MAX_MISTAKES = 20
+_TYPES = "a value must be text or a list of texts"
+_NESTED = f"nested values are not allowed: {_TYPES}"
 
 
 class MalformedError(InputError):
     """A request that cannot be understood.
 
     Attributes:
-        mistakes: what is wrong, each with its place, and nothing of the request in it; of very many the first.
+        mistakes: each mistake with its place, without any text of the request; of many, the first.
     """
 
     def __init__(self, *mistakes: str) -> None:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        more = [f"and {len(mistakes) - _TOLD} more"] if len(mistakes) > _TOLD else []
-        self.mistakes = (*mistakes[:_TOLD], *more)
+        more = [f"and {len(mistakes) - _MAX_MISTAKES} more"] if len(mistakes) > _MAX_MISTAKES else []
+        self.mistakes = (*mistakes[:_MAX_MISTAKES], *more)
         what = f"{count} in the request:\n  " + "\n  ".join(self.mistakes)
-        super().__init__(what, "mend the request; nothing was started")
+        super().__init__(what, hint="correct the request and run the same command again; nothing was started")
 
 
 class FieldValue(NamedTuple):
-    """What was written into a field, and where it stands."""
+    """The text of a field, and where it is."""
 
     text: str
     place: str
 
 
-class _Pair(NamedTuple):
-    """A key of a file, its value or values, and where it stands."""
+class _Entry(NamedTuple):
+    """A key of a YAML or JSON file, its values, and where it is."""
 
     key: str | None
-    texts: Sequence[Any]
+    values: Sequence[Any]
     place: str
 
 
 FieldValues = Mapping[str, FieldValue]
 
 
-def of_body(form: Sequence[Field], body: str) -> FieldValues:
-    """Read an issue's text, as GitHub makes it of the form; below the free field, which is the last, nothing is read.
+def read_issue_body(form: Sequence[Field], body: str) -> FieldValues:
+    """Read an issue body that GitHub wrote from the form. Nothing below the FREE field, the last one, is read.
 
     Raises:
-        MalformedError: it is too long, or not made of the form.
+        MalformedError: the body is too long or was not written from the form.
     """
-    if len(body) > fields.MOST or len(body.encode(errors="surrogatepass")) > fields.MOST:
+    if len(body) > fields.MAX_REQUEST or len(body.encode(errors="surrogatepass")) > fields.MAX_REQUEST:
         raise _too_long()
-    headings = {one.heading: one for one in form}
-    found: dict[str, FieldValue] = {}
+    headings = {field.heading: field for field in form}
+    values: dict[str, FieldValue] = {}
     mistakes: list[str] = []
-    for number, name, text in _sections(body.replace("\r\n", "\n").replace("\r", "\n")):
-        one = headings.get(name)
-        if one is None:
-            mistakes.append(f"line {number}: the form has no field of this name; it has: {', '.join(headings)}")
-        elif one.kind is FieldKind.FREE:
+    for section in read_sections(body):
+        field = headings.get(section.heading)
+        if field is None:
+            mistakes.append(f"line {section.line}: unknown heading; the form has: {', '.join(headings)}")
+        elif field.kind is FieldKind.FREE:
             break
-        elif one.key in found:
-            mistakes.append(f"line {number}: '{one.heading}' is there twice")
+        elif field.key in values:
+            mistakes.append(f"line {section.line}: '{field.heading}' is given twice")
         else:
-            found[one.key] = FieldValue(text, f"line {number}, '{one.heading}'")
-    if not found:
-        mistakes.append(f"it is not made of the form: a heading such as '### {form[0].heading}', and below it a value")
-    _refuse(mistakes)
-    return found
+            values[field.key] = FieldValue(section.text, f"line {section.line}, '{field.heading}'")
+    if not values:
+        mistakes.append(
+            f"this is not a filled-in form: it needs a heading such as '### {form[0].heading}' with a value below it"
+        )
+    _raise_if_any(mistakes)
+    return values
 
 
-def of_file(form: Sequence[Field], path: Path) -> FieldValues:
-    """Read a file: the fields' keys as YAML or JSON by its suffix, else an issue's text.
+def read_request_file(form: Sequence[Field], path: Path) -> FieldValues:
+    """Read a request file: YAML or JSON with the fields' keys, by its suffix; otherwise the text of an issue.
 
     Raises:
-        InputError: it cannot be read.
-        MalformedError: it is too long, or not what it should be.
+        InputError: the file cannot be read.
+        MalformedError: the file is too long, or is not a valid request.
     """
-    text = content(path)
-    readers: dict[str, Callable[[str], list[_Pair]]] = {".json": _json, ".yaml": _yaml, ".yml": _yaml}
+    text = read_text(path)
+    readers: dict[str, Callable[[str], list[_Entry]]] = {".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml}
     if path.suffix not in readers:
-        return of_body(form, text)
-    keys = {one.key: one for one in form}
-    found: dict[str, FieldValue] = {}
+        return read_issue_body(form, text)
+    keys = {field.key: field for field in form}
+    values: dict[str, FieldValue] = {}
     mistakes: list[str] = []
     for key, texts, place in readers[path.suffix](text):
         if key not in keys:
-            mistakes.append(f"{place}there is no field of this name: {nearest(str(key)[:_SHORT], keys)}")
-        elif key in found:
-            mistakes.append(f"{place}'{key}' is there twice")
-        elif not all(isinstance(one, str) or one is None for one in texts):
+            mistakes.append(f"{place}unknown field: {nearest(str(key)[:_MAX_KEY], keys)}")
+        elif key in values:
+            mistakes.append(f"{place}'{key}' is given twice")
+        elif not all(isinstance(text, str) or text is None for text in texts):
             mistakes.append(f"{place}'{key}': {_TYPES}")
         else:
-            found[key] = FieldValue(", ".join(one for one in texts if one), f"{place}'{key}'")
-    _refuse(mistakes)
-    return found
+            values[key] = FieldValue(", ".join(text for text in texts if text), f"{place}'{key}'")
+    _raise_if_any(mistakes)
+    return values
 
 
-def content(path: Path) -> str:
-    """Return a file's text, as far as it may be a request's.
+def read_text(path: Path) -> str:
+    """Return the text of a file that is at most as long as a request may be.
 
     Raises:
-        InputError: it cannot be read.
-        MalformedError: it is too long, or no text.
+        InputError: the file cannot be read.
+        MalformedError: the file is too long, or is not UTF-8.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(fields.MOST + 1)
+            data = file.read(fields.MAX_REQUEST + 1)
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}", "invoke request --help") from error
-    if len(data) > fields.MOST:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}", "invoke request --help") from error
+    if len(data) > fields.MAX_REQUEST:
         raise _too_long()
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise MalformedError(f"byte {error.start + 1} is no UTF-8") from error
+        raise MalformedError(f"byte {error.start + 1} is not valid UTF-8") from error
 
 
 def _too_long() -> MalformedError:
-    return MalformedError(f"it has more than {fields.MOST} bytes, and was not read")
+    return MalformedError(f"the request is longer than {fields.MAX_REQUEST} bytes and was not read")
 
 
-def _refuse(mistakes: Sequence[str]) -> None:
+def _raise_if_any(mistakes: Sequence[str]) -> None:
     if mistakes:
         raise MalformedError(*mistakes)
 
 
-def _sections(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield each heading outside of code fences, with its line and what stands below it."""
-    began, name, fence = 0, "", ""
-    lines: list[str] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        heading = None if fence else _HEADING.fullmatch(line)
-        if heading is None:
-            lines.append(line)
-            fence = _fence(line, fence)
-            continue
-        if began:
-            yield began, name, _value(lines)
-        began, name, lines = number, heading["name"].strip(), []
-    if began:
-        yield began, name, _value(lines)
-
-
-def _fence(line: str, opened: str) -> str:
-    """Return the code fence that is open after a line; empty where none is."""
-    found = _FENCE.fullmatch(line)
-    if found is None or (opened and (found["info"].strip() or not found["fence"].startswith(opened))):
-        return opened
-    return "" if opened else found["fence"]
-
-
-def _value(lines: Sequence[str]) -> str:
-    """Return what stands below a heading, without empty lines around it, and out of its code fence."""
-    text = "\n".join(lines).strip("\n ")
-    first, _, rest = text.partition("\n")
-    fence = _fence(first, "")
-    inside, _, last = rest.rpartition("\n")
-    return inside if fence and not _fence(last, fence) else text
-
-
-def _json(text: str) -> list[_Pair]:
-    """Read keys and values of JSON; numbers as they are written."""
+def _read_json(text: str) -> list[_Entry]:
+    """Read the keys and values of a JSON object. Numbers stay as they are written."""
     try:
         data = json.loads(text, object_pairs_hook=list, parse_int=str, parse_float=str, parse_constant=str)
     except json.JSONDecodeError as error:
-        raise MalformedError(f"line {error.lineno}, column {error.colno}: it is no JSON") from error
+        raise MalformedError(f"line {error.lineno}, column {error.colno}: not valid JSON") from error
     except RecursionError as error:
-        raise MalformedError(f"it is nested: {_TYPES}") from error
-    if not isinstance(data, list) or not all(isinstance(one, tuple) for one in data):
-        raise MalformedError("it is no JSON object of fields and values")
-    return [_Pair(key, value if isinstance(value, list) else [value], "") for key, value in data]
+        raise MalformedError(_NESTED) from error
+    if not isinstance(data, list) or not all(isinstance(pair, tuple) for pair in data):
+        raise MalformedError("not a JSON object of fields and values")
+    return [_Entry(key, value if isinstance(value, list) else [value], "") for key, value in data]
 
 
-def _yaml(text: str) -> list[_Pair]:
-    """Read keys and values of YAML as they are written; nothing is built of what is nested, tagged or named twice."""
+def _read_yaml(text: str) -> list[_Entry]:
+    """Read the keys and values of a YAML mapping as they are written. No Python objects are made of them."""
     try:
         depth = 0
         for event in yaml.parse(text, Loader=yaml.BaseLoader):
-            if getattr(event, "anchor", None) or getattr(event, "tag", None):  # an alias has an anchor too
-                raise MalformedError(f"{_line(event.start_mark)}no anchor, alias or tag belongs into a request")
+            if getattr(event, "anchor", None) or getattr(event, "tag", None):  # an alias event has an anchor too
+                raise MalformedError(f"{_line(event.start_mark)}anchors, aliases and tags are not allowed")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST:
-                raise MalformedError(f"{_line(event.start_mark)}it is nested: {_TYPES}")
+            if depth > _MAX_DEPTH:
+                raise MalformedError(f"{_line(event.start_mark)}{_NESTED}")
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise MalformedError(f"{_line(getattr(error, 'problem_mark', None))}it is no YAML") from error
+        raise MalformedError(f"{_line(getattr(error, 'problem_mark', None))}not valid YAML") from error
     if not isinstance(root, yaml.MappingNode):
-        raise MalformedError("it is no YAML mapping of fields and values")
-    return [_pair(key, value) for key, value in root.value]
+        raise MalformedError("not a YAML mapping of fields and values")
+    return [_yaml_entry(key, value) for key, value in root.value]
 
 
-def _pair(key: yaml.Node, value: yaml.Node) -> _Pair:
+def _yaml_entry(key: yaml.Node, value: yaml.Node) -> _Entry:
     nodes = value.value if isinstance(value, yaml.SequenceNode) else [value]
-    return _Pair(_scalar(key), [_scalar(one) for one in nodes], f"{_line(key.start_mark)}")
+    return _Entry(_scalar(key), [_scalar(node) for node in nodes], _line(key.start_mark))
 
 
 def _scalar(node: yaml.Node) -> str | None:
     if not isinstance(node, yaml.ScalarNode):
-        raise MalformedError(f"{_line(node.start_mark)}it is nested: {_TYPES}")
+        raise MalformedError(f"{_line(node.start_mark)}{_NESTED}")
     return None if node.style is None and node.value in _NULLS else str(node.value)
 
 

@@ -1,4 +1,4 @@
-"""A version that is not published: judged by what the package index has of it, and proposed as a change of data."""
+"""A version that is not published: checked against the package index, and proposed as a change of data."""
 
 from __future__ import annotations
 
@@ -19,63 +19,66 @@ from armwright.system import console
 from armwright.system.errors import FailedError
 
 
-class UnfitError(Exception):
+class UnpublishableError(Exception):
     """A version cannot be published; the text says why."""
 
 
 def propose_unpublished(matrix: Matrix, framework: Framework, version: str) -> Proposal:
-    """Propose a version, newer or older than the published ones.
+    """Propose a version that is newer or older than the published ones.
 
-    It is modelled on the next older one that is published, else on the next newer one, and put on the newest
-    distribution for which it has a wheel.
+    The model is the next older published version, or the next newer one if there is no older. The base is the newest
+    distribution for which the index has a wheel.
 
     Args:
         matrix: the loaded matrix.
         framework: the framework.
-        version: one of upstream's.
+        version: an upstream version.
 
     Raises:
-        UnfitError: something speaks against it.
+        UnpublishableError: the version cannot be published.
         InputError: no version of the framework comes from the index, or a program cannot extend the files.
         MachineError: the index cannot be reached.
-        FailedError: the index's answer makes no sense.
+        FailedError: the index's answer is not valid.
     """
     if version in framework.versions:
-        raise UnfitError("its recipe is there, and matrix.yaml does not name it")
-    known = models.published_versions(matrix, framework)
-    against: dict[str, None] = {}
-    for model, judged in _judged(known, framework.name, version):
-        refusal = judged.refusal
+        raise UnpublishableError("there is a recipe for it, but matrix.yaml does not publish it")
+    published = models.published_versions(matrix, framework)
+    refusals: dict[str, None] = {}
+    for model, candidate in _candidates(published, framework.name, version):
+        refusal = candidate.refusal
         if not refusal:
             try:
                 return proposal.propose_version(matrix, framework, model.version, version, model.base)
-            except FailedError as failure:
-                refusal = failure.what
-        against[refusal] = None
-    raise UnfitError("; ".join(against))
+            except FailedError as error:
+                refusal = error.what
+        refusals[refusal] = None
+    raise UnpublishableError("; ".join(refusals))
 
 
-def _judged(known: Sequence[PublishedVersion], name: str, version: str) -> Iterator[tuple[PublishedVersion, Candidate]]:
-    """Yield what the version may be modelled on and put on, and what speaks against it there."""
+def _candidates(
+    published: Sequence[PublishedVersion], name: str, version: str
+) -> Iterator[tuple[PublishedVersion, Candidate]]:
+    """Yield each model and base that the version could have, with the version as a candidate there."""
     wanted = Version(version)
-    with console.progress(f"judge {name} {version} by what the package index has of it") as shown:
-        asked = package_index.of_this_host()
-        for model in _models(known, version):
-            shown.update(f"{model.distribution}, as in {model.version}")
-            there = candidates.newer(asked.files(model.distribution), NAMED)
-            if wanted not in there:
-                near = difflib.get_close_matches(version, map(str, there), n=3)
+    with console.progress(f"check {name} {version} on the package index") as progress:
+        index = package_index.find_package_index()
+        for model in _models(published, version):
+            progress.update(f"{model.distribution}, as in {model.version}")
+            available = candidates.newer(index.files(model.distribution), NAMED)
+            if wanted not in available:
+                near = difflib.get_close_matches(version, map(str, available), n=3)
                 has = f"; it has {', '.join(near)}" if near else ""
                 yield model, Candidate(version, f"the package index has no {model.distribution} {version}{has}")
                 continue
-            for base in models.bases_of(known):
-                yield model._replace(base=base), candidates.judge_version(wanted, there[wanted], base, asked)
+            for base in models.bases_of(published):
+                candidate = candidates.judge_version(wanted, available[wanted], base, index)
+                yield model._replace(base=base), candidate
 
 
-def _models(known: Sequence[PublishedVersion], version: str) -> Iterator[PublishedVersion]:
-    """Yield the next older version, else the next newer; that one too where its wheels are called otherwise."""
-    older = [one for one in known if order(one.version) < order(version)]
-    newer = [one for one in reversed(known) if order(one.version) > order(version)]
+def _models(published: Sequence[PublishedVersion], version: str) -> Iterator[PublishedVersion]:
+    """Yield the next older version, else the next newer; also the next newer if its wheels have another name."""
+    older = [known for known in published if order(known.version) < order(version)]
+    newer = [known for known in reversed(published) if order(known.version) > order(version)]
     first = (older or newer)[0]
     yield first
-    yield from (one for one in newer[:1] if one.distribution != first.distribution)
+    yield from (model for model in newer[:1] if model.distribution != first.distribution)

@@ -1,4 +1,4 @@
-"""A branch for a pull request, made by a real git: what else is in the repository stays as it is."""
+"""A branch for a pull request, made by a real git; everything else in the repository stays unchanged."""
 
 from __future__ import annotations
 
@@ -37,14 +37,16 @@ class Repository:
 
     def git(self, *words: str) -> str:
         done = subprocess.run(
-            [process.require("git"), *words], cwd=self.root, check=True, capture_output=True, text=True
+            [process.require_program("git"), *words], cwd=self.root, check=True, capture_output=True, text=True
         )
         return done.stdout.strip()
 
     def state(self) -> tuple[str, ...]:
-        """Everything that a user of the repository sees, but for the branch."""
+        """Everything that a user of the repository sees, except the branch."""
         files = sorted(
-            f"{one}: {one.read_bytes()!r}" for one in self.top.rglob("*") if one.is_file() and ".git" not in one.parts
+            f"{path}: {path.read_bytes()!r}"
+            for path in self.top.rglob("*")
+            if path.is_file() and ".git" not in path.parts
         )
         return (
             self.git("status", "--porcelain=v2", "--branch"),
@@ -62,19 +64,19 @@ def project(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "project")
 
 
-def test_the_branch_holds_one_commit_with_just_the_changed_files(project: Repository) -> None:
-    made = branch.commit(project.root, NAME, CHANGES, "Publish 2.11.0\n\nAsked for in #12.")
+def test_branch_has_one_commit_with_the_changed_files(project: Repository) -> None:
+    made = branch.commit_to_branch(project.root, NAME, CHANGES, "Publish 2.11.0\n\nRequested in #12.")
     assert made == project.git("rev-parse", NAME)
     assert project.git("rev-parse", f"{NAME}^") == project.git("rev-parse", "main")
     assert project.changed() == "M\tmatrix.yaml\nA\trecipes/locks/torch.txt"
     assert project.git("show", f"{NAME}:matrix.yaml") + "\n" == GROWN
     assert (
         project.git("log", "-1", "--format=%an <%ae>|%B", NAME)
-        == "Ada <ada@example.com>|Publish 2.11.0\n\nAsked for in #12."
+        == "Ada <ada@example.com>|Publish 2.11.0\n\nRequested in #12."
     )
 
 
-def test_work_tree_index_and_head_stay_as_they_are(project: Repository) -> None:
+def test_work_tree_index_and_head_stay_unchanged(project: Repository) -> None:
     (project.root / "notes.txt").write_text("mine\n")
     (project.root / "inv").write_text("#!/bin/sh\n# changed\n")
     (project.root / "staged.txt").write_text("staged\n")
@@ -82,37 +84,37 @@ def test_work_tree_index_and_head_stay_as_they_are(project: Repository) -> None:
     (project.root / ".git" / "hooks" / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
     (project.root / ".git" / "hooks" / "pre-commit").chmod(0o755)
     before = project.state()
-    branch.commit(project.root, NAME, CHANGES, "x")
+    branch.commit_to_branch(project.root, NAME, CHANGES, "x")
     assert project.state() == before
     assert project.changed() == "M\tmatrix.yaml\nA\trecipes/locks/torch.txt"
 
 
-def test_what_the_command_has_written_already_makes_the_same_branch(project: Repository) -> None:
+def test_written_changes_give_the_same_branch(project: Repository) -> None:
     (project.root / "matrix.yaml").write_text(GROWN)
-    branch.commit(project.root, NAME, CHANGES, "x")
+    branch.commit_to_branch(project.root, NAME, CHANGES, "x")
     assert project.git("show", f"{NAME}:matrix.yaml") + "\n" == GROWN
 
 
-def test_the_same_changes_again_leave_the_branch_as_it_is_also_when_head_moved_on(project: Repository) -> None:
-    made = branch.commit(project.root, NAME, CHANGES, "x")
-    assert branch.commit(project.root, NAME, CHANGES, "x") == made
+def test_same_changes_keep_the_branch(project: Repository) -> None:
+    made = branch.commit_to_branch(project.root, NAME, CHANGES, "x")
+    assert branch.commit_to_branch(project.root, NAME, CHANGES, "x") == made
     (project.root / "other").write_text("")
     project.git("add", "other")
     project.git("commit", "--quiet", "--message", "second")
-    assert branch.commit(project.root, NAME, CHANGES, "another message") == made
+    assert branch.commit_to_branch(project.root, NAME, CHANGES, "another message") == made
 
 
-def test_a_branch_with_something_else_is_not_touched(project: Repository) -> None:
-    made = branch.commit(project.root, NAME, CHANGES, "x")
+def test_branch_with_other_changes_is_kept(project: Repository) -> None:
+    made = branch.commit_to_branch(project.root, NAME, CHANGES, "x")
     other = (Change("matrix.yaml", MATRIX, f"{GROWN}# more\n"),)
-    with pytest.raises(InputError, match="request/12 is there already, with something else") as refused:
-        branch.commit(project.root, NAME, other, "x")
+    with pytest.raises(InputError, match="the branch request/12 already exists, with other changes") as refused:
+        branch.commit_to_branch(project.root, NAME, other, "x")
     assert "git branch -D request/12" in refused.value.next_step
-    with pytest.raises(InputError, match="is there already"):
-        branch.commit(project.root, NAME, CHANGES[:1], "x")
+    with pytest.raises(InputError, match="already exists"):
+        branch.commit_to_branch(project.root, NAME, CHANGES[:1], "x")
     project.git("branch", "request/13")
-    with pytest.raises(InputError, match="is there already"):
-        branch.commit(project.root, "request/13", CHANGES, "x")
+    with pytest.raises(InputError, match="already exists"):
+        branch.commit_to_branch(project.root, "request/13", CHANGES, "x")
     assert project.git("rev-parse", NAME) == made
 
 
@@ -124,27 +126,27 @@ def test_a_branch_with_something_else_is_not_touched(project: Repository) -> Non
         Change("recipes/new.yaml", "it is not there", "x"),
     ],
 )
-def test_an_edit_that_is_not_committed_does_not_slip_into_the_branch(project: Repository, change: Change) -> None:
-    with pytest.raises(InputError, match="is not as the last commit has it"):
-        branch.commit(project.root, NAME, (change,), "x")
+def test_uncommitted_edit_is_refused(project: Repository, change: Change) -> None:
+    with pytest.raises(InputError, match="differs from the last commit"):
+        branch.commit_to_branch(project.root, NAME, (change,), "x")
     assert project.git("branch", "--list", NAME) == ""
 
 
 def test_modes_and_bytes_are_kept(project: Repository) -> None:
     project.git("config", "core.autocrlf", "true")
     changes = (Change("inv", "#!/bin/sh\n", "#!/bin/sh\r\nexit\n"), Change("n\u00f6w [*].txt", None, "\u00e9"))
-    branch.commit(project.root, NAME, changes, "x")
+    branch.commit_to_branch(project.root, NAME, changes, "x")
     assert project.git("ls-tree", NAME, "inv").startswith("100755 ")
     raw = subprocess.run(
-        [process.require("git"), "show", f"{NAME}:inv"], cwd=project.root, check=True, capture_output=True
+        [process.require_program("git"), "show", f"{NAME}:inv"], cwd=project.root, check=True, capture_output=True
     )
     assert raw.stdout == b"#!/bin/sh\r\nexit\n"
     assert project.git("show", f"{NAME}:n\u00f6w [*].txt") == "\u00e9"
 
 
-def test_a_project_in_a_folder_of_a_larger_repository_stays_in_its_folder(tmp_path: Path) -> None:
+def test_project_in_a_subfolder_stays_there(tmp_path: Path) -> None:
     project = Repository(tmp_path / "large", "tools/armwright")
-    branch.commit(project.root, NAME, CHANGES, "x")
+    branch.commit_to_branch(project.root, NAME, CHANGES, "x")
     assert project.changed() == "M\ttools/armwright/matrix.yaml\nA\ttools/armwright/recipes/locks/torch.txt"
 
 
@@ -153,29 +155,27 @@ def test_a_project_in_a_folder_of_a_larger_repository_stays_in_its_folder(tmp_pa
     ["main", "request/", "request/../main", "request/a..b", "request/-x", "request/a.lock", "request/a b", "request/A",
      "request/a\n", "request/a/b", "--force", "request/a~1", "request/a@{0}", "request/\u0661"],
 )  # fmt: skip
-def test_what_is_no_name_of_ours_is_refused(project: Repository, name: str) -> None:
-    with pytest.raises(InputError, match="is no name for a branch of ours"):
-        branch.commit(project.root, name, CHANGES, "x")
+def test_invalid_branch_name_is_refused(project: Repository, name: str) -> None:
+    with pytest.raises(InputError, match="is not a valid name for a request branch"):
+        branch.commit_to_branch(project.root, name, CHANGES, "x")
 
 
-def test_an_id_of_a_combo_is_a_name(project: Repository) -> None:
-    assert branch.commit(project.root, "request/tensorflow-1.x-compat-n1-acl", CHANGES, "x")
+def test_combo_id_is_a_branch_name(project: Repository) -> None:
+    assert branch.commit_to_branch(project.root, "request/tensorflow-1.x-compat-n1-acl", CHANGES, "x")
 
 
-def test_a_path_that_leads_out_of_the_repository_fails(project: Repository) -> None:
+def test_path_outside_the_repository_fails(project: Repository) -> None:
     for path in ("../outside", ".git/config", "/etc/passwd"):
         with pytest.raises(FailedError):
-            branch.commit(project.root, NAME, (Change(path, None, "x"),), "x")
+            branch.commit_to_branch(project.root, NAME, (Change(path, None, "x"),), "x")
     assert project.git("branch", "--list", NAME) == ""
 
 
-def test_without_a_repository_or_a_commit_or_a_name_it_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_repository_or_committer_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     (tmp_path / "bare").mkdir()
-    with pytest.raises(InputError, match="is in no repository of git, or in one without a commit"):
-        branch.commit(tmp_path / "bare", NAME, CHANGES, "x")
+    with pytest.raises(InputError, match="is not in a git repository, or the repository has no commit"):
+        branch.commit_to_branch(tmp_path / "bare", NAME, CHANGES, "x")
     project = Repository(tmp_path / "project")
     for key in ("user.name", "user.email"):
         project.git("config", "--unset", key)
@@ -184,14 +184,12 @@ def test_without_a_repository_or_a_commit_or_a_name_it_says_what_to_do(
         monkeypatch.setenv(name, "/dev/null")
     for name in ("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "EMAIL"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="git does not know who commits") as refused:
-        branch.commit(project.root, NAME, CHANGES, "x")
+    with pytest.raises(InputError, match="git has no name and address for the committer") as refused:
+        branch.commit_to_branch(project.root, NAME, CHANGES, "x")
     assert "git config user.name" in refused.value.next_step
 
 
-def test_a_branch_that_somebody_makes_meanwhile_is_not_overwritten(
-    project: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_branch_made_meanwhile_is_not_overwritten(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     made = branch._Git.commit
 
     def slowly(git: branch._Git, *given: str) -> str:
@@ -200,5 +198,5 @@ def test_a_branch_that_somebody_makes_meanwhile_is_not_overwritten(
 
     monkeypatch.setattr(branch._Git, "commit", slowly)
     with pytest.raises(FailedError):
-        branch.commit(project.root, NAME, CHANGES, "x")
+        branch.commit_to_branch(project.root, NAME, CHANGES, "x")
     assert project.git("rev-parse", NAME) == project.git("rev-parse", "main")

@@ -1,4 +1,4 @@
-"""A pasted lscpu or /proc/cpuinfo, or a name, becomes the right target, and says why it is that one."""
+"""A pasted lscpu or /proc/cpuinfo, or a name, gives the right target with its reason."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ A64FX = "fp asimd evtstrm sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm fc
 
 
 def cpuinfo(features: str, *parts: str) -> str:
-    """Write /proc/cpuinfo: a processor for each part."""
-    told = [
+    """Make the text of /proc/cpuinfo, with a processor for each part."""
+    processors = [
         f"processor\t: {number}\nBogoMIPS\t: 50.00\nFeatures\t: {features}\nCPU implementer\t: {part[:4]}\n"
         f"CPU architecture: 8\nCPU variant\t: 0x3\nCPU part\t: {part[5:]}\nCPU revision\t: 1\n"
         for number, part in enumerate(parts)
     ]
-    return "\n".join(told)
+    return "\n".join(processors)
 
 
 def lscpu(features: str, vendor: str, *names: str) -> str:
-    """Write what lscpu prints: a block for each name."""
+    """Make the output of lscpu, with a block for each name."""
     head = f"Architecture:          aarch64\nCPU(s):                8\nVendor ID:             {vendor}\n"
     flags = f"Flags:                 {features}\n" if features else ""
     models = "".join(f"Model name:            {name}\nModel:                 1\n{flags}" for name in names)
@@ -74,58 +74,68 @@ def name(found: SubmittedCpu) -> str | None:
         (lscpu(M1, "Apple", "-"), "m1"),
     ],
 )
-def test_the_part_decides(matrix: Matrix, text: str, target: str) -> None:
+def test_part_decides(matrix: Matrix, text: str, target: str) -> None:
     found = read(matrix, text)
     assert name(found) == target
-    assert not found.unmade
+    assert not found.approximate
 
 
 @pytest.mark.parametrize(
-    ("text", "target", "called", "lacks"),
+    ("text", "target", "called", "limit"),
     [
-        (cpuinfo(ONE, "0xc0:0xac4"), "n1", "Ampere-1a (0xc0:0xac4)", "for v1 it lacks sve"),
-        (lscpu(N1, "HiSilicon", "Kunpeng-920"), "n1", "Kunpeng-920 (0x48:0xd01)", "for v1 it lacks sve, bf16, i8mm"),
+        (cpuinfo(ONE, "0xc0:0xac4"), "n1", "Ampere-1a (0xc0:0xac4)", "v1 images do not: they need sve"),
+        (
+            lscpu(N1, "HiSilicon", "Kunpeng-920"),
+            "n1",
+            "Kunpeng-920 (0x48:0xd01)",
+            "v1 images do not: they need sve, bf16, i8mm",
+        ),
         (cpuinfo(V2, "0x41:0xd84"), "n2", "Neoverse-V3 (0x41:0xd84)", ""),
-        (cpuinfo(ARMV8, "0x41:0xd08"), "generic", "Cortex-A72 (0x41:0xd08)", "for thunderx2 it lacks atomics"),
+        (
+            cpuinfo(ARMV8, "0x41:0xd08"),
+            "generic",
+            "Cortex-A72 (0x41:0xd08)",
+            "thunderx2 images do not: they need atomics",
+        ),
         (cpuinfo(N1, "0x99:0x123"), "n1", "a CPU (0x99:0x123)", ""),
     ],
 )
-def test_where_no_target_is_made_for_a_part_the_largest_floor_that_it_meets_does(
-    matrix: Matrix, text: str, target: str, called: str, lacks: str
+def test_unknown_part_gets_the_largest_floor_it_meets(
+    matrix: Matrix, text: str, target: str, called: str, limit: str
 ) -> None:
     found = read(matrix, text)
-    assert (name(found), found.unmade) == (target, True)
-    assert f"it is {called}, for which no target is made" in found.reason
-    assert lacks in found.reason
+    assert (name(found), found.approximate) == (target, True)
+    assert f"no target is made for {called}" in found.reason
+    assert limit in found.reason
 
 
-def test_a_part_whose_features_are_hidden_gets_a_target_that_it_can_run(matrix: Matrix) -> None:
+def test_part_with_missing_features_gets_a_target_that_runs(matrix: Matrix) -> None:
     found = read(matrix, cpuinfo(N1, "0x41:0xd4f"))
     assert name(found) == "n1"
-    assert "v2 is made; but here it lacks sve, sve2, bf16, i8mm" in found.reason
+    assert "target v2 is made for it, but this machine shows no sve, sve2, bf16, i8mm" in found.reason
 
 
-def test_cores_of_several_kinds_count_with_what_all_of_them_have(matrix: Matrix) -> None:
+def test_different_cores_count_with_their_common_features(matrix: Matrix) -> None:
     found = read(matrix, cpuinfo(f"{ARMV8} atomics", "0x41:0xd05") + "\n" + cpuinfo(V2, "0x41:0xd4f"))
     assert name(found) == "thunderx2"
-    assert "several kinds (Cortex-A55 (0x41:0xd05), Neoverse-V2 (0x41:0xd4f))" in found.reason
+    assert "several kinds of cores (Cortex-A55 (0x41:0xd05), Neoverse-V2 (0x41:0xd4f))" in found.reason
     assert name(read(matrix, lscpu(ONE, "ARM", "Cortex-A510", "Cortex-A710", "Cortex-X3"))) == "n1"
 
 
 @pytest.mark.parametrize("text", [cpuinfo(M1, "0x00:0x000"), lscpu(M1, "0x00")])
-def test_of_a_hidden_cpu_the_features_decide_and_its_own_target_wins_a_tie(matrix: Matrix, text: str) -> None:
+def test_features_decide_for_a_hidden_cpu(matrix: Matrix, text: str) -> None:
     found = read(matrix, text)
     assert name(found) == "m1"
-    assert "a hypervisor hides what it is" in found.reason
+    assert "a hypervisor hides the model of this CPU" in found.reason
     assert name(read(matrix, cpuinfo(V2, "0x00:0x000"))) == "n2"
 
 
-def test_features_that_a_terminal_broke_into_lines_are_read_on(matrix: Matrix) -> None:
+def test_wrapped_feature_lines_are_joined(matrix: Matrix) -> None:
     broken = lscpu(V2.replace(" sha512 ", "\n                       sha512 "), "ARM", "Neoverse-V2")
     assert name(read(matrix, broken)) == "v2"
 
 
-def test_labels_in_another_language_do(matrix: Matrix) -> None:
+def test_labels_in_another_language_are_read(matrix: Matrix) -> None:
     german = f"Architektur:  aarch64\nAnbieterkennung: ARM\nModellname: Neoverse-V1\nMarkierungen: {V2}\n"
     assert name(read(matrix, german)) == "v1"
 
@@ -140,7 +150,7 @@ def test_labels_in_another_language_do(matrix: Matrix) -> None:
         ("Architecture: riscv64\n", "a RISC-V machine"),
     ],
 )
-def test_the_output_of_another_architecture_is_told(matrix: Matrix, text: str, what: str) -> None:
+def test_other_architecture_is_reported(matrix: Matrix, text: str, what: str) -> None:
     found = read(matrix, text)
     assert found.target is None
     assert f"this is the output of {what}" in found.reason
@@ -155,43 +165,43 @@ def test_the_output_of_another_architecture_is_told(matrix: Matrix, text: str, w
         ("Kunpeng 920", "generic"), ("Raspberry Pi 5 (Cortex-A76)", "generic"),
     ],
 )  # fmt: skip
-def test_a_name_does(matrix: Matrix, text: str, target: str) -> None:
+def test_name_decides(matrix: Matrix, text: str, target: str) -> None:
     assert name(read(matrix, text)) == target
 
 
 @pytest.mark.parametrize("text", ["n1-standard-4", "m2.large", "graviton2 or graviton3", "?", "grace " * 100, "x:y"])
-def test_what_is_no_name_or_several_decides_nothing_and_says_what_would(matrix: Matrix, text: str) -> None:
+def test_unclear_name_gets_no_target_and_a_hint(matrix: Matrix, text: str) -> None:
     found = read(matrix, text)
     assert found.target is None
     assert "lscpu" in found.reason
 
 
-def test_a_cpu_that_meets_no_floor_has_no_target(matrix: Matrix) -> None:
+def test_cpu_below_every_floor_has_no_target(matrix: Matrix) -> None:
     targets = {**matrix.recipes.targets}
     del targets["generic"]
-    axes = matrix.axes.model_copy(update={"targets": [one for one in matrix.axes.targets if one != "generic"]})
+    axes = matrix.axes.model_copy(update={"targets": [name for name in matrix.axes.targets if name != "generic"]})
     without = Matrix(matrix.root, matrix.recipes.model_copy(update={"targets": targets}), axes, matrix.rules)
     found = cpu.parse_cpu(cpuinfo(ARMV8, "0x41:0xd08"), without, KNOWN)
     assert found.target is None
-    assert "it meets no target's floor" in found.reason
+    assert "it meets the floor of no target" in found.reason
     assert cpu.parse_cpu("Kunpeng 920", without, KNOWN).target is None
 
 
-def test_thousands_of_parts_make_no_long_sentence(matrix: Matrix) -> None:
+def test_thousands_of_parts_give_a_short_reason(matrix: Matrix) -> None:
     found = read(matrix, cpuinfo(N1, *(f"0x41:0x{number:03x}" for number in range(2_000))))
     assert name(found) == "n1"
     assert len(found.reason) < 1_000
     assert "and 1992 more" in found.reason
 
 
-def test_every_target_s_own_parts_lead_back_to_it(matrix: Matrix) -> None:
+def test_every_part_of_a_target_leads_to_it(matrix: Matrix) -> None:
     for target in matrix.recipes.targets.values():
         for part in target.parts:
             if "*" not in part:
                 assert name(read(matrix, cpuinfo(" ".join(target.floor), part))) == target.name
 
 
-def test_the_parts_that_an_image_names_have_names_here_too() -> None:
+def test_every_part_named_in_an_image_has_a_name_here() -> None:
     here = {part for part in machine.PART_NAMES if not part.startswith("0x00")}
     assert here <= set(KNOWN.parts)
     assert {part[:4] for part in KNOWN.parts} <= set(KNOWN.implementers)

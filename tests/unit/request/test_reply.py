@@ -1,4 +1,4 @@
-"""A comment says what was understood, why, and what comes next; nothing in it is more than a text."""
+"""A reply says what was understood, why, and what to do next; untrusted text in it is inert."""
 
 from __future__ import annotations
 
@@ -7,32 +7,40 @@ from typing import Any
 import pytest
 
 from armwright.bump.proposal import Change, Proposal
-from armwright.cli import post
 from armwright.matrix.matrix import Matrix
 from armwright.pipeline.build_combo import ComboResult
 from armwright.plan.plan import Plan
 from armwright.proof import evidence
 from armwright.request import reply, unpublished
+from armwright.request.check_reply import check_markdown
+from armwright.request.decide import FindStaged
 from armwright.request.markdown import code, code_block, markdown_table
 from armwright.request.reply import LABELS, Reply
 from armwright.system.errors import FailedError
 from tests import proofs
-from tests.asking import asked, decide, foreign, nothing_staged
+from tests.request_helpers import decide, find_markup, nothing_staged, parse_options
+from tests.support import ROOT
 
 ID = "pytorch-2.10.0-n1-acl"
 HASHES = "".join(f"wax=={number} \\\n" for number in range(20_000))
 CHANGES = (
     Change("recipes/locks/pytorch-2.12.0.txt", None, HASHES),
-    Change("recipes/frameworks/pytorch.yaml", "versions:\n", "versions:\n  # ```\n"),
+    Change("recipes/frameworks/pytorch/framework.yaml", "versions:\n", "versions:\n  # ```\n"),
     Change("matrix.yaml", "a: 1 # @somebody\n", "a: 2 # @somebody\n"),
 )
 
 
-def said(matrix: Matrix, *, staged: Any = nothing_staged, result: ComboResult | None = None, **values: str) -> Reply:  # noqa: ANN401
-    found = decide(matrix, asked(matrix, **values), staged)
-    made = reply.of(found, matrix, "--issue 12", result)
-    assert foreign(made.markdown) == []
-    post.check_markdown(made.markdown)
+def make(
+    matrix: Matrix,
+    *,
+    find_staged: FindStaged = nothing_staged,
+    result: ComboResult | None = None,
+    **values: str,
+) -> Reply:
+    decision = decide(matrix, parse_options(matrix, **values), find_staged)
+    made = reply.make_reply(decision, matrix, "--issue 12", result)
+    assert find_markup(made.markdown) == []
+    check_markdown(made.markdown)
     assert made.label in LABELS
     assert made.markdown.startswith(f"{reply.MARKER}\n\n### `")
     return made
@@ -42,12 +50,12 @@ def result(matrix: Matrix, **given: Any) -> ComboResult:  # noqa: ANN401 - a res
     return ComboResult(matrix.by_id[ID], **given)
 
 
-def test_what_can_be_built_is_told_with_its_plan_and_the_command(matrix: Matrix) -> None:
-    made = said(matrix, framework="pytorch", target="n1", dtypes="bf16, int8")
+def test_buildable_combo_shows_its_plan_and_command(matrix: Matrix) -> None:
+    made = make(matrix, framework="pytorch", target="n1", dtypes="bf16, int8")
     assert made.label == "request: buildable"
     for line in (
         f"### `{ID}` can be built",
-        "| version | `2.10.0: the newest that will do` |",
+        "| version | `2.10.0, the newest that fits` |",
         "| target | `n1, Arm Neoverse N1` |",
         "| base | `Debian 13, Python 3.13` |",
         "| `int8` | `fast` | ",
@@ -57,59 +65,56 @@ def test_what_can_be_built_is_told_with_its_plan_and_the_command(matrix: Matrix)
     assert "| `fp32`" not in made.markdown
 
 
-def test_what_is_there_is_told_with_its_pull_command(matrix: Matrix) -> None:
+def test_existing_image_shows_its_pull_command(matrix: Matrix) -> None:
     def staged(plan: Plan) -> str:
         return f"127.0.0.1:5000/staging/{plan.tag}"
 
-    made = said(matrix, framework="pytorch", target="n1", staged=staged)
+    made = make(matrix, framework="pytorch", target="n1", find_staged=staged)
     assert made.label == "request: exists"
     assert "```sh\ndocker pull 127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl\n```" in made.markdown
 
 
-def test_a_refusal_is_told_with_the_rule_its_place_and_the_nearest(matrix: Matrix) -> None:
-    made = said(matrix, framework="pytorch", target="generic", version="2.10.0")
+def test_refusal_shows_rule_place_and_nearest_combo(matrix: Matrix) -> None:
+    made = make(matrix, framework="pytorch", target="generic", version="2.10.0")
     assert made.label == "request: refused"
-    assert "`its wheel dies with an illegal instruction at import on Armv8.0 CPUs (pytorch#176993); " in made.markdown
-    assert "` (`matrix.yaml:" in made.markdown
-    assert "The nearest that is known to work: `pytorch-2.9.1-generic-acl`." in made.markdown
+    refusal = matrix.by_id["pytorch-2.10.0-generic-acl"].refusal
+    assert f"\n`{refusal}` (`matrix.yaml:" in made.markdown
+    assert "The nearest combination that is known to work: `pytorch-2.9.1-generic-acl`." in made.markdown
     assert "./inv build --combo pytorch-2.9.1-generic-acl\n" in made.markdown
 
 
-def test_what_is_unverified_says_so(matrix: Matrix) -> None:
-    made = said(matrix, framework="tensorflow", target="n1", backend="eigen", version="1.15.5")
-    assert "It is unverified: written completely, and never seen working. `a native Arm builder" in made.markdown
+def test_unverified_combo_says_so(matrix: Matrix) -> None:
+    made = make(matrix, framework="tensorflow", target="n1", backend="eigen", version="1.15.5")
+    unverified = matrix.by_id["tensorflow-1.15.5-n1-eigen"].unverified
+    assert f"It is unverified: nobody has seen it work yet. `{unverified}`" in made.markdown
 
 
-def test_why_a_target_is_right_is_told_and_what_a_person_must_add(matrix: Matrix) -> None:
+def test_approximate_target_is_explained(matrix: Matrix) -> None:
     text = "Features : fp asimd atomics fphp asimdhp asimddp\nCPU implementer : 0x48\nCPU part : 0xd01\n"
-    made = said(matrix, framework="pytorch", cpu=text)
-    assert (
-        "| target | `n1, Arm Neoverse N1: it is Kunpeng-920 (0x48:0xd01), for which no target is made; "
-        in made.markdown
-    )
-    assert "A person can add one, and no program" in made.markdown
-    assert "CONTRIBUTING.md says which, in the section “A target”." in made.markdown
-    assert "A person can add one" not in said(matrix, framework="pytorch", target="n1").markdown
+    made = make(matrix, framework="pytorch", cpu=text)
+    assert "| target | `n1, Arm Neoverse N1: no target is made for Kunpeng-920 (0x48:0xd01); " in made.markdown
+    assert "No target is made for this CPU. To add one, a person has to" in made.markdown
+    assert "see `docs/how-to/add-a-target.md`." in made.markdown
+    assert (ROOT / "docs/how-to/add-a-target.md").is_file()
+    assert "No target is made" not in make(matrix, framework="pytorch", target="n1").markdown
 
 
-def test_a_change_is_told_as_a_diff_and_what_is_too_long_is_left_out(
-    matrix: Matrix, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_change_shows_a_diff_without_parts_that_are_too_long(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpublished, "propose_unpublished", lambda *_: Proposal("2.12.0", CHANGES))
-    made = said(matrix, framework="pytorch", target="n1", version="2.12.0")
+    made = make(matrix, framework="pytorch", target="n1", version="2.12.0")
     assert made.label == "request: change"
     assert "-a: 1 # @somebody\n+a: 2 # @somebody\n```" in made.markdown
     assert "````diff\n" in made.markdown
     assert "invoke request --issue 12 --write\n./inv build --combo pytorch-2.12.0-n1-acl\n" in made.markdown
     assert "wax==19999" not in made.markdown
-    assert "What is too long for a comment is left out" in made.markdown
+    assert "Some parts are too long for a comment" in made.markdown
 
 
-def test_a_proof_is_told_with_its_checks_answers_and_kernels(matrix: Matrix) -> None:
-    found = decide(matrix, asked(matrix, framework="pytorch", target="n1"))
+def test_proof_shows_checks_metrics_and_kernels(matrix: Matrix) -> None:
+    found = decide(matrix, parse_options(matrix, framework="pytorch", target="n1"))
     assert found.plan is not None
     proof = evidence.Evidence.model_validate(proofs.document(found.plan))
-    made = said(matrix, framework="pytorch", target="n1", result=result(matrix, outcome="proven", proof=proof))
+    made = make(matrix, framework="pytorch", target="n1", result=result(matrix, outcome="proven", proof=proof))
     assert made.label == "request: built"
     assert f"### `{ID}` was built and proven" in made.markdown
     assert "checks hold on Arm Neoverse N1, emulated by QEMU neoverse-n1`" in made.markdown
@@ -118,20 +123,20 @@ def test_a_proof_is_told_with_its_checks_answers_and_kernels(matrix: Matrix) -> 
     assert f"./inv stage --combo {ID}\n" in made.markdown
 
 
-def test_a_failure_is_told_with_its_cause_and_nothing_in_it_means_anything(matrix: Matrix) -> None:
-    problem = FailedError("it died: @somebody see https://evil.example/ \x1b[31m\n```\n# heading\n" + "x" * 100_000)
-    made = said(matrix, framework="pytorch", target="n1", result=result(matrix, outcome="failed", problem=problem))
+def test_failure_shows_its_error_as_inert_text(matrix: Matrix) -> None:
+    problem = FailedError("it crashed: @somebody see https://evil.example/ \x1b[31m\n```\n# heading\n" + "x" * 100_000)
+    made = make(matrix, framework="pytorch", target="n1", result=result(matrix, outcome="failed", error=problem))
     assert made.label == "request: failed"
-    assert "````text\nit died: @somebody see https://evil.example/ [31m\n```\n# heading\n" in made.markdown
+    assert "````text\nit crashed: @somebody see https://evil.example/ [31m\n```\n# heading\n" in made.markdown
     assert "\x1b" not in made.markdown
-    assert len(made.markdown) <= reply.LONGEST
+    assert len(made.markdown) <= reply.MAX_REPLY
 
 
-def test_what_cannot_be_understood_is_listed() -> None:
-    made = reply.malformed([f"line {number}: `@{number}`" for number in range(20)])
+def test_mistakes_of_a_malformed_request_are_listed() -> None:
+    made = reply.make_malformed_reply([f"line {number}: `@{number}`" for number in range(20)])
     assert made.label == "request: malformed"
-    assert foreign(made.markdown) == []
-    post.check_markdown(made.markdown)
+    assert find_markup(made.markdown) == []
+    check_markdown(made.markdown)
     assert made.markdown.count("\n- ``") == 20
 
 
@@ -147,13 +152,13 @@ def test_what_cannot_be_understood_is_listed() -> None:
         ("x" * 3_000, f"`{'x' * 2_000}…`"),
     ],
 )
-def test_a_code_span_holds_any_text(text: str, shown: str) -> None:
+def test_code_span_holds_any_text(text: str, shown: str) -> None:
     assert code(text) == shown
 
 
-def test_a_code_block_is_longer_fenced_than_what_it_holds() -> None:
+def test_code_block_fence_is_longer_than_any_in_its_text() -> None:
     assert code_block("a\n````\nb\n", "text") == "`````text\na\n````\nb\n`````"
 
 
-def test_a_cell_cannot_end_its_row() -> None:
-    assert markdown_table(["a", ""], [("own", "x|y")], own=1) == "| a |  |\n| --- | --- |\n| own | `x\\|y` |"
+def test_cell_cannot_end_its_row() -> None:
+    assert markdown_table(["a", ""], [("own", "x|y")], trusted=1) == "| a |  |\n| --- | --- |\n| own | `x\\|y` |"
