@@ -1,1 +1,1 @@
-"""Upstream's newer versions: found on the package index, judged, and proposed as a change of data."""
+"""Newer upstream versions: found on the package index, checked, and proposed as a change of data."""

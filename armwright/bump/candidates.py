@@ -1,4 +1,4 @@
-"""Newer versions on the index, each judged by facts: its tags, its hash, what its METADATA requires on AArch64."""
+"""Newer versions on the index, each checked by the tags, the hash and the METADATA of its AArch64 wheel."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from armwright.recipes.bases import Base
 from armwright.system.errors import FailedError, some
 
 _SHOWN = 8  # names in a reason
-_LONGEST = 120  # characters of a word that somebody else wrote
-_WITHOUT_M = (3, 8)  # the first Python whose binary interface is not called cp…m
+_LONGEST = 120  # characters of text from the index in a message
+_WITHOUT_M = (3, 8)  # the first Python whose ABI tag has no m: cp38 after cp37m
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version that the index has.
+    """A version on the index.
 
     Attributes:
-        version: the version, as a recipe has it.
-        refusal: why it cannot be published; empty where nothing speaks against it.
+        version: the version, as a recipe writes it.
+        refusal: why it cannot be published; empty if it can.
     """
 
     version: str
@@ -39,25 +39,25 @@ class Candidate:
 
 
 def newer(files: Iterable[IndexFile], than: Version) -> dict[Version, list[IndexFile]]:
-    """Return the files of each version newer than one, newest first."""
-    found: dict[Version, list[IndexFile]] = {}
+    """Return the files of each version that is newer than `than`, newest first."""
+    versions: dict[Version, list[IndexFile]] = {}
     for file in files:
         if file.version > than:
-            found.setdefault(file.version, []).append(file)
-    return dict(sorted(found.items(), reverse=True))
+            versions.setdefault(file.version, []).append(file)
+    return dict(sorted(versions.items(), reverse=True))
 
 
 def judge_version(version: Version, files: Iterable[IndexFile], base: Base, index: PackageIndex) -> Candidate:
-    """Judge a version by its files.
+    """Check whether a version can be published, by its files.
 
     Raises:
         MachineError: the index cannot be reached.
     """
-    return Candidate(str(version), next(_against(version, files, base, index), ""))
+    return Candidate(str(version), next(_reasons_against(version, files, base, index), ""))
 
 
 def environment(base: Base) -> dict[str, str]:
-    """Return what dependency markers are evaluated for: AArch64 Linux and the base's Python, and not this machine."""
+    """Return the values of dependency markers for AArch64 Linux and the Python of a base, not for this machine."""
     return {
         "implementation_name": "cpython",
         "implementation_version": f"{base.python}.0",
@@ -75,7 +75,7 @@ def environment(base: Base) -> dict[str, str]:
 
 
 def ranks(base: Base) -> Mapping[Tag, int]:
-    """Return the tags of wheels that run on a base, each with its rank; the best is 0."""
+    """Return the wheel tags that run on a base, each with its rank; 0 is the best."""
     python = tuple(int(part) for part in base.python.split("."))
     name = "cp" + base.python.replace(".", "")
     platforms = wheels.list_platform_tags(base.glibc)
@@ -84,48 +84,52 @@ def ranks(base: Base) -> Mapping[Tag, int]:
     return {tag: rank for rank, tag in reversed(list(enumerate(tags)))}
 
 
-def _against(version: Version, files: Iterable[IndexFile], base: Base, index: PackageIndex) -> Iterator[str]:
-    """Say what speaks against a version; what costs a download comes last."""
+def _reasons_against(version: Version, files: Iterable[IndexFile], base: Base, index: PackageIndex) -> Iterator[str]:
+    """Yield reasons against publishing a version; checks that need a download come last."""
     if version.is_prerelease:
         yield "a pre-release"
     try:
         TypeAdapter(patterns.VersionName).validate_python(str(version))
     except ValidationError:
-        yield "a recipe holds no version of this form"
+        yield "recipes do not accept a version of this form"
     known = ranks(base)
     fitting = [file for file in files if not known.keys().isdisjoint(file.tags)]
     if not fitting:
         yield f"no wheel for AArch64 and Python {base.python} with glibc {base.glibc}"
-    left = [file for file in fitting if file.yanked is None]
-    if not left:
-        yield f"withdrawn by its makers{_quoted(fitting[0].yanked or '')}"
-    wheel = max(left, key=lambda file: (-min(known[tag] for tag in file.tags if tag in known), file.build))
-    yield from _python(wheel.requires_python, base)
+    kept = [file for file in fitting if file.yanked is None]
+    if not kept:
+        yield f"withdrawn upstream{_quoted(fitting[0].yanked or '')}"
+    wheel = max(kept, key=lambda file: (-min(known[tag] for tag in file.tags if tag in known), file.build))
+    yield from _check_python(wheel.requires_python, base)
     if not wheel.sha256:
         yield "its wheel has no sha256 on the index"
     try:
-        said = index.metadata(wheel)
+        metadata = index.metadata(wheel)
     except FailedError as failure:
         yield failure.what
         return
-    yield from _python(said.requires_python, base)
-    yield from _cuda(said.requires, base)
+    yield from _check_python(metadata.requires_python, base)
+    yield from _check_cuda(metadata.requires, base)
 
 
-def _python(written: str, base: Base) -> Iterator[str]:
+def _check_python(specifier: str, base: Base) -> Iterator[str]:
     try:
-        wanted = SpecifierSet(written)
-        if not wanted.contains(f"{base.python}.0"):
-            yield f"it requires Python {wanted}, and {base.title} has {base.python}"
+        required = SpecifierSet(specifier)
+        if not required.contains(f"{base.python}.0"):
+            yield f"it requires Python {required}, and {base.title} has {base.python}"
     except InvalidSpecifier:
-        yield f"the versions of Python it requires make no sense{_quoted(written)}"
+        yield f"its Requires-Python is invalid{_quoted(specifier)}"
 
 
-def _cuda(requires: Iterable[Requirement], base: Base) -> Iterator[str]:
-    here = environment(base)
+def _check_cuda(requires: Iterable[Requirement], base: Base) -> Iterator[str]:
+    values = environment(base)
     try:
-        needed = {canonicalize_name(one.name) for one in requires if one.marker is None or one.marker.evaluate(here)}
-    except (ValueError, KeyError) as error:  # what is compared, or what is named, makes no sense
+        needed = {
+            canonicalize_name(requirement.name)
+            for requirement in requires
+            if requirement.marker is None or requirement.marker.evaluate(values)
+        }
+    except (ValueError, KeyError) as error:  # an invalid comparison, or an unknown variable
         yield f"a dependency's marker cannot be evaluated{_quoted(str(error))}"
         return
     names = sorted(name for name in needed if locks.FORBIDDEN.match(name))
@@ -133,6 +137,6 @@ def _cuda(requires: Iterable[Requirement], base: Base) -> Iterator[str]:
         yield f"a CUDA build: it requires {some(names, _SHOWN)}"
 
 
-def _quoted(words: str) -> str:
-    """Quote what somebody else wrote: not too much of it, and what cannot be printed as Python writes it."""
-    return f": {words[:_LONGEST]!r}" if words else ""
+def _quoted(text: str) -> str:
+    """Quote text from the index: shortened, and with unprintable characters escaped."""
+    return f": {text[:_LONGEST]!r}" if text else ""

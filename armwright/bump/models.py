@@ -14,7 +14,7 @@ from armwright.system.errors import InputError
 
 
 class PublishedVersion(NamedTuple):
-    """A published version that a new one can be modelled on, its Python distribution, and the distribution below it."""
+    """A published version that a new one can be modelled on, with its Python distribution and its base."""
 
     version: str
     distribution: str
@@ -22,25 +22,27 @@ class PublishedVersion(NamedTuple):
 
 
 def published_versions(matrix: Matrix, framework: Framework) -> list[PublishedVersion]:
-    """Return the published versions that are wheels from the index, newest first.
+    """Return the published versions whose wheels come from the package index, newest first.
 
     Raises:
-        InputError: there is none.
+        InputError: the framework has no such version.
     """
-    known = []
+    published = []
     for version in matrix.versions(framework.name):
         release = framework.versions[version]
         distribution = release.distribution or framework.distribution
         if proposal.pin(release, distribution, version):
-            known.append(PublishedVersion(version, distribution, matrix.recipes.bases[release.base]))
-    if not known:
+            published.append(PublishedVersion(version, distribution, matrix.recipes.bases[release.base]))
+    if not published:
         raise InputError(
-            f"no version of {framework.title} is a wheel from the index", "add a version by hand: CONTRIBUTING.md"
+            f"no version of {framework.title} is a wheel from the index",
+            f"invoke list --framework {framework.name} --all",
+            hint="add a version by hand: docs/how-to/add-a-version.md",
         )
-    return known
+    return published
 
 
-def bases_of(known: Iterable[PublishedVersion]) -> list[Base]:
-    """Return the distributions below versions, that with the newest Python first."""
-    found = {one.base.name: one.base for one in known}
-    return sorted(found.values(), key=lambda base: (order(base.python), order(base.glibc)), reverse=True)
+def bases_of(published: Iterable[PublishedVersion]) -> list[Base]:
+    """Return the bases of versions, the one with the newest Python first."""
+    bases = {version.base.name: version.base for version in published}
+    return sorted(bases.values(), key=lambda base: (order(base.python), order(base.glibc)), reverse=True)

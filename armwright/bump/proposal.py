@@ -1,4 +1,4 @@
-"""A proposed version: its lock, and what it adds to a recipe and to matrix.yaml; shown as a diff, written whole."""
+"""A proposed version: its lock and its changes of a recipe and matrix.yaml, shown as a diff and written together."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from armwright.system import http
 from armwright.system.errors import FailedError, InputError, MachineError
 from armwright.system.files import write_whole
 
-# Of the version it is modelled on: what only a proof can tell, and what says that this one is named by us.
+# Fields that a new version does not copy from its model: a proof must confirm the libraries, and the names differ.
 _NOT_COPIED = ("libraries", "title", "upstream")
-# How the resolver says that it is the network, and not the version.
+# The resolver's messages about network errors; other errors are about the version.
 _UNREACHABLE = re.compile(r"error sending request|HTTP status server error")
 _LABEL = re.compile(r"^[ |]*((error|cause|hint): )?")
 _ADDRESS = re.compile(r"\S*://\S*")
@@ -37,12 +37,12 @@ _ADDRESS = re.compile(r"\S*://\S*")
 
 @dataclass(frozen=True)
 class Change:
-    """A file that changes.
+    """The change of one file.
 
     Attributes:
-        path: where it is, below the project's root.
-        old: its text; None where it is not there yet.
-        new: its text afterwards.
+        path: the path relative to the project's root.
+        old: the text before; None if the file is new.
+        new: the text afterwards.
     """
 
     path: str
@@ -50,7 +50,7 @@ class Change:
     new: str
 
     def diff(self) -> Iterator[str]:
-        """Yield the lines of a unified diff, without their ends."""
+        """Yield the lines of a unified diff, without line feeds."""
         before = "/dev/null" if self.old is None else f"a/{self.path}"
         for line in difflib.unified_diff(_lines(self.old or ""), _lines(self.new), before, f"b/{self.path}"):
             yield line.removesuffix("\n")
@@ -60,25 +60,29 @@ class Change:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A version, with every file that changes for it."""
+    """A version, with the changes of all files that it needs."""
 
     version: str
     changes: tuple[Change, ...]
 
     @property
     def diff(self) -> str:
-        """The changes as one unified diff, for `patch -p1`."""
+        """The changes as one unified diff that `patch -p1` can apply."""
         return "".join(f"{line}\n" for change in self.changes for line in change.diff())
 
     def write(self, root: Path) -> None:
-        """Make the changes, all or none, and load the matrix.
+        """Write all changes or none, and load the matrix to check them.
 
         Raises:
-            InputError: a file is not as it was when the diff was made, or what was written has a mistake.
+            InputError: a file has changed since the diff was made, or the matrix has a mistake after the changes.
         """
         for change in self.changes:
             if _text(root / change.path) != change.old:
-                raise InputError(f"{change.path} was changed meanwhile; nothing was written", "the same command again")
+                raise InputError(
+                    f"{change.path} changed in the meantime; nothing was written",
+                    f"git diff {change.path}",
+                    hint="run the same command again",
+                )
         written = []
         try:
             for change in self.changes:
@@ -95,39 +99,41 @@ class Proposal:
 
 
 def pin(release: Release, distribution: str, version: str) -> str | None:
-    """Return the requirement that takes exactly this version of a distribution from the index, or None."""
-    wanted = canonicalize_name(distribution), f"=={version}"
-    for one in release.requires if release.provider == "wheel" else ():
+    """Return the requirement that pins a distribution to a version; None if no requirement does."""
+    pinned = canonicalize_name(distribution), f"=={version}"
+    for requirement in release.requires if release.provider == "wheel" else ():
         try:
-            parsed = Requirement(one)
-        except InvalidRequirement:  # the recipe's pattern is wider: the resolver will tell
+            parsed = Requirement(requirement)
+        except InvalidRequirement:  # recipes accept more than `packaging`; the resolver reports the error
             continue
-        if (canonicalize_name(parsed.name), str(parsed.specifier)) == wanted:
-            return one
+        if (canonicalize_name(parsed.name), str(parsed.specifier)) == pinned:
+            return requirement
     return None
 
 
 def propose_version(matrix: Matrix, framework: Framework, model: str, version: str, base: Base) -> Proposal:
-    """Try a new version in a copy of the project's data, its lock included.
+    """Try a new version in a copy of the project's data, and resolve its lock.
 
     Args:
         matrix: the loaded matrix.
         framework: the framework.
-        model: its version that the new one is modelled on.
+        model: the published version whose fields the new one copies.
         version: the new version.
-        base: the distribution below it.
+        base: the base of the new version.
 
     Raises:
-        FailedError: its lock cannot be made, or is refused.
-        InputError: the recipe or matrix.yaml cannot be extended by a program.
+        FailedError: the lock cannot be resolved, or is refused.
+        InputError: this program cannot insert the version into the recipe or matrix.yaml.
         MachineError: the resolver cannot reach the index.
     """
     recipe = f"recipes/frameworks/{framework.name}/{framework_files.FILE}"
     old = {name: (matrix.root / name).read_bytes().decode() for name in (recipe, matrix_file.FILE)}
     fields = _fields(old[recipe], framework, model, base, version)
     new = {
-        recipe: yaml_insert.entry(old[recipe], ("versions",), version, fields),
-        matrix_file.FILE: yaml_insert.item(old[matrix_file.FILE], ("axes", "frameworks", framework.name), version),
+        recipe: yaml_insert.insert_entry(old[recipe], ("versions",), version, fields),
+        matrix_file.FILE: yaml_insert.insert_item(
+            old[matrix_file.FILE], ("axes", "frameworks", framework.name), version
+        ),
     }
     with tempfile.TemporaryDirectory(prefix="armwright-bump-") as scratch:
         copy = Path(scratch)
@@ -138,16 +144,19 @@ def propose_version(matrix: Matrix, framework: Framework, model: str, version: s
         _make_lock(copy, loaded.recipes.frameworks[framework.name], version, base)
         path = locks.wheel_lock_path(copy, framework.name, version)
         locked = Change(str(path.relative_to(copy)), _text(matrix.root / path.relative_to(copy)), path.read_text())
-    # The lock first and the matrix last: whatever interrupts the writing, what is there can be loaded.
+    # The lock first and matrix.yaml last, so that the matrix can be loaded even if writing is interrupted.
     return Proposal(version, (locked, *(Change(name, old[name], new[name]) for name in new)))
 
 
 def _fields(text: str, framework: Framework, model: str, base: Base, version: str) -> dict[str, object]:
-    """Write down the new version as its model is, but for what only its own proof can tell."""
+    """Return the fields of the new version: those of its model with the new base and requirements."""
     release = framework.versions[model]
     distribution = release.distribution or framework.distribution
     pinned = pin(release, distribution, model)
-    requires = [f"{Requirement(one).name}=={version}" if one == pinned else one for one in release.requires]
+    requires = [
+        f"{Requirement(requirement).name}=={version}" if requirement == pinned else requirement
+        for requirement in release.requires
+    ]
     fields = {key: value for key, value in yaml.safe_load(text)["versions"][model].items() if key not in _NOT_COPIED}
     return {**fields, "base": base.name, "requires": requires}
 
@@ -157,9 +166,11 @@ def _make_lock(root: Path, framework: Framework, version: str, base: Base) -> No
         resolve.resolve_wheels(root, framework, version, base)
     except (InputError, FailedError) as problem:
         if _UNREACHABLE.search(problem.what):
-            raise MachineError("the resolver cannot reach the package index", http.CHECK_INDEX) from problem
-        words = " ".join(_LABEL.sub("", line) for line in problem.what.splitlines()[1:]) or problem.what
-        raise FailedError(f"its lock: {_ADDRESS.sub('(an address)', words)}") from problem
+            raise MachineError(
+                "the resolver cannot reach the package index", http.INDEX_COMMAND, hint=http.INDEX_HINT
+            ) from problem
+        message = " ".join(_LABEL.sub("", line) for line in problem.what.splitlines()[1:]) or problem.what
+        raise FailedError(f"its lock: {_ADDRESS.sub('(an address)', message)}") from problem
 
 
 def _text(path: Path) -> str | None:
@@ -167,5 +178,5 @@ def _text(path: Path) -> str | None:
 
 
 def _lines(text: str) -> list[str]:
-    """Split at line feeds only, as `patch` does."""
+    """Split text at line feeds only, as `patch` does."""
     return [line for line in re.split(r"(?<=\n)", text) if line]

@@ -1,4 +1,4 @@
-"""Insertions into a YAML file: a new first item or entry as text; every other byte, and every comment, stays."""
+"""Insert a first item or entry into a YAML file as text, so that comments and all other bytes stay the same."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import yaml
 from armwright.system import yaml_file
 from armwright.system.errors import InputError
 
+_WIDTH = 110  # characters of a field on one line; with its indentation it stays below 120
 
-def item(text: str, path: Sequence[str], value: str) -> str:
+
+def insert_item(text: str, path: Sequence[str], value: str) -> str:
     """Insert a text as the first item of a list.
 
     Args:
@@ -21,47 +23,46 @@ def item(text: str, path: Sequence[str], value: str) -> str:
         value: the new item.
 
     Raises:
-        InputError: there is no such list, or it is written in a way that a program cannot extend.
+        InputError: the list does not exist, or its notation is not supported.
     """
-    there = _node(text, path)
-    if not isinstance(there, yaml.SequenceNode) or not there.value:
-        raise _by_hand(path)
-    first = there.value[0]
-    quoted = _quoted(value, first)
-    new = _in_flow(text, first, quoted) if there.flow_style else _above(text, there, f"- {quoted}")
-    return _checked(text, new, path, lambda found: found.insert(0, value))
+    node = _find_node(text, path)
+    if not isinstance(node, yaml.SequenceNode) or not node.value:
+        raise _unsupported(path)
+    first = node.value[0]
+    quoted = _quote(value, first)
+    new = _insert_into_flow(text, first, quoted) if node.flow_style else _insert_above(text, node, f"- {quoted}")
+    return _checked(text, new, path, lambda items: items.insert(0, value))
 
 
-def entry(text: str, path: Sequence[str], key: str, fields: Mapping[str, Any]) -> str:
-    """Insert a mapping as the first entry of a mapping, written as the entry that was first is.
+def insert_entry(text: str, path: Sequence[str], key: str, fields: Mapping[str, Any]) -> str:
+    """Insert a mapping as the first entry of a mapping, in the notation of the previous first entry.
 
     Args:
         text: the file.
         path: the keys that lead to the mapping.
         key: the new entry's key.
-        fields: what it holds.
+        fields: the new entry's content.
 
     Raises:
-        InputError: there is no such mapping, the key is there already, or it is written in a way that a program cannot
-            extend.
+        InputError: the mapping does not exist, it has the key already, or its notation is not supported.
     """
-    there = _node(text, path)
-    if not isinstance(there, yaml.MappingNode) or not there.value or any(one.value == key for one, _ in there.value):
-        raise _by_hand(path)
-    first, model = there.value[0]
-    quoted = _quoted(key, first)
-    if there.flow_style:
-        new = _in_flow(text, first, f"{quoted}: {_flow(dict(fields))}")
+    node = _find_node(text, path)
+    if not isinstance(node, yaml.MappingNode) or not node.value or any(name.value == key for name, _ in node.value):
+        raise _unsupported(path)
+    first, model = node.value[0]
+    quoted = _quote(key, first)
+    if node.flow_style:
+        new = _insert_into_flow(text, first, f"{quoted}: {_dump_flow(dict(fields))}")
     elif model.flow_style:
-        new = _above(text, there, f"{quoted}: {_flow(dict(fields))}")
+        new = _insert_above(text, node, f"{quoted}: {_dump_flow(dict(fields))}")
     else:
-        deeper = " " * (model.start_mark.column - first.start_mark.column)
-        lines = [f"{quoted}:", *(f"{deeper}{name}: {_flow(value)}" for name, value in fields.items())]
-        new = _above(text, there, *lines)
-    return _checked(text, new, path, lambda found: found.setdefault(key, dict(fields)))
+        indentation = " " * (model.start_mark.column - first.start_mark.column)
+        lines = [line for name, value in fields.items() for line in _dump_field(name, value)]
+        new = _insert_above(text, node, f"{quoted}:", *(f"{indentation}{line}" for line in lines))
+    return _checked(text, new, path, lambda entries: entries.setdefault(key, dict(fields)))
 
 
-def _node(text: str, path: Sequence[str]) -> yaml.Node | None:
+def _find_node(text: str, path: Sequence[str]) -> yaml.Node | None:
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     for step in path:
         pairs = node.value if isinstance(node, yaml.MappingNode) else ()
@@ -69,17 +70,17 @@ def _node(text: str, path: Sequence[str]) -> yaml.Node | None:
     return node
 
 
-def _in_flow(text: str, first: yaml.Node, new: str) -> str:
-    """Insert something into `[...]` or `{...}`: before the first word, or on a line of its own if that has one."""
+def _insert_into_flow(text: str, first: yaml.Node, new: str) -> str:
+    """Insert text into `[...]` or `{...}` before the first element; on a separate line if that element has one."""
     at = first.start_mark.index
-    if not _before(text, at).strip():
-        return _above(text, first, f"{new},")
+    if not _line_before(text, at).strip():
+        return _insert_above(text, first, f"{new},")
     return f"{text[:at]}{new}, {text[at:]}"
 
 
-def _above(text: str, node: yaml.Node, *lines: str) -> str:
-    """Insert lines above a node's line, indented as it is; comments right above it stay with it."""
-    indentation = _before(text, node.start_mark.index)
+def _insert_above(text: str, node: yaml.Node, *lines: str) -> str:
+    """Insert lines above a node and its comments, with the indentation of the node."""
+    indentation = _line_before(text, node.start_mark.index)
     at = node.start_mark.index - len(indentation)
     for line in reversed(text[:at].split("\n")[:-1]):
         if not line.lstrip().startswith("#"):
@@ -89,34 +90,46 @@ def _above(text: str, node: yaml.Node, *lines: str) -> str:
     return text[:at] + "".join(f"{indentation}{line}{ending}" for line in lines) + text[at:]
 
 
-def _before(text: str, at: int) -> str:
-    """Return what stands before a place on its line."""
+def _line_before(text: str, at: int) -> str:
+    """Return the part of a line before a position."""
     return text[text.rfind("\n", 0, at) + 1 : at]
 
 
-def _quoted(text: str, like: yaml.Node) -> str:
-    """Write a version in quotes, without which 2.10 would be the number 2.1; in those its neighbour has."""
+def _quote(text: str, like: yaml.Node) -> str:
+    """Quote a version as its neighbour is quoted; without quotes YAML reads 2.10 as the number 2.1."""
     return f"'{text}'" if isinstance(like, yaml.ScalarNode) and like.style == "'" else f'"{text}"'
 
 
-def _flow(value: object) -> str:
+def _dump_field(name: str, value: object) -> list[str]:
+    """Write a key and its value: on one line, or a list with one item per line if it would be too wide."""
+    line = f"{name}: {_dump_flow(value)}"
+    if len(line) <= _WIDTH or not isinstance(value, list):
+        return [line]
+    return [f"{name}:", *(f"  - {_dump_flow(item)}" for item in value)]
+
+
+def _dump_flow(value: object) -> str:
     """Write a value on one line."""
     dumped = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize, sort_keys=False, allow_unicode=True)
     return dumped.removesuffix("\n").removesuffix("\n...")
 
 
 def _checked(text: str, new: str, path: Sequence[str], change: Callable[[Any], object]) -> str:
-    """Return the new text if it means what the old one does, but for the change."""
+    """Return the new text if parsing it gives the old data with only the intended change."""
     expected = yaml.safe_load(text)
     change(yaml_file.get_at(expected, path))
     try:
-        found = yaml.safe_load(new)
+        actual = yaml.safe_load(new)
     except yaml.YAMLError:
-        found = None
-    if found != expected:
-        raise _by_hand(path)
+        actual = None
+    if actual != expected:
+        raise _unsupported(path)
     return new
 
 
-def _by_hand(path: Sequence[str]) -> InputError:
-    return InputError(f"a program cannot extend '{'.'.join(path)}' as it is written", "add the version by hand")
+def _unsupported(path: Sequence[str]) -> InputError:
+    return InputError(
+        f"'{'.'.join(path)}' is written in a way that this program cannot extend",
+        "git diff",
+        hint="add the version by hand: docs/how-to/add-a-version.md",
+    )

@@ -1,4 +1,4 @@
-"""The command `bump`: find newer versions on the package index, judge them, and propose the newest that is good."""
+"""The command `bump`: find newer versions on the package index, check them, and propose the newest acceptable one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from armwright.system.errors import FailedError, InputError, nearest
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for.
+    """What to look for on the index.
 
     Attributes:
         framework: the framework.
         model: its newest published version that is a wheel from the index.
         distribution: the Python distribution of that version.
-        base: the newest distribution below its versions.
+        base: the base with the newest Python that its versions use.
     """
 
     framework: Framework
@@ -37,90 +37,93 @@ class Search:
 
 
 def run(matrix: Matrix, framework: str, version: str = "", *, write: bool = False, as_json: bool = False) -> None:
-    """Look for newer versions, say what was found, and propose one.
+    """Look for newer versions, print a verdict on each, and propose one.
 
     Args:
         matrix: the loaded matrix.
-        framework: the framework's name, or one of its other names.
-        version: this one; left out: the newest that nothing speaks against.
+        framework: the framework's name, or one of its aliases.
+        version: the version to propose; the newest acceptable one if empty.
         write: apply the proposed change.
-        as_json: one JSON document: {framework, distribution, base, newest, versions: [{version, verdict, reason}],
-            proposed, diff, written}; `proposed` is null and `diff` empty where nothing is proposed.
+        as_json: print one JSON document: {framework, distribution, base, newest, versions: [{version, verdict, reason}],
+            proposed, diff, written}; `proposed` is null and `diff` empty if no version is acceptable.
 
     Raises:
-        InputError: a name is unknown; the version is not newer, not on the index, or refused.
+        InputError: a name is unknown, or the version is not newer, not on the index, or refused.
         MachineError: the index cannot be reached.
-        FailedError: the index's answer makes no sense.
+        FailedError: the index answers with invalid data.
     """
-    search = _search(matrix, framework)
-    wanted = _wanted(search, version) if version else None
-    judged = _judge(search, wanted)
-    judged, found = _propose(matrix, search, judged)
-    if wanted is not None and found is None:
+    search = _make_search(matrix, framework)
+    requested = _parse_version(search, version) if version else None
+    checked = _check_versions(search, requested)
+    checked, proposed = _propose(matrix, search, checked)
+    if requested is not None and proposed is None:
         raise InputError(
-            f"{search.framework.title} {wanted} is refused: {judged[0].refusal}",
-            f"`invoke bump {search.framework.name}` judges every newer version",
+            f"{search.framework.title} {requested} is refused: {checked[0].refusal}",
+            f"invoke bump {search.framework.name}",
+            hint="without --version the command checks every newer version",
         )
-    if found is not None and write:
-        found.write(matrix.root)
-    again = f"invoke bump {search.framework.name}" + (f" --version {wanted}" if wanted else "")
-    _show(search, judged, found, again="" if write else f"{again} --write", as_json=as_json)
+    if proposed is not None and write:
+        proposed.write(matrix.root)
+    command = f"invoke bump {search.framework.name}" + (f" --version {requested}" if requested else "")
+    _show(search, checked, proposed, write_command="" if write else f"{command} --write", as_json=as_json)
 
 
-def _search(matrix: Matrix, word: str) -> Search:
-    """Find out what a word asks for.
+def _make_search(matrix: Matrix, given: str) -> Search:
+    """Find a framework by its name or alias, and the version to model a new one on.
 
     Raises:
-        InputError: no published framework is called so, or none of its versions is a wheel from the index.
+        InputError: no published framework has this name, or none of its versions is a wheel from the index.
     """
     names = matrix.names("frameworks")
-    name = names.get(word.lower())
+    name = names.get(given.lower())
     if name is None:
-        raise InputError(f"the framework {word!r} is not known: {nearest(word, names)}", "invoke bump --help")
+        raise InputError(f"the framework {given!r} is not known: {nearest(given, names)}", "invoke bump --help")
     framework = matrix.recipes.frameworks[name]
-    known = published_versions(matrix, framework)
-    return Search(framework, known[0].version, known[0].distribution, bases_of(known)[0])
+    published = published_versions(matrix, framework)
+    return Search(framework, published[0].version, published[0].distribution, bases_of(published)[0])
 
 
-def _wanted(search: Search, text: str) -> Version:
+def _parse_version(search: Search, text: str) -> Version:
     try:
         version = Version(text)
     except InvalidVersion as error:
-        raise InputError(f"--version {text!r} is no version", "invoke bump --help") from error
+        raise InputError(f"--version {text!r} is not a version", "invoke bump --help") from error
     if version <= order(search.model):
         raise InputError(
             f"--version {text}: {search.framework.title} {search.model} is published; bump looks for newer ones",
-            "an older one is added by hand: CONTRIBUTING.md",
+            f"invoke bump {search.framework.name}",
+            hint="add an older version by hand: docs/how-to/add-a-version.md",
         )
     return version
 
 
-def _judge(search: Search, wanted: Version | None) -> list[Candidate]:
-    with console.progress(f"judge what is newer than {search.distribution} {search.model} on the index") as shown:
-        asked = package_index.find_package_index()
-        newer = candidates.newer(asked.files(search.distribution), order(search.model))
-        if wanted is not None and wanted not in newer:
-            known = f": {nearest(str(wanted), map(str, newer))}" if newer else ", and nothing that is newer"
+def _check_versions(search: Search, requested: Version | None) -> list[Candidate]:
+    with console.progress(f"check versions newer than {search.distribution} {search.model} on the index") as progress:
+        index = package_index.find_package_index()
+        newer = candidates.newer(index.files(search.distribution), order(search.model))
+        if requested is not None and requested not in newer:
+            known = f": {nearest(str(requested), map(str, newer))}" if newer else " and no newer version"
             raise InputError(
-                f"the package index has no {search.distribution} {wanted}{known}",
-                f"`invoke bump {search.framework.name}` judges every newer version",
+                f"the package index has no {search.distribution} {requested}{known}",
+                f"invoke bump {search.framework.name}",
+                hint="without --version the command checks every newer version",
             )
-        judged = []
+        checked = []
         for version, files in newer.items():
-            if wanted not in {None, version}:
+            if requested not in {None, version}:
                 continue
-            shown.update(str(version))
+            progress.update(str(version))
             if str(version) in search.framework.versions:
-                judged.append(Candidate(str(version), "it is in the recipe already, and not published"))
+                checked.append(Candidate(str(version), "it is in the recipe, but not published"))
             else:
-                judged.append(candidates.judge_version(version, files, search.base, asked))
-    return judged
+                checked.append(candidates.judge_version(version, files, search.base, index))
+    return checked
 
 
-def _propose(matrix: Matrix, search: Search, judged: list[Candidate]) -> tuple[list[Candidate], Proposal | None]:
-    """Propose the newest version that nothing speaks against; one whose lock is refused is refused."""
-    after = list(judged)
-    for number, candidate in enumerate(judged):
+def _propose(matrix: Matrix, search: Search, checked: list[Candidate]) -> tuple[list[Candidate], Proposal | None]:
+    """Propose the newest acceptable version; a version whose lock cannot be resolved is refused."""
+    after = list(checked)
+    for number, candidate in enumerate(checked):
         if candidate.refusal:
             continue
         try:
@@ -132,10 +135,12 @@ def _propose(matrix: Matrix, search: Search, judged: list[Candidate]) -> tuple[l
     return after, None
 
 
-def _show(search: Search, judged: list[Candidate], found: Proposal | None, *, again: str, as_json: bool) -> None:
-    """Show what was found; `again` is the command that writes it, empty if it was written."""
+def _show(
+    search: Search, checked: list[Candidate], proposed: Proposal | None, *, write_command: str, as_json: bool
+) -> None:
+    """Print the verdicts and the proposal; `write_command` applies it, and is empty if it was applied."""
     name = search.framework.name
-    rows = [_row(one, found, search.base) for one in judged]
+    rows = [_row(candidate, proposed, search.base) for candidate in checked]
     if as_json:
         console.document(
             {
@@ -144,32 +149,32 @@ def _show(search: Search, judged: list[Candidate], found: Proposal | None, *, ag
                 "base": search.base.name,
                 "newest": search.model,
                 "versions": [dict(zip(("version", "verdict", "reason"), row, strict=True)) for row in rows],
-                "proposed": found.version if found else None,
-                "diff": found.diff if found else "",
-                "written": found is not None and not again,
+                "proposed": proposed.version if proposed else None,
+                "diff": proposed.diff if proposed else "",
+                "written": proposed is not None and not write_command,
             }
         )
         return
     if rows:
         console.table("", ["version", "verdict", "reason"], rows)
-    if found is None:
-        what = "nothing that is newer can be published" if rows else "the index has nothing newer"
-        console.say(f"{search.framework.title} {search.model} stays the newest: {what}")
+    if proposed is None:
+        reason = "no newer version can be published" if rows else "the index has no newer version"
+        console.say(f"{search.framework.title} {search.model} stays the newest version: {reason}")
         return
-    for line in found.diff.split("\n")[:-1]:
+    for line in proposed.diff.split("\n")[:-1]:
         console.result(line)
-    if again:
-        console.say(f"nothing was written; this writes it: {again}")
+    if write_command:
+        console.say(f"nothing was written; to write the changes, run: {write_command}")
         return
-    console.say(f"written: {', '.join(change.path for change in found.changes)}")
-    console.say(f"next: invoke build --framework {name} --version {found.version}")
-    console.say("then add as `libraries` what its evidence (build/evidence/) found: until then no proof compares them")
+    console.say(f"written: {', '.join(change.path for change in proposed.changes)}")
+    console.say(f"next: invoke build --framework {name} --version {proposed.version}")
+    console.say("then copy the library versions from build/evidence/ to `libraries` in the recipe: proofs compare them")
 
 
-def _row(candidate: Candidate, found: Proposal | None, base: Base) -> tuple[str, str, str]:
+def _row(candidate: Candidate, proposed: Proposal | None, base: Base) -> tuple[str, str, str]:
     if candidate.refusal:
         return candidate.version, "refused", candidate.refusal
-    fits = f"a wheel for AArch64 and Python {base.python} with a hash, and no CUDA"
-    if found is not None and candidate.version == found.version:
-        return candidate.version, "ok", f"{fits}; its lock is good"
-    return candidate.version, "ok", f"{fits}; not locked: a newer one is proposed"
+    reason = f"a wheel for AArch64 and Python {base.python} with a hash, without CUDA"
+    if proposed is not None and candidate.version == proposed.version:
+        return candidate.version, "ok", f"{reason}; its lock resolves"
+    return candidate.version, "ok", f"{reason}; not locked, because a newer one is proposed"

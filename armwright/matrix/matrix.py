@@ -1,4 +1,4 @@
-"""The matrix: every combination of the axes' values, each allowed or refused by a rule with its reason."""
+"""The matrix: every combination of the axes' values; rules refuse some of them, each with a reason."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from armwright.system.yaml_file import Mistakes
 
 @dataclass(frozen=True)
 class Combo:
-    """One value on every axis, with the recipes behind the names.
+    """One value on every axis, with their recipes.
 
     Attributes:
-        refusal: why it cannot exist; None for a combo that can.
-        unverified: why it is only built when asked for by name; None for a combo that is known to work.
+        refusal: why it cannot be built; None if it can.
+        unverified: why it is built only if selected by name; None if no rule says so.
     """
 
     framework: Framework
@@ -38,37 +38,37 @@ class Combo:
 
     @property
     def is_known_to_work(self) -> bool:
-        """It can exist, and nothing about it is unverified."""
+        """Whether no rule refuses it or calls it unverified."""
         return self.refusal is None and self.unverified is None
 
     @property
     def title(self) -> str:
-        """What it is in words: PyTorch 2.10.0."""
+        """Its title, for example PyTorch 2.10.0."""
         return self.release.title or f"{self.framework.title} {self.version}"
 
     @property
     def upstream(self) -> str:
-        """Upstream's version: 2.10.0."""
+        """The version that upstream uses, for example 2.10.0."""
         return self.release.upstream or self.version
 
     @property
     def distribution(self) -> str:
-        """The Python distribution with the framework: torch."""
+        """The Python distribution that contains the framework, for example torch."""
         return self.release.distribution or self.framework.distribution
 
     @property
     def dialect(self) -> str:
-        """The smoke run's modules for it: pytorch."""
+        """The modules of the smoke run that it uses, for example pytorch."""
         return self.release.dialect or self.framework.name
 
     @property
     def workloads(self) -> list[str]:
-        """What is run to prove it."""
+        """The workloads that prove it."""
         return self.release.workloads or self.framework.workloads
 
     @property
     def environment(self) -> list[Environment]:
-        """The variables it wants: of the framework, the version, the backend and the target."""
+        """The variables that the framework, the version, the backend and the target set."""
         return [
             *self.framework.environment,
             *self.release.environment,
@@ -78,28 +78,28 @@ class Combo:
 
     @property
     def id(self) -> str:
-        """The id used everywhere: pytorch-2.10.0-n1-acl."""
+        """Its id, for example pytorch-2.10.0-n1-acl."""
         return f"{self.framework.name}-{self.version}-{self.target.name}-{self.backend}"
 
     @property
     def tag(self) -> str:
-        """The image's name without a registry: pytorch:2.10.0-n1-acl."""
+        """The image's name without a registry, for example pytorch:2.10.0-n1-acl."""
         return f"{self.framework.name}:{self.version}-{self.target.name}-{self.backend}"
 
     @property
     def release(self) -> Release:
-        """The facts about this version."""
+        """The recipe of this version."""
         return self.framework.versions[self.version]
 
     @property
     def framework_backend(self) -> FrameworkBackend:
-        """The facts about this framework over this backend."""
+        """The recipe of this framework over this backend."""
         return self.framework.backends[self.backend]
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """All combinations, and the recipes they are made of."""
+    """All combos, and the recipes that they are made of."""
 
     root: Path
     recipes: Recipes
@@ -108,7 +108,7 @@ class Matrix:
 
     @cached_property
     def combos(self) -> tuple[Combo, ...]:
-        """Every combination in the order of the file, newest version first; refused ones included."""
+        """All combos in the order of the file, newest version first, including refused ones."""
         return tuple(
             combo
             for framework in self.axes.frameworks
@@ -118,11 +118,11 @@ class Matrix:
 
     @cached_property
     def by_id(self) -> Mapping[str, Combo]:
-        """Every combination by its id."""
+        """All combos by id."""
         return {combo.id: combo for combo in self.combos}
 
     def names(self, axis: Axis) -> dict[str, str]:
-        """Map each published name on an axis, and its other names, to the name."""
+        """Map each published name on an axis, and its aliases, to the name."""
         published = getattr(self.axes, axis)
         return {alias: name for alias, name in self.recipes.names(axis).items() if name in published}
 
@@ -132,26 +132,26 @@ class Matrix:
 
     @cached_property
     def _versions(self) -> Mapping[str, list[str]]:
-        return {name: sorted(given, key=order, reverse=True) for name, given in self.axes.frameworks.items()}
+        return {name: sorted(versions, key=order, reverse=True) for name, versions in self.axes.frameworks.items()}
 
     def base(self, combo: Combo) -> Base:
-        """Return the distribution below a combo."""
+        """Return the base of a combo."""
         return self.recipes.bases[combo.release.base]
 
     def newest(self, framework: str, target: str, backend: str) -> Combo | None:
-        """Return the combo with the newest version that the other axes allow and that is known to work, or None."""
+        """Return the combo with the newest version that is known to work there; None if there is none."""
         return self._newest.get((framework, target, backend))
 
     @cached_property
     def _newest(self) -> Mapping[tuple[str, str, str], Combo]:
-        sound = [combo for combo in self.combos if combo.is_known_to_work]
-        return {(combo.framework.name, combo.target.name, combo.backend): combo for combo in reversed(sound)}
+        working = [combo for combo in self.combos if combo.is_known_to_work]
+        return {(combo.framework.name, combo.target.name, combo.backend): combo for combo in reversed(working)}
 
     def nearest_working(self, combo: Combo) -> Combo | None:
-        """Return the nearest combo that is known to work.
+        """Return the nearest combo that is known to work; None if there is none.
 
-        It is another version over the same backend; else the same version over another backend; else another version
-        over another backend; else the same for the targets whose images run there too.
+        The order is: another version over the same backend, the same version over another backend, another version
+        over another backend, then the same three for each fallback target.
         """
         for target in (combo.target.name, *self.fallback_targets(combo.target)):
             near = self._near(combo.framework.name, combo.version, target, combo.backend)
@@ -160,14 +160,14 @@ class Matrix:
         return None
 
     def _near(self, framework: str, version: str, target: str, backend: str) -> Combo | None:
-        others = [one for one in self.axes.backends if one != backend]
-        same = [self.by_id[f"{framework}-{version}-{target}-{one}"] for one in (backend, *others)]
-        newest = [self.newest(framework, target, one) for one in (backend, *others)]
+        backends = [backend, *(name for name in self.axes.backends if name != backend)]
+        same = [self.by_id[f"{framework}-{version}-{target}-{name}"] for name in backends]
+        newest = [self.newest(framework, target, name) for name in backends]
         near = [same[0], newest[0], *same[1:], *newest[1:]]
-        return next((one for one in near if one is not None and one.is_known_to_work), None)
+        return next((combo for combo in near if combo is not None and combo.is_known_to_work), None)
 
     def fallback_targets(self, target: Target) -> list[str]:
-        """Return the published targets whose images run where this target's floor is not met, nearest first."""
+        """Return the published targets with a smaller floor whose images run on this target too, nearest first."""
         names: list[str] = []
         while target.fallback is not None and target.fallback not in names:
             names.append(target.fallback)
@@ -176,26 +176,26 @@ class Matrix:
 
     @cached_property
     def _rules(self) -> Mapping[str, list[Rule]]:
-        """The rules that speak of each framework: those of the others are not asked for every version."""
-        found: dict[str, list[Rule]] = {framework: [] for framework in self.axes.frameworks}
+        """The rules that match each framework, looked up once."""
+        rules: dict[str, list[Rule]] = {framework: [] for framework in self.axes.frameworks}
         for rule in self.rules:
             for framework in rule.pattern.frameworks(self.axes.frameworks):
-                found[framework].append(rule)
-        return found
+                rules[framework].append(rule)
+        return rules
 
     def _of_version(self, framework: str, version: str) -> Iterator[Combo]:
-        """Judge the combinations of a version; the rules that speak of it are looked up once, not for each of them."""
+        """Apply the rules to the combos of a version; rules are filtered per version and target, for speed."""
         recipe = self.recipes.frameworks[framework]
-        speaking = [rule for rule in self._rules[framework] if rule.pattern.of_version(framework, version)]
+        of_version = [rule for rule in self._rules[framework] if rule.pattern.of_version(framework, version)]
         for name in self.axes.targets:
             target = self.recipes.targets[name]
-            here = [rule for rule in speaking if rule.pattern.of_target(name)]
+            of_target = [rule for rule in of_version if rule.pattern.of_target(name)]
             for backend in self.axes.backends:
-                said = apply_rules([rule for rule in here if rule.pattern.of_backend(backend)])
-                refusal = said.refusal
+                reasons = apply_rules([rule for rule in of_target if rule.pattern.of_backend(backend)])
+                refusal = reasons.refusal
                 if refusal is None and backend not in recipe.backends:
                     refusal = f"{recipe.title} has no recipe for the backend {backend}"
-                yield Combo(recipe, version, target, backend, refusal, said.unverified)
+                yield Combo(recipe, version, target, backend, refusal, reasons.unverified)
 
 
 def load_matrix(root: Path) -> Matrix:
@@ -211,9 +211,11 @@ def load_matrix(root: Path) -> Matrix:
     known = loader.load_recipes(root, mistakes)
     parsed = matrix_file.read_matrix_file(root, known, mistakes)
     mistakes.raise_if_any()
-    assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a file
+    assert parsed is not None  # noqa: S101 - if it were None, a mistake would have been raised
     matrix = Matrix(root, known, parsed.axes, tuple(parsed.rules))
     if len(matrix.by_id) < len(matrix.combos):
         same = next(combo.id for combo in matrix.combos if matrix.by_id[combo.id] is not combo)
-        raise InputError(f"two combos have the id {same}", "rename a target or a backend; nothing was started")
+        raise InputError(
+            f"two combos have the id {same}", "git diff matrix.yaml recipes", hint="rename a target or a backend"
+        )
     return matrix

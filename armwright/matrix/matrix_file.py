@@ -1,4 +1,4 @@
-"""The file matrix.yaml: what is published, as the axes' values, and the rules; every mistake in it has its place."""
+"""The file matrix.yaml: the published values of each axis, and the rules; every mistake is reported with its place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Axes(Recipe):
 
 
 class Published(Recipe):
-    """What the file says."""
+    """The content of the file."""
 
     axes: Axes
     rules: list[Rule] = Field(default=[])
@@ -42,38 +42,38 @@ def read_matrix_file(root: Path, known: Recipes, mistakes: Mistakes) -> Publishe
     Args:
         root: the project's root.
         known: the recipes that loaded without a mistake.
-        mistakes: where everything wrong is noted, with line, column and the nearest allowed value.
+        mistakes: receives every mistake, with line, column and the nearest allowed value.
 
     Returns:
-        what it says; None when it cannot be understood.
+        the content; None if it does not fit the model.
     """
     document = yaml_file.read_yaml(root / FILE, FILE, mistakes)
     if document is None:
         return None
     parsed = yaml_file.parse_document(document, Published, mistakes)
-    words = _Words(document, mistakes)
+    names = _NameCheck(document, mistakes)
     files = {axis: loader.recipe_names(root, f"{axis}s") for axis in ("framework", "target", "backend")}
-    _check_frameworks(words, known, files["framework"])
-    words.check(("axes", "targets"), files["target"], "target")
-    words.check(("axes", "backends"), files["backend"], "backend")
-    _check_rules(words, files, _versions(document))
+    _check_frameworks(names, known, files["framework"])
+    names.check(("axes", "targets"), files["target"], "target")
+    names.check(("axes", "backends"), files["backend"], "backend")
+    _check_rules(names, files, _list_versions(document))
     if parsed is not None and not mistakes.found:
         _check_reach(document, parsed, mistakes)
     return parsed
 
 
 @dataclass(frozen=True)
-class _Words:
-    """The words of the file, whatever else is wrong with it."""
+class _NameCheck:
+    """A check of the names in the file; it works on the raw data, so other mistakes do not hide unknown names."""
 
     document: Document
     mistakes: Mistakes
 
     def check(self, location: yaml_file.Location, allowed: Collection[str], what: str) -> None:
-        """Note every name at a location that no recipe knows, and every one that is given twice."""
-        found = yaml_file.get_at(self.document.data, location)
+        """Add a mistake for every name at a location that no recipe has, and for every duplicate."""
+        value = yaml_file.get_at(self.document.data, location)
         seen: set[str] = set()
-        for index, name in enumerate(found if isinstance(found, list) else [found]):
+        for index, name in enumerate(value if isinstance(value, list) else [value]):
             if not isinstance(name, str):
                 continue
             if name not in allowed:
@@ -85,44 +85,44 @@ class _Words:
             seen.add(name)
 
 
-def _check_frameworks(words: _Words, known: Recipes, files: Collection[str]) -> None:
-    given = yaml_file.get_at(words.document.data, ("axes", "frameworks"))
-    for name in given if isinstance(given, dict) else ():
+def _check_frameworks(names: _NameCheck, known: Recipes, files: Collection[str]) -> None:
+    frameworks = yaml_file.get_at(names.document.data, ("axes", "frameworks"))
+    for name in frameworks if isinstance(frameworks, dict) else ():
         place = ("axes", "frameworks", name)
         if name in known.frameworks:
-            words.check(place, known.frameworks[name].versions, f"version of {name}")
-        elif isinstance(name, str) and name not in files:  # one with a mistake in its recipe is not unknown for that
+            names.check(place, known.frameworks[name].versions, f"version of {name}")
+        elif isinstance(name, str) and name not in files:  # a framework whose recipe has a mistake is known
             text = f"unknown framework '{name}': {nearest(name, files)}"
-            words.mistakes.add(words.document, place, text, key=True)
+            names.mistakes.add(names.document, place, text, key=True)
 
 
-def _versions(document: Document) -> list[str]:
-    given = yaml_file.get_at(document.data, ("axes", "frameworks"))
-    lists = given.values() if isinstance(given, dict) else ()
-    return [version for one in lists if isinstance(one, list) for version in one if isinstance(version, str)]
+def _list_versions(document: Document) -> list[str]:
+    frameworks = yaml_file.get_at(document.data, ("axes", "frameworks"))
+    lists = frameworks.values() if isinstance(frameworks, dict) else ()
+    return [version for value in lists if isinstance(value, list) for version in value if isinstance(version, str)]
 
 
-def _check_rules(words: _Words, files: Mapping[str, list[str]], versions: Collection[str]) -> None:
-    rules = yaml_file.get_at(words.document.data, ("rules",))
+def _check_rules(names: _NameCheck, files: Mapping[str, list[str]], versions: Collection[str]) -> None:
+    rules = yaml_file.get_at(names.document.data, ("rules",))
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         for verb, pattern in rule.items() if isinstance(rule, dict) else ():
             for axis, named in pattern.items() if isinstance(pattern, dict) else ():
                 place = ("rules", index, verb, axis)
                 if axis in files:
-                    words.check(place, files[axis], axis)
-                elif axis == "version" and isinstance(named, list):  # a range is a text of its own
-                    words.check(place, versions, "version")
+                    names.check(place, files[axis], axis)
+                elif axis == "version" and isinstance(named, list):  # a range is text, not a list
+                    names.check(place, versions, "version")
 
 
 def _check_reach(document: Document, parsed: Published, mistakes: Mistakes) -> None:
-    """Note every rule that speaks of nothing that is published: a typing error in its version, or out of date."""
+    """Add a mistake for every rule that matches no published combo: its version has a typing error or is outdated."""
     axes = parsed.axes
     for index, rule in enumerate(parsed.rules):
         pattern = rule.pattern
-        named = pattern.frameworks(axes.frameworks)
+        frameworks = pattern.frameworks(axes.frameworks)
         if not (
-            any(pattern.of_version(framework, version) for framework in named for version in axes.frameworks[framework])
+            any(pattern.of_version(name, version) for name in frameworks for version in axes.frameworks[name])
             and any(map(pattern.of_target, axes.targets))
             and any(map(pattern.of_backend, axes.backends))
         ):
-            mistakes.add(document, ("rules", index), "this rule speaks of nothing that is published")
+            mistakes.add(document, ("rules", index), "this rule matches no published combo")

@@ -1,4 +1,4 @@
-"""Rules: what is said of some combinations, with the reason; a rule is data, and so is every refusal."""
+"""Rules of matrix.yaml: they refuse combos, or call them unverified, each with a reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMED = Ordered("0.dev0")
 
 @cache
 def order(version: str) -> Ordered:
-    """Return what versions are sorted by; a name of ours, 1.x-compat, comes before every version of upstream's."""
+    """Return the sort key of a version; a name that is not a version, such as 1.x-compat, sorts before all versions."""
     try:
         return Ordered(version)
     except InvalidVersion:
@@ -29,81 +29,80 @@ def order(version: str) -> Ordered:
 
 @dataclass(frozen=True)
 class Versions:
-    """The versions a rule speaks of: by order, as Python's packages are (">=2.10,<2.12"), or by name.
+    """The versions that a rule matches: a range (">=2.10,<2.12") or a list of names.
 
     Attributes:
-        order: a range; a name of ours has no order and is in none.
-        names: the versions as written, where it is no range.
+        order: the range; a name that is not a version, such as 1.x-compat, is never in it.
+        names: the list of names; empty for a range.
     """
 
     order: SpecifierSet
     names: frozenset[str] = frozenset()
 
     def contains(self, version: str) -> bool:
-        """Say whether a version is among them."""
+        """Return whether a version matches."""
         if self.names:
             return version in self.names
         return order(version) > NAMED and self.order.contains(order(version), prereleases=True)
 
 
-def _one_or_more(value: object) -> object:
+def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _versions(value: object) -> object:
-    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+def _parse_versions(value: object) -> object:
+    if isinstance(value, list) and value and all(isinstance(version, str) for version in value):
         return Versions(SpecifierSet(), frozenset(value))
     if not isinstance(value, str):
-        raise ValueError("must be text: put it in quotes, for example '==2.10.0'")  # noqa: TRY004 - pydantic's way
+        raise ValueError("must be text: put it in quotes, for example '==2.10.0'")  # noqa: TRY004 - pydantic reports a ValueError
     try:
         return Versions(SpecifierSet(value))
     except InvalidSpecifier as error:
         raise ValueError(f"{error}; write for example '==2.10.0' or '>=2.10,<2.12', or a list of versions") from error
 
 
-Names = Annotated[list[Name], BeforeValidator(_one_or_more)]
+Names = Annotated[list[Name], BeforeValidator(_as_list)]
 
 
 class AxisPattern(Recipe):
-    """The combinations a rule speaks of; an axis left out means any value."""
+    """The combos that a rule matches; an axis that is not named matches every value."""
 
     framework: Names | None = None
-    version: Annotated[InstanceOf[Versions], BeforeValidator(_versions)] | None = None
+    version: Annotated[InstanceOf[Versions], BeforeValidator(_parse_versions)] | None = None
     target: Names | None = None
     backend: Names | None = None
 
     @model_validator(mode="after")
     def _names_an_axis(self) -> AxisPattern:
         if not self.model_fields_set:
-            raise ValueError("a rule names at least one axis; an empty one would refuse everything")
+            raise ValueError("a rule must name at least one axis: without one it would match every combo")
         return self
 
     def frameworks(self, published: Collection[str]) -> Iterable[str]:
-        """Return the published frameworks that it speaks of."""
+        """Return the published frameworks that match."""
         return published if self.framework is None else [name for name in self.framework if name in published]
 
     def of_version(self, framework: str, version: str) -> bool:
-        """Say whether it speaks of a version of a framework, on some target, over some backend."""
+        """Return whether a version of a framework matches."""
         return (self.framework is None or framework in self.framework) and (
             self.version is None or self.version.contains(version)
         )
 
     def of_target(self, target: str) -> bool:
-        """Say whether it speaks of a target."""
+        """Return whether a target matches."""
         return self.target is None or target in self.target
 
     def of_backend(self, backend: str) -> bool:
-        """Say whether it speaks of a backend."""
+        """Return whether a backend matches."""
         return self.backend is None or backend in self.backend
 
 
 class Rule(Recipe):
-    """What is said of some combinations, with the reason.
+    """A rule about some combos, with its reason.
 
     Attributes:
-        refuse: these cannot exist.
-        unverified: these are written completely and were never seen working here; they are built when asked for by
-            name.
+        refuse: combos that cannot be built.
+        unverified: combos with complete recipes that were never seen working; they are built only if selected by name.
     """
 
     refuse: AxisPattern | None = None
@@ -111,28 +110,28 @@ class Rule(Recipe):
     because: Reason
 
     @model_validator(mode="after")
-    def _says_one_thing(self) -> Rule:
+    def _has_one_effect(self) -> Rule:
         if (self.refuse is None) == (self.unverified is None):
-            raise ValueError("a rule says either 'refuse' or 'unverified'")
+            raise ValueError("a rule has either 'refuse' or 'unverified'")
         return self
 
     @property
     def pattern(self) -> AxisPattern:
-        """The combinations it speaks of."""
+        """The combos that it matches."""
         pattern = self.refuse or self.unverified
-        assert pattern is not None  # noqa: S101 - for the type checker: checked when it was made
+        assert pattern is not None  # noqa: S101 - for the type checker: the validator checks it
         return pattern
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the rules say of one combination: the first reason of each kind, None where no rule speaks of it."""
+    """The reasons of the rules that match one combo: the first of each kind; None if no rule of that kind matches."""
 
     refusal: str | None = None
     unverified: str | None = None
 
 
 def apply_rules(rules: Sequence[Rule]) -> Verdict:
-    """Return what rules say together of a combination that all of them speak of."""
+    """Combine the rules that match a combo."""
     refusal = next((rule.because for rule in rules if rule.refuse is not None), None)
     return Verdict(refusal, next((rule.because for rule in rules if rule.unverified is not None), None))

@@ -73,4 +73,4 @@ def build_arguments(combo: Combo, base: Base) -> list[str]:
         raise InputError(
             f"{combo.id} is compiled, but its base {base.name} has no builder", f"invoke list --combo {combo.id}"
         )
-    return build.words(combo.target, combo.backend, base.builder.gcc)
+    return build.bazel_options(combo.target, combo.backend, base.builder.gcc)

@@ -1,1 +1,1 @@
-"""The facts: recipes and matrix.yaml, read from YAML and checked, with the place of every mistake."""
+"""Recipes: the YAML files under recipes/, checked on loading; every mistake is reported with its place."""

@@ -1,4 +1,4 @@
-"""Bases: the distribution below a framework, and where its files come from."""
+"""Bases: the Linux distribution in an image, and where its files come from."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from armwright.recipes.source_builds import Interpreter
 
 
 class BasePackage(Recipe):
-    """A package of the distribution, with the reason it is there."""
+    """A package of the distribution, and why the image needs it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
     reason: Reason
 
 
 class Link(Recipe):
-    """A symbolic link that a maintainer script would have made."""
+    """A symbolic link that a maintainer script would create; no maintainer script runs here."""
 
     path: Glob
     target: Glob
@@ -27,12 +27,12 @@ class Link(Recipe):
 
 
 class Distribution(Recipe):
-    """Where things are in a root file system, and what of it is left out.
+    """Paths in a root file system, and the files removed from it.
 
     Attributes:
-        python: the interpreter.
-        site: the folder that its packages are installed in.
-        libraries: the folders of its standard library, whose byte-code is made.
+        python: the path of the interpreter.
+        site: the folder into which Python packages are installed.
+        libraries: the folders of the standard library; their byte-code is compiled during the build.
     """
 
     python: Absolute
@@ -43,7 +43,7 @@ class Distribution(Recipe):
 
 
 class Merged(Recipe):
-    """Folders of the root that are links into /usr, where the installer makes these links and no package has them."""
+    """Folders of the root that are links into /usr, on distributions whose installer creates the links."""
 
     folders: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]] = Field(min_length=1)
     reason: Reason
@@ -53,12 +53,12 @@ class Archive(Distribution):
     """A root file system unpacked from the distribution's signed archive.
 
     Attributes:
-        suites: the parts of the archive.
-        merged: folders of the root that are links.
-        early: links that are made before anything is unpacked, in every root: without a shell nothing else can be done.
-        keyring: what the archive is signed with.
-        packages: what is unpacked.
-        interpreter: the Python that is compiled, where the distribution has none of that version.
+        suites: the suites of the archive, for example trixie and trixie-security.
+        merged: folders of the root that are links into /usr.
+        early: links created before any package is unpacked, such as /bin/sh, which unpacking needs.
+        keyring: the file with the keys that sign the archive.
+        packages: the packages to unpack.
+        interpreter: the Python to compile, if the distribution does not have that version.
     """
 
     suites: list[Name] = Field(min_length=1)
@@ -70,20 +70,20 @@ class Archive(Distribution):
 
 
 class Registry(Distribution):
-    """A public image as the base, pinned by digest."""
+    """A public image used as the base, pinned by digest."""
 
     image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9./-]+:[A-Za-z0-9._-]+@sha256:[0-9a-f]{64}$")]
     unverified: Reason | None = None
 
 
 class Builder(Recipe):
-    """What compiles for an image: packages of the same archive for AArch64, none of which is shipped.
+    """The compilers for an image: AArch64 packages of the same archive, which are not shipped.
 
     Attributes:
-        gcc: the release of GCC whose flags it understands.
-        compiler: what that release is called there: gcc-9; its C++ compiler is g++-9.
-        packages: what is unpacked.
-        links: links that maintainer scripts would have made.
+        gcc: the GCC release whose flags the compiler accepts.
+        compiler: the name of the C compiler, for example gcc-9; the C++ compiler is then g++-9.
+        packages: the packages to unpack.
+        links: links that maintainer scripts would create.
     """
 
     gcc: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
@@ -93,16 +93,16 @@ class Builder(Recipe):
 
 
 class Base(Recipe):
-    """The distribution below the framework.
+    """A Linux distribution that frameworks run on.
 
     Attributes:
-        python: the interpreter's minor version.
-        glibc: its C library's version.
-        archive: the default source.
-        registry: the other source, where there is one.
-        tools: what works during the build, on the build platform.
-        builder: what compiles, on the target platform.
-        unstripped: libraries that this distribution's strip would break.
+        python: the minor version of the interpreter, for example 3.13.
+        glibc: the version of the C library.
+        archive: the default source of the files.
+        registry: the alternative source; None if there is no other.
+        tools: packages for the build, on the build platform.
+        builder: the compilers, on the target platform; None if nothing is compiled.
+        unstripped: libraries that the strip of this distribution breaks.
     """
 
     kind: ClassVar[str] = "base"
@@ -118,16 +118,16 @@ class Base(Recipe):
 
     @property
     def sources(self) -> list[Literal["archive", "registry"]]:
-        """Where its files can come from."""
+        """The sources that `--base` accepts."""
         return ["archive"] if self.registry is None else ["archive", "registry"]
 
     @property
     def manylinux(self) -> str:
-        """The newest tag of wheels that run here and that the resolver knows: manylinux_2_40."""
+        """The newest wheel tag that runs on this base and that the resolver knows, for example manylinux_2_40."""
         return f"manylinux_2_{min(int(self.glibc.split('.')[1]), 40)}"
 
     @model_validator(mode="after")
-    def _what_is_compiled_has_a_builder(self) -> Base:
+    def _compiled_interpreter_has_a_builder(self) -> Base:
         if self.archive.interpreter is not None and self.builder is None:
-            raise ValueError("an interpreter is compiled by a builder, and this base has none")
+            raise ValueError("'archive.interpreter' is compiled, which needs 'builder'")
         return self

@@ -1,4 +1,4 @@
-"""What all models of recipes have in common."""
+"""Models that several recipes share."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Recipe(BaseModel):
 
 
 class Drop(Recipe):
-    """Files that are left out, with the reason."""
+    """Files to remove from an image, and why."""
 
     paths: list[Glob] = Field(min_length=1)
     reason: Reason
 
 
 class Environment(Recipe):
-    """A variable the entrypoint sets where the user has not; `{cpus}` is the number of usable CPUs.
+    """A variable that the entrypoint sets unless the user did; `{cpus}` is the number of usable CPUs.
 
     Attributes:
-        fixed: it is part of the image too, and so there when a command bypasses the entrypoint.
-        most: the largest number that `{cpus}` becomes, whatever the machine has; the reason says whose bound it is.
+        fixed: whether the image itself sets it too, for commands that bypass the entrypoint.
+        most: the upper limit of `{cpus}`; the reason says where the limit comes from.
     """
 
     name: Variable
@@ -35,13 +35,13 @@ class Environment(Recipe):
     most: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
-    def _what_is_fixed_is_known(self) -> Environment:
+    def _fixed_value_has_no_placeholder(self) -> Environment:
         if self.fixed and "{" in self.value:
             raise ValueError("a value that depends on the machine cannot be fixed in the image")
         return self
 
     @model_validator(mode="after")
-    def _what_is_bounded_is_a_number_of_cpus(self) -> Environment:
+    def _limited_value_has_the_number_of_cpus(self) -> Environment:
         if self.most is not None and "{cpus}" not in self.value:
-            raise ValueError("'most' bounds {cpus}, which is not in the value")
+            raise ValueError("'most' limits {cpus}, but the value does not contain {cpus}")
         return self

@@ -1,4 +1,4 @@
-"""The texts that data may hold: closed patterns of a whole value, so that no line break or shell word slips in."""
+"""Patterns for the texts in recipes. Each matches a whole value, so line breaks and shell syntax are rejected."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, StringConstraints
 
 
-def _no_way_up(path: str) -> str:
+def _check_no_parent(path: str) -> str:
     if ".." in Path(path).parts:
         raise ValueError("'..' is not allowed in a path")
     return path
 
 
-def _never_max(cpu: str) -> str:
-    """Refuse the model `max`: OpenBLAS picks SME kernels there, whose products are wrong under QEMU 10 and 11."""
+def _refuse_max(cpu: str) -> str:
+    """Refuse the model `max`: OpenBLAS chooses SME kernels there, which compute wrong products in QEMU 10 and 11."""
     if cpu.split(",", maxsplit=1)[0] == "max":
-        raise ValueError("never the model 'max': name a real CPU")
+        raise ValueError("the model 'max' is not allowed: name a real CPU")
     return cpu
 
 
 Dtype = Literal["fp32", "bf16", "fp16", "int8", "bf16-fast-math"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=40)]
-# Upstream's, 2.10.0, or a name of ours that says what it is: 1.x-compat.
-# Digits are written out: \d stands for those of every script.
+# Upstream's version, 2.10.0, or this project's own name, 1.x-compat. [0-9] because \d matches digits of all scripts.
 VersionName = Annotated[
     str, StringConstraints(pattern=r"^[0-9]+(\.([0-9]+|x)){1,3}([a-z]+[0-9]*)?(-[a-z]+)?$", max_length=24)
 ]
@@ -37,21 +36,21 @@ CpuPart = Annotated[str, StringConstraints(pattern=r"^(0x[0-9a-f]{2}:(0x[0-9a-f]
 Flags = Annotated[str, StringConstraints(pattern=r"^-m(cpu|arch|tune)=[a-z0-9.+-]+( -m[a-z-]+(=[a-z0-9.+-]+)?)*$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Setting = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.{},:=/-]*$")]
-# A path or glob inside an image's tree: never absolute, never upwards, no shell word and no option (`-f`) in it.
+# A path or glob in an image: relative, without '..', without shell syntax, and not an option such as `-f`.
 Glob = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9_*.+][A-Za-z0-9_*.+-]*(/[A-Za-z0-9_*.+-]+)*$"),
-    AfterValidator(_no_way_up),
+    AfterValidator(_check_no_parent),
 ]
-Absolute = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_.+-]+)+$"), AfterValidator(_no_way_up)]
+Absolute = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_.+-]+)+$"), AfterValidator(_check_no_parent)]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=160)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~+-]+)+$")]
-# One word for a program; the template puts it between single quotes.
+# One argument of a program; the template quotes it with single quotes.
 Option = Annotated[str, StringConstraints(pattern=r"^--?[A-Za-z][A-Za-z0-9_-]*(=[A-Za-z0-9_./:=+*-]+)?$")]
-# One line: it is rendered into comments.
+# One line, because the templates write it into comments.
 Reason = Annotated[str, StringConstraints(min_length=8, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Sentence = Annotated[str, StringConstraints(min_length=2, pattern=r"^[^\x00-\x1f\x7f]*$")]
 EmulatedCpu = Annotated[
-    str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*(,[a-z0-9-]+=[a-z0-9]+)*$"), AfterValidator(_never_max)
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*(,[a-z0-9-]+=[a-z0-9]+)*$"), AfterValidator(_refuse_max)
 ]

@@ -1,4 +1,4 @@
-"""What is compiled: archives of sources with their hashes, the patches over them, and what the compilers are told."""
+"""Builds from source: archives with their hashes, patches, and the arguments of the build tools."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from armwright.system.errors import InputError
 
 
 class Download(Recipe):
-    """A file that is taken as it is.
+    """A file that is downloaded.
 
     Attributes:
-        file: its name.
-        sha256: its hash; another file of that name is refused.
-        url: where it is; only what is on the host's own package index has none.
-        found: where the hash was found, or who publishes the file.
+        file: the file name.
+        sha256: the expected hash.
+        url: the address; None only for Python files, which the host's package index has.
+        found: where the hash comes from, or who publishes the file.
     """
 
     file: FileName
@@ -30,28 +30,28 @@ class Download(Recipe):
     found: Reason
 
     @model_validator(mode="after")
-    def _is_somewhere(self) -> Self:
+    def _has_an_address(self) -> Self:
         if self.url is None and not isinstance(self, PythonFile):
-            raise ValueError("a download without a url: only a wheel or a source distribution is on the package index")
+            raise ValueError("'url' is missing: only wheels and source distributions can come from the package index")
         return self
 
     @property
     def place(self) -> str:
-        """The host that has it, or what that host is."""
+        """The host of the address, or "the package index"."""
         return urlsplit(self.url).netloc if self.url else "the package index"
 
 
 class PythonFile(Download):
-    """A wheel or a source distribution: its name says which distribution it is, and which version."""
+    """A wheel or a source distribution; the file name contains the distribution and its version."""
 
     @model_validator(mode="after")
-    def _its_name_is_a_distributions(self) -> Self:
-        assert self.pinned  # noqa: S101 - packaging's InvalidWheelFilename is a ValueError, which is told at its place
+    def _file_name_is_valid(self) -> Self:
+        assert self.pinned  # noqa: S101 - packaging raises a ValueError, which becomes a mistake
         return self
 
     @property
     def wheel(self) -> bool:
-        """It is a wheel."""
+        """Whether it is a wheel."""
         return self.file.endswith(".whl")
 
     @property
@@ -62,7 +62,7 @@ class PythonFile(Download):
 
     @property
     def requirement(self) -> str:
-        """The line that pip installs it by."""
+        """The line of a requirements file that installs it."""
         name, version = self.pinned
         return f"{name}=={version} --hash=sha256:{self.sha256}\n"
 
@@ -71,9 +71,9 @@ class Patch(Recipe):
     """A unified diff in recipes/patches/<framework>-<version>/.
 
     Attributes:
-        file: its name.
-        folder: where in the sources it is applied; left out: at their top.
-        copied: where in the sources it is put instead, for the build itself to apply it to what it downloads.
+        file: the file name.
+        folder: the folder of the sources in which it is applied; None for the top folder.
+        copied: the path in the sources to which it is copied instead; the build then applies it to its own downloads.
         reason: what fails without it.
     """
 
@@ -83,19 +83,19 @@ class Patch(Recipe):
     reason: Reason
 
     @model_validator(mode="after")
-    def _is_applied_or_copied(self) -> Patch:
+    def _applied_or_copied(self) -> Patch:
         if self.folder and self.copied:
-            raise ValueError("a patch is applied or copied, not both")
+            raise ValueError("set 'folder' or 'copied', not both")
         return self
 
 
 class Interpreter(Recipe):
-    """Python, compiled where the distribution has none of that version.
+    """A Python that is compiled because the distribution does not have that version.
 
     Attributes:
-        source: its sources.
-        configure: options of its configure script.
-        drop: what of it is neither shipped nor needed to compile anything.
+        source: the archive of the sources.
+        configure: options of the configure script.
+        drop: files that are neither shipped nor needed to compile the framework.
     """
 
     source: Download
@@ -104,12 +104,12 @@ class Interpreter(Recipe):
 
 
 class Bazel(Recipe):
-    """The build tool, bootstrapped from its distribution archive: there is no binary of that version for AArch64.
+    """Bazel, bootstrapped from its distribution archive, as no AArch64 binary of that version is published.
 
     Attributes:
         source: the archive.
-        patches: what is changed in it.
-        java: the Java development kit of the builder.
+        patches: patches for it.
+        java: the path of the builder's Java development kit.
     """
 
     source: Download
@@ -118,17 +118,17 @@ class Bazel(Recipe):
 
 
 class SourceBuild(Recipe):
-    """A framework compiled whole, by a native Arm builder.
+    """A framework that a native Arm builder compiles from source.
 
     Attributes:
-        source: its sources.
-        patches: what is changed in them.
-        bazel: what builds them.
-        environment: the answers to its configure script.
-        options: what Bazel is told, whatever the target and the backend.
-        caches: what it is told of the target's caches, where they are known: `{level1}` and `{level2}` are their bytes.
-        backends: what it is told besides, by backend.
-        program: the program that Bazel builds, which makes the wheel.
+        source: the archive of the sources.
+        patches: patches for them.
+        bazel: the build tool.
+        environment: variables that answer the questions of the configure script.
+        options: Bazel's options for every target and backend.
+        caches: Bazel's options for targets with known caches; `{level1}` and `{level2}` are their sizes in bytes.
+        backends: Bazel's options for each backend.
+        program: the Bazel target that writes the wheel.
     """
 
     source: Download
@@ -142,28 +142,30 @@ class SourceBuild(Recipe):
 
     @property
     def all_patches(self) -> list[Patch]:
-        """Every patch, once."""
+        """All patches, without duplicates."""
         return list({patch.file: patch for patch in (*self.bazel.patches, *self.patches)}.values())
 
-    def words(self, target: Target, backend: str, gcc: str) -> list[str]:
-        """Return what Bazel is told for a target and a backend.
+    def bazel_options(self, target: Target, backend: str, gcc: str) -> list[str]:
+        """Return the options of Bazel for a target and a backend.
 
         Args:
-            target: the target; its flags for the compiler are among the words.
+            target: the target; its compiler flags become options.
             backend: the backend.
-            gcc: the release of the compiler.
+            gcc: the GCC release.
 
         Raises:
-            InputError: the compiler's flags for the target, or the words for the backend, are not known.
+            InputError: the recipes have no compiler flags for the target, or no options for the backend.
         """
         flags = target.compile.gcc_flags(gcc)
         if flags is None:
-            where = f"recipes/targets/{target.name}.yaml"
+            file = f"recipes/targets/{target.name}.yaml"
             raise InputError(
-                f"no flags for {target.title} are known that GCC {gcc} understands", f"add them to {where}: older"
+                f"{file} has no compiler flags for {target.title} that GCC {gcc} accepts",
+                f"invoke list --target {target.name}",
+                hint=f"add flags for that release to 'compile.older' in {file}",
             )
         if backend not in self.backends:
-            raise InputError(f"it cannot be compiled over {backend}: its recipe has no words for that", "invoke list")
+            raise InputError(f"its recipe cannot compile it: build.backends has no {backend}", "invoke list")
         caches = target.compile.caches
-        sizes = [one.format(**caches.model_dump()) for one in self.caches] if caches else []
+        sizes = [option.format(**caches.model_dump()) for option in self.caches] if caches else []
         return [*self.options, *self.backends[backend], *(f"--copt={flag}" for flag in flags.split()), *sizes]

@@ -1,4 +1,4 @@
-"""Targets: the CPU an image is for, how code is compiled for it, and what proves it."""
+"""Targets: the CPU that an image is for, how code is compiled for it, and which emulated CPU proves it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from armwright.recipes.patterns import VersionName as Text
 
 
 class BaselineCpu(Recipe):
-    """A baseline CPU: one that has only features which the CPU of the target has too.
+    """A baseline CPU: all its features are features of the target too.
 
     Attributes:
-        cpu: QEMU's name for it.
-        note: what it is, and what it cannot show.
-        skips: data types in which nothing is run there: without their instructions other code runs than on the target.
+        cpu: the name in QEMU.
+        note: what it is, and what a proof on it does not show.
+        skips: data types that are not run on it: it lacks their instructions, so other code would run.
     """
 
     cpu: EmulatedCpu
@@ -27,13 +27,13 @@ class BaselineCpu(Recipe):
 
 
 class Emulator(Recipe):
-    """The emulator's CPU that proves a target where no real one is at hand.
+    """The emulated CPU that proves a target on machines with another CPU.
 
     Attributes:
-        cpu: QEMU's name for it.
-        match: how its features compare with the target's: "exact", "subset" (it has fewer), "superset" (it has more).
-        note: what it is, and what it cannot show.
-        baseline: if it has more, a CPU without the extra features on which the workloads run too.
+        cpu: the name in QEMU.
+        match: how its features compare with the target's: "exact", "subset" (fewer) or "superset" (more).
+        note: what it is, and what a proof on it does not show.
+        baseline: for a superset, a CPU without the extra features, on which the workloads run again.
     """
 
     cpu: EmulatedCpu
@@ -43,15 +43,13 @@ class Emulator(Recipe):
 
     @property
     def models(self) -> list[str]:
-        """The models the emulator must know, without their options."""
-        return [one.cpu.split(",")[0] for one in (self, self.baseline) if one is not None]
+        """The CPU models that the emulator must have, without their options."""
+        return [cpu.split(",")[0] for cpu in (self.cpu, self.baseline and self.baseline.cpu) if cpu]
 
     @model_validator(mode="after")
     def _superset_has_a_baseline(self) -> Emulator:
         if (self.match == "superset") != (self.baseline is not None):
-            raise ValueError(
-                "a superset, and only that, has a baseline CPU"
-            )
+            raise ValueError("'match: superset' needs a baseline CPU, and no other match has one")
         return self
 
 
@@ -59,50 +57,50 @@ CompilerRelease = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$
 
 
 class Compiler(Recipe):
-    """What a compiler is told.
+    """The flags of a compiler for a target.
 
     Attributes:
-        flags: its words.
-        least: the first release that understands them; None where that is not known.
-        backports: point releases of older series that understand them too, and every later one of their series.
+        flags: the flags.
+        least: the first release that accepts them; None if unknown.
+        backports: the first releases of older series that accept them, as later releases of that series do.
     """
 
     flags: Flags
     least: CompilerRelease | None
     backports: list[CompilerRelease] = Field(default=[])
 
-    def understood_by(self, release: str) -> bool:
-        """Say whether a release is known to understand the flags."""
-        given = Version(release)
-        later = self.least is not None and given >= Version(self.least)
-        return later or any(given.major == one.major and given >= one for one in map(Version, self.backports))
+    def accepted_by(self, release: str) -> bool:
+        """Return whether a release is known to accept the flags."""
+        version = Version(release)
+        later = self.least is not None and version >= Version(self.least)
+        return later or any(version.major == first.major and version >= first for first in map(Version, self.backports))
 
 
 class OpenblasTarget(Recipe):
-    """A name in OpenBLAS's list of targets, and the first release that has it."""
+    """OpenBLAS's name for a target, and the first OpenBLAS release with that name."""
 
     target: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]+$")]
     least: Text
 
 
 class Caches(Recipe):
-    """Bytes of a core's caches."""
+    """Cache sizes of one core, in bytes."""
 
     level1: Annotated[int, Field(gt=0)]
     level2: Annotated[int, Field(gt=0)]
 
 
 class Compile(Recipe):
-    """How code is compiled for a target: by each compiler, and for the libraries that have names of their own for it.
+    """How code is compiled for a target: flags of each compiler, and options of libraries with their own names for it.
 
     Attributes:
-        gcc: GCC's flags.
-        older: the nearest that older releases of GCC understand, newest first.
-        clang: LLVM's, where somebody knows them.
-        portable: flags that every compiler of the architecture's release takes.
-        openblas: OpenBLAS's TARGET, and the first release that has it.
-        acl: the Arm Compute Library's options for scons.
-        caches: bytes of the first and second level, which Eigen's blocking is told.
+        gcc: the flags of GCC.
+        older: flags for older GCC releases, newest release first.
+        clang: the flags of Clang; None if unknown.
+        portable: flags that every compiler for this Arm architecture accepts.
+        openblas: the value of OpenBLAS's TARGET.
+        acl: the scons options of the Arm Compute Library.
+        caches: cache sizes for Eigen's blocking; None if unknown.
     """
 
     gcc: Compiler
@@ -114,12 +112,12 @@ class Compile(Recipe):
     caches: Caches | None = None
 
     def gcc_flags(self, release: str) -> str | None:
-        """Return the flags for a release of GCC; None where none are known that it understands."""
-        return next((one.flags for one in (self.gcc, *self.older) if one.understood_by(release)), None)
+        """Return the flags for a GCC release; None if it is not known to accept any of them."""
+        return next((compiler.flags for compiler in (self.gcc, *self.older) if compiler.accepted_by(release)), None)
 
 
 class Target(Recipe):
-    """The CPU an image is for."""
+    """The CPU that an image is for."""
 
     kind: ClassVar[str] = "target"
     name: Name

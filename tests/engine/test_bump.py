@@ -48,7 +48,7 @@ WHEELS = (
 )
 REASONS = {
     "2.0.0rc1": "a pre-release",
-    "1.10.0": "withdrawn by its makers: 'it burns'",
+    "1.10.0": "withdrawn upstream: 'it burns'",
     "1.9.0": "it requires Python >=3.14, and Debian 13 has 3.13",
     "1.8.0": "a CUDA build: it requires triton",
     "1.7.0": "a CUDA build: it requires nvidia-burner, triton",
@@ -148,7 +148,7 @@ class Project:
 
     def invoke(self, *words: str) -> Said:
         done = subprocess.run(
-            [sys.executable, "-m", "invoke", *words],
+            [sys.executable, "-m", "armwright.cli.program", *words],
             cwd=self.tree.root, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert "secret" not in done.stdout + done.stderr
@@ -188,11 +188,11 @@ def test_versions_are_refused_for_what_the_index_and_the_resolver_say_and_the_ne
     said = indexed.invoke("bump", "lamp")
     assert said.code == 0, said.err
     assert indexed.texts() == before
-    assert "nothing was written; this writes it: invoke bump lamp --write" in said.err
+    assert "nothing was written; to write the changes, run: invoke bump lamp --write" in said.err
     lines = said.out.splitlines()
     for version, reason in REASONS.items():
         assert any(re.match(rf"{re.escape(version)} +refused +{re.escape(reason)}", line) for line in lines), version
-    assert any("1.1.0" in line and "its lock is good" in line for line in lines)
+    assert any("1.1.0" in line and "its lock resolves" in line for line in lines)
     assert "triton is a CUDA distribution" in said.out
     diff = said.out[said.out.index("--- /dev/null") :]
 
@@ -211,7 +211,7 @@ def test_versions_are_refused_for_what_the_index_and_the_resolver_say_and_the_ne
     assert applied == after
     again = indexed.invoke("bump", "lamp")
     assert (again.code, "1.1.0" in again.out) == (0, False)
-    assert "Lamp 1.1.0 stays the newest: nothing that is newer can be published" in again.err
+    assert "Lamp 1.1.0 stays the newest version: no newer version can be published" in again.err
 
 
 def _applied(before: dict[str, bytes], diff: str, folder: Path) -> dict[str, bytes]:
@@ -278,14 +278,14 @@ def test_an_answer_that_is_too_large_or_an_error_is_told_without_the_address(hou
         file = f"{address}/files/{WHEELS[1].file}"
         sink = io.BytesIO()
         size = len(WHEELS[1].content)
-        assert http.fetch(file, sink, limit=size, called="the index").status == 200
+        assert http.fetch(file, sink, limit=size, host="the index").status == 200
         assert sink.getvalue() == WHEELS[1].content
         with pytest.raises(FailedError, match=rf"^the index answered with more than {size - 1} bytes$"):
-            http.fetch(file, io.BytesIO(), limit=size - 1, called="the index")
+            http.fetch(file, io.BytesIO(), limit=size - 1, host="the index")
         with pytest.raises(FailedError, match=r"^the index answered with 503$"):
-            http.fetch(f"{address}/busy", io.BytesIO(), limit=size, called="the index")
+            http.fetch(f"{address}/busy", io.BytesIO(), limit=size, host="the index")
         with pytest.raises(FailedError, match=r"^the index answered with 401$"):
-            http.fetch(file.replace(f"{SECRET}@", ""), io.BytesIO(), limit=size, called="the index")
-        assert http.fetch(f"{address}/none", io.BytesIO(), limit=size, called="the index", accept=(404,)).status == 404
+            http.fetch(file.replace(f"{SECRET}@", ""), io.BytesIO(), limit=size, host="the index")
+        assert http.fetch(f"{address}/none", io.BytesIO(), limit=size, host="the index", accept=(404,)).status == 404
     with pytest.raises(MachineError, match=r"^the index cannot be reached: Connection refused$"):
-        http.fetch(file, io.BytesIO(), limit=size, called="the index")
+        http.fetch(file, io.BytesIO(), limit=size, host="the index")

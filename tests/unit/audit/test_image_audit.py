@@ -287,7 +287,7 @@ def test_the_floor_of_another_target_can_be_used(command: Tree, capsys: pytest.C
 def test_a_wrong_floor_or_an_image_with_selectors_is_refused(command: Tree) -> None:
     with pytest.raises(InputError, match="unknown target 'n9'"):
         cli_audit._audit_image(command.load(), "any", Selector(), "n9", as_json=False)
-    with pytest.raises(InputError, match="cannot be joined"):
+    with pytest.raises(InputError, match="cannot be combined"):
         cli_audit._audit_image(command.load(), "any", Selector(target="n1"), "", as_json=False)
 
 

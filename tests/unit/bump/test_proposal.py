@@ -98,12 +98,12 @@ def test_what_is_newer_is_judged_and_the_newest_that_is_good_is_proposed(run: Bu
         Wheel("lamp", "0.9.0"), Wheel("lamp", "1.0.0"), Wheel("lamp", "1.1.0"), Wheel("lamp", "1.2.0"),
         Wheel("lamp", "1.10.0", requires=("triton",)), Wheel("lamp", "2.0.0rc1"),
     )  # fmt: skip
-    fits = "a wheel for AArch64 and Python 3.13 with a hash, and no CUDA"
+    fits = "a wheel for AArch64 and Python 3.13 with a hash, without CUDA"
     assert [(one["version"], one["verdict"], one["reason"]) for one in said["versions"]] == [
         ("2.0.0rc1", "refused", "a pre-release"),
         ("1.10.0", "refused", "a CUDA build: it requires triton"),
-        ("1.2.0", "ok", f"{fits}; its lock is good"),
-        ("1.1.0", "ok", f"{fits}; not locked: a newer one is proposed"),
+        ("1.2.0", "ok", f"{fits}; its lock resolves"),
+        ("1.1.0", "ok", f"{fits}; not locked, because a newer one is proposed"),
     ]
     assert (said["framework"], said["distribution"], said["newest"]) == ("lamp", "lamp", "1.0.0")
     assert (said["base"], said["proposed"], said["written"]) == ("debian-13", "1.2.0", False)
@@ -135,7 +135,9 @@ def test_writing_makes_exactly_the_changes_of_the_diff_and_keeps_every_comment(r
     after = everything(lamp.root)
     expected = {
         **before,
-        "recipes/frameworks/lamp/framework.yaml": RECIPE.replace("  # the first one", f"{ENTRY}  # the first one").encode(),
+        "recipes/frameworks/lamp/framework.yaml": RECIPE.replace(
+            "  # the first one", f"{ENTRY}  # the first one"
+        ).encode(),
         "matrix.yaml": before["matrix.yaml"].replace(b'lamp: ["1.0.0"]', b'lamp: ["1.2.0", "1.0.0"]'),
         "recipes/locks/lamp-1.2.0.txt": f"lamp==1.2.0 \\\n{HASH}\nwick==0.5 \\\n{HASH}\n".encode(),
     }
@@ -179,7 +181,7 @@ def test_a_version_that_is_asked_for_is_the_only_one_judged(run: Bump) -> None:
     [
         ("1.0.0", "Lamp 1.0.0 is published; bump looks for newer ones"),
         ("0.9.0", "Lamp 1.0.0 is published; bump looks for newer ones"),
-        ("newest", "--version 'newest' is no version"),
+        ("newest", "--version 'newest' is not a version"),
         ("1.1.1", "the package index has no lamp 1.1.1: did you mean '1.1.0'"),
         ("1.3.0", "Lamp 1.3.0 is refused: a CUDA build: it requires triton"),
         ("1.4.0", "Lamp 1.4.0 is refused: its lock: triton is a CUDA distribution"),
@@ -202,7 +204,9 @@ UNSOLVED = (
 
 def test_a_version_whose_lock_is_refused_is_refused_and_the_next_older_one_is_tried(run: Bump, lamp: Tree) -> None:
     wheels = [Wheel("lamp", version) for version in ("1.4.0", "1.3.0", "1.2.0")]
-    cuda = InputError("the lock has mistakes:\n  recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution", "do it")
+    cuda = InputError(
+        "the lock has mistakes:\n  recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution", "do it"
+    )
     said = run(*wheels, refused={"1.4.0": cuda, "1.3.0": FailedError(UNSOLVED)}, write=True)
     assert [(one["version"], one["reason"]) for one in said["versions"]][:2] == [
         ("1.4.0", "its lock: recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution"),
@@ -231,7 +235,7 @@ def test_an_index_that_the_resolver_cannot_reach_refuses_no_version(run: Bump, w
 def test_a_version_that_is_in_the_recipe_and_not_published_is_told(run: Bump, lamp: Tree) -> None:
     lamp.edit("recipes/frameworks/lamp/framework.yaml", "  # the first one\n", f"{ENTRY}  # the first one\n")
     said = run(Wheel("lamp", "1.2.0"), Wheel("lamp", "1.1.0"))
-    assert said["versions"][0]["reason"] == "it is in the recipe already, and not published"
+    assert said["versions"][0]["reason"] == "it is in the recipe, but not published"
     assert (said["newest"], said["proposed"]) == ("1.0.0", "1.1.0")
 
 
@@ -256,7 +260,9 @@ def test_what_a_version_was_named_by_us_for_is_no_model_for_a_newer_one(run: Bum
 
 def test_the_distribution_is_that_of_the_newest_version(run: Bump, lamp: Tree) -> None:
     lamp.edit("recipes/frameworks/lamp/framework.yaml", "\ndistribution: lamp\n", "\ndistribution: lamp-gpu\n")
-    lamp.edit("recipes/frameworks/lamp/framework.yaml", "base: debian-13\n", "base: debian-13\n    distribution: lamp\n")
+    lamp.edit(
+        "recipes/frameworks/lamp/framework.yaml", "base: debian-13\n", "base: debian-13\n    distribution: lamp\n"
+    )
     said = run(Wheel("lamp", "1.2.0"), write=True)
     assert said["distribution"] == "lamp"
     assert lamp.load().recipes.frameworks["lamp"].versions["1.2.0"].distribution == "lamp"
@@ -273,7 +279,7 @@ def test_a_file_that_a_program_cannot_extend_refuses_no_version(run: Bump, monke
     def no(*_: object) -> str:
         raise InputError("a program cannot extend it", "add the version by hand")
 
-    monkeypatch.setattr(yaml_insert, "item", no)
+    monkeypatch.setattr(yaml_insert, "insert_item", no)
     with pytest.raises(InputError, match="a program cannot extend it"):
         run(Wheel("lamp", "1.2.0"), Wheel("lamp", "1.1.0"))
 
@@ -286,14 +292,16 @@ def proposed(run: Bump, lamp: Tree) -> proposal.Proposal:
     return proposal.propose_version(matrix, framework, "1.0.0", "1.2.0", matrix.recipes.bases["debian-13"])
 
 
-@pytest.mark.parametrize("file", ["matrix.yaml", "recipes/frameworks/lamp/framework.yaml", "recipes/locks/lamp-1.2.0.txt"])
+@pytest.mark.parametrize(
+    "file", ["matrix.yaml", "recipes/frameworks/lamp/framework.yaml", "recipes/locks/lamp-1.2.0.txt"]
+)
 def test_a_file_that_was_changed_meanwhile_is_not_overwritten(
     lamp: Tree, proposed: proposal.Proposal, file: str
 ) -> None:
     with (lamp.root / file).open("a") as grown:
         grown.write("# more\n")
     before = everything(lamp.root)
-    with pytest.raises(InputError, match=f"{file} was changed meanwhile; nothing was written"):
+    with pytest.raises(InputError, match=f"{file} changed in the meantime; nothing was written"):
         proposed.write(lamp.root)
     assert everything(lamp.root) == before
 

@@ -123,7 +123,7 @@ def test_every_unknown_word_is_named_at_once_with_the_nearest_right_one(
 ) -> None:
     problem = refusal(small, **words)
     assert all(one in problem.what for one in told), problem.what
-    assert "nothing was started" in problem.next_step
+    assert problem.next_step in {"invoke list", "invoke list --all"}
 
 
 def test_all_refused_tells_each_reason_once_and_a_nearest_that_can_be_built(small: Matrix) -> None:
@@ -132,14 +132,14 @@ def test_all_refused_tells_each_reason_once_and_a_nearest_that_can_be_built(smal
         "refused: pytorch-2.10.0-generic-openblas, pytorch-2.10.0-generic-acl: its wheel dies"
     )
     assert problem.what.count("its wheel dies") == 1
-    assert problem.next_step.endswith(": invoke build --combo pytorch-2.9.1-generic-openblas")
+    assert problem.next_step == "invoke build --combo pytorch-2.9.1-generic-openblas"
     assert ids(small, combo=problem.next_step.rpartition(" ")[2])
 
 
 def test_all_refused_with_nothing_near_says_where_the_reasons_are(tree: Tree) -> None:
     tree.publish(SMALL + "  - refuse: {framework: pytorch}\n    because: not this year\n")
     problem = refusal(tree.load())
-    assert "invoke list --all" in problem.next_step
+    assert problem.next_step == "invoke list --all"
     assert " and 10 more: not this year" in problem.what  # of 14: the other two are told the wheel's reason
 
 
@@ -177,7 +177,7 @@ def test_when_only_unverified_ones_match_the_error_holds_the_very_command_that_b
     command = problem.what.rpartition("; built only by name: ")[2]
     assert command == "invoke build --combo pytorch-2.10.0-v1-acl,pytorch-2.9.1-v1-acl"
     assert ids(doubtful, combo=command.rpartition(" ")[2]) == ["pytorch-2.10.0-v1-acl", "pytorch-2.9.1-v1-acl"]
-    assert problem.next_step.endswith("pytorch-2.10.0-n1-acl")  # n1's images run on v1 too
+    assert problem.next_step == "invoke build --combo pytorch-2.10.0-n1-acl"  # n1's images run on v1 too
 
 
 def test_where_nothing_near_is_known_to_work_the_unverified_one_comes_next(tree: Tree) -> None:
@@ -196,7 +196,7 @@ def test_reasons_speak_of_nothing_that_is_built(doubtful: Matrix) -> None:
 
 def test_combo_is_not_joined_with_the_other_selectors(small: Matrix) -> None:
     problem = refusal(small, combo="*", target="n1", version="2.10.0")
-    assert "--combo selects by id and cannot be joined with --version, --target" in problem.what
+    assert "--combo selects by id and cannot be combined with --version, --target" in problem.what
 
 
 def test_a_glob_that_matches_nothing_tells_a_near_id(small: Matrix) -> None:

@@ -59,7 +59,7 @@ def test_what_compiles_is_unpacked_for_the_target_platform_from_its_own_part_of_
 def test_a_root_with_other_links_is_another_root_in_the_cache(
     tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(debian_roots, "_unpack", lambda *_: {})
+    monkeypatch.setattr(debian_roots, "unpack_root", lambda *_: {})
 
     def name() -> str:
         return debian_roots.ensure_root(
