@@ -8,6 +8,7 @@ from pathlib import Path
 
 from armwright.assembly import buildx
 from armwright.engine.client import Engine
+from armwright.host import inspect
 from armwright.pipeline.build_combo import BuildOptions, ComboResult
 from armwright.proof import smoke
 from armwright.system.errors import InputError, MachineError
@@ -29,7 +30,7 @@ def parse_jobs(text: str) -> int:
 
 def compute_default_jobs(engine: Engine) -> int:
     """Return how many combos fit at once on the engine's CPUs and in the memory that is free now."""
-    return compute_jobs(int(engine.info.get("NCPU") or 1), _free_memory(engine))
+    return compute_jobs(engine.reading.cpus, _free_memory(engine))
 
 
 def compute_jobs(cores: int, memory: int) -> int:
@@ -110,8 +111,6 @@ def _require_runners(results: Sequence[ComboResult], *, keep_going: bool) -> Non
 
 def _free_memory(engine: Engine) -> int:
     """Return the bytes that are free for new programs, at most all that the engine has: it may run elsewhere."""
-    meminfo = Path("/proc/meminfo")
-    lines = meminfo.read_text(encoding="ascii").splitlines() if meminfo.is_file() else []
-    total = int(engine.info.get("MemTotal") or 0)
-    free = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    return min(total, next(free, total))
+    total = engine.reading.memory
+    available = inspect.read_available_memory()
+    return total if available is None else min(total, available)

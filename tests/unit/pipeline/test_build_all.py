@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from armwright.engine.probe import EngineReading
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline import build_all, build_combo, preflight, summary
 from armwright.pipeline.build_combo import BuildOptions, ComboResult
@@ -33,7 +34,9 @@ Build = Callable[[Combo], None]
 class NoEngine:
     """An engine without images."""
 
-    info: Mapping[str, Any] = {"NCPU": 2, "MemTotal": 8_000_000_000}
+    reading = EngineReading(
+        "26.1.5", containerd_store=True, running=0, root=Path("/nonexistent"), cpus=2, memory=8_000_000_000
+    )
     folder = Path("/nonexistent")
 
     def names(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from armwright.assembly import assemble, buildx
-from armwright.fetch import debian_roots, wheels
+from armwright.fetch import debian_roots, resolve, wheels
 from armwright.pipeline import build_combo
 from armwright.plan import locks
 from armwright.plan.locks import Deb
@@ -94,7 +94,7 @@ def test_stale_lock_is_refreshed_once_for_two_combos(
         begun.wait()
         return assemble.fetch_or_refresh(matrix, plans[combo], locked=False)
 
-    monkeypatch.setattr(debian_roots, "refresh_lock", refresh)
+    monkeypatch.setattr(resolve, "refresh_base_lock", refresh)
     fresh = both(fetch, ONE, OTHER)
     assert len(refreshed) == 1
     assert [plan.lock for plan in fresh] == [held, held]
