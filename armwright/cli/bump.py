@@ -17,6 +17,7 @@ from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework
 from armwright.system import console
 from armwright.system.errors import FailedError, InputError, nearest
+from armwright.system.table_layout import Cell
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,9 @@ def _show(
         )
         return
     if rows:
-        console.table("", ["version", "verdict", "reason"], rows)
+        styles = {"ok": console.GOOD, "refused": console.QUIET}
+        cells = [(version, Cell(verdict, styles[verdict]), reason) for version, verdict, reason in rows]
+        console.table("", ["version", "verdict", "reason"], cells)
     if proposed is None:
         reason = "no newer version can be published" if rows else "the index has no newer version"
         console.say(f"{search.framework.title} {search.model} stays the newest version: {reason}")
