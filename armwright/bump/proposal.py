@@ -16,9 +16,8 @@ from packaging.utils import canonicalize_name
 
 from armwright.bump import yaml_insert
 from armwright.fetch import resolve
-from armwright.matrix import matrix as matrices
 from armwright.matrix import matrix_file
-from armwright.matrix.matrix import Matrix
+from armwright.matrix.matrix import Matrix, load_matrix
 from armwright.plan import locks
 from armwright.recipes import framework_files
 from armwright.recipes.bases import Base
@@ -88,7 +87,7 @@ class Proposal:
             for change in self.changes:
                 written.append(change)
                 write_whole(root / change.path, change.new)
-            matrices.load_matrix(root)
+            load_matrix(root)
         except BaseException:
             for change in reversed(written):
                 if change.old is None:
@@ -140,7 +139,7 @@ def propose_version(matrix: Matrix, framework: Framework, model: str, version: s
         shutil.copytree(matrix.root / "recipes", copy / "recipes")
         for name, text in new.items():
             write_whole(copy / name, text)
-        loaded = matrices.load_matrix(copy)
+        loaded = load_matrix(copy)
         _make_lock(copy, loaded.recipes.frameworks[framework.name], version, base)
         path = locks.wheel_lock_path(copy, framework.name, version)
         locked = Change(str(path.relative_to(copy)), _text(matrix.root / path.relative_to(copy)), path.read_text())

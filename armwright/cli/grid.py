@@ -12,7 +12,7 @@ from armwright.system import console
 from armwright.system.table_layout import Cell
 
 StatedCombo = tuple[Combo, ComboState]
-Key = TypeVar("Key", bound=Hashable)
+GroupKey = TypeVar("GroupKey", bound=Hashable)
 Value = TypeVar("Value")
 
 
@@ -55,8 +55,8 @@ def _backend_cells(stated: Sequence[StatedCombo]) -> list[Cell]:
     return [make_state_cell(state, text) for state, text in texts.items()]
 
 
-def _group(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
-    groups: dict[Key, list[Value]] = {}
+def _group(pairs: Iterable[tuple[GroupKey, Value]]) -> dict[GroupKey, list[Value]]:
+    groups: dict[GroupKey, list[Value]] = {}
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups

@@ -48,7 +48,7 @@ class FieldValue(NamedTuple):
     place: str
 
 
-class _Entry(NamedTuple):
+class _SubmittedEntry(NamedTuple):
     """A key of a YAML or JSON file, its values, and where it is."""
 
     key: str | None
@@ -96,7 +96,11 @@ def read_request_file(form: Sequence[Field], path: Path) -> FieldValues:
         MalformedError: the file is too long, or is not a valid request.
     """
     text = read_text(path)
-    readers: dict[str, Callable[[str], list[_Entry]]] = {".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml}
+    readers: dict[str, Callable[[str], list[_SubmittedEntry]]] = {
+        ".json": _read_json,
+        ".yaml": _read_yaml,
+        ".yml": _read_yaml,
+    }
     if path.suffix not in readers:
         return read_issue_body(form, text)
     keys = {field.key: field for field in form}
@@ -144,7 +148,7 @@ def _raise_if_any(mistakes: Sequence[str]) -> None:
         raise MalformedError(*mistakes)
 
 
-def _read_json(text: str) -> list[_Entry]:
+def _read_json(text: str) -> list[_SubmittedEntry]:
     """Read the keys and values of a JSON object. Numbers stay as they are written."""
     try:
         data = json.loads(text, object_pairs_hook=list, parse_int=str, parse_float=str, parse_constant=str)
@@ -154,10 +158,10 @@ def _read_json(text: str) -> list[_Entry]:
         raise MalformedError(_NESTED) from error
     if not isinstance(data, list) or not all(isinstance(pair, tuple) for pair in data):
         raise MalformedError("not a JSON object of fields and values")
-    return [_Entry(key, value if isinstance(value, list) else [value], "") for key, value in data]
+    return [_SubmittedEntry(key, value if isinstance(value, list) else [value], "") for key, value in data]
 
 
-def _read_yaml(text: str) -> list[_Entry]:
+def _read_yaml(text: str) -> list[_SubmittedEntry]:
     """Read the keys and values of a YAML mapping as they are written. No Python objects are made of them."""
     try:
         depth = 0
@@ -175,9 +179,9 @@ def _read_yaml(text: str) -> list[_Entry]:
     return [_yaml_entry(key, value) for key, value in root.value]
 
 
-def _yaml_entry(key: yaml.Node, value: yaml.Node) -> _Entry:
+def _yaml_entry(key: yaml.Node, value: yaml.Node) -> _SubmittedEntry:
     nodes = value.value if isinstance(value, yaml.SequenceNode) else [value]
-    return _Entry(_scalar(key), [_scalar(node) for node in nodes], _line(key.start_mark))
+    return _SubmittedEntry(_scalar(key), [_scalar(node) for node in nodes], _line(key.start_mark))
 
 
 def _scalar(node: yaml.Node) -> str | None:
