@@ -32,8 +32,8 @@ WHEELS = (
     Wheel("lamp", "1.0.0"),
     Wheel("lamp", "1.1.0", requires=("wick>=1", 'triton; platform_machine == "x86_64"'), size=300_000),
     Wheel("lamp", "1.1.0", X86, requires=("nvidia-burner",)),
-    Wheel("lamp", "1.2.0", requires=("wick>=2",)),  # there is none
-    Wheel("lamp", "1.3.0", requires=("burner",)),  # which needs CUDA
+    Wheel("lamp", "1.2.0", requires=("wick>=2",)),  # no such version exists
+    Wheel("lamp", "1.3.0", requires=("burner",)),  # it needs CUDA
     Wheel("lamp", "1.4.0", LATER),
     Wheel("lamp", "1.5.0", hashed=False),
     Wheel("lamp", "1.6.0", X86),
@@ -58,11 +58,11 @@ REASONS = {
     "1.3.0": "its lock: recipes/locks/lamp-1.3.0.txt:",
     "1.2.0": "its lock: No solution found when resolving dependencies",
 }
-SECRET = "oil:secret"  # noqa: S105 - of nobody; the index asks for it
+SECRET = "oil:secret"  # noqa: S105 - the test index requires it
 
 
 class Folder(SimpleHTTPRequestHandler):
-    """Serves a folder, as any static index does: no JSON, no ranges."""
+    """Serves a folder as a static index does: without JSON and without ranges."""
 
     protocol_version = "HTTP/1.1"
 
@@ -82,7 +82,7 @@ class Folder(SimpleHTTPRequestHandler):
 
 
 class Modern(Folder):
-    """Serves it as the large indexes do: JSON for those who ask for it, and ranges."""
+    """Serves a folder as large indexes do: with JSON on request, and with ranges."""
 
     def _serve(self) -> None:
         path = Path(self.translate_path(self.path))
@@ -115,24 +115,24 @@ def serving(folder: Path, kind: type[Folder]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheels, and pages about them in both forms."""
+def wheel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the wheels and their index pages in both formats."""
     folder = tmp_path_factory.mktemp("index")
     (folder / "files").mkdir()
-    for name in {one.name for one in WHEELS}:
-        own = [one for one in WHEELS if one.name == name]
+    for name in {wheel.name for wheel in WHEELS}:
+        wheels = [wheel for wheel in WHEELS if wheel.name == name]
         (folder / "simple" / name).mkdir(parents=True)
-        (folder / "simple" / name / "index.html").write_text(html(own))
-        (folder / "simple" / name / "index.json").write_text(json.dumps({**page(own), "name": name}))
-        for one in own:
-            (folder / "files" / one.file).write_bytes(one.content)
-            if one.beside:
-                (folder / "files" / f"{one.file}.metadata").write_bytes(one.metadata)
+        (folder / "simple" / name / "index.html").write_text(html(wheels))
+        (folder / "simple" / name / "index.json").write_text(json.dumps({**page(wheels), "name": name}))
+        for wheel in wheels:
+            (folder / "files" / wheel.file).write_bytes(wheel.content)
+            if wheel.beside:
+                (folder / "files" / f"{wheel.file}.metadata").write_bytes(wheel.metadata)
     return folder
 
 
-class Said(NamedTuple):
-    """What a command came to."""
+class CommandResult(NamedTuple):
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -141,22 +141,22 @@ class Said(NamedTuple):
 
 @dataclass
 class Project:
-    """A copy of the project with a framework of the test's own, on a machine whose pip knows one index."""
+    """A copy of the project with the framework lamp, and the environment of a machine whose pip uses one index."""
 
     tree: Tree
     environment: dict[str, str] = field(default_factory=dict)
 
-    def invoke(self, *words: str) -> Said:
+    def invoke(self, *arguments: str) -> CommandResult:
         done = subprocess.run(
-            [sys.executable, "-m", "armwright.cli.program", *words],
+            [sys.executable, "-m", "armwright.cli.program", *arguments],
             cwd=self.tree.root, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert "secret" not in done.stdout + done.stderr
-        return Said(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
     def texts(self) -> dict[str, bytes]:
-        folders = [self.tree.root / "matrix.yaml", *(self.tree.root / "recipes").rglob("*")]
-        return {str(one.relative_to(self.tree.root)): one.read_bytes() for one in folders if one.is_file()}
+        files = [self.tree.root / "matrix.yaml", *(self.tree.root / "recipes").rglob("*")]
+        return {str(file.relative_to(self.tree.root)): file.read_bytes() for file in files if file.is_file()}
 
 
 @pytest.fixture
@@ -164,76 +164,78 @@ def project(tree: Tree, tmp_path: Path) -> Project:
     add_lamp(tree)
     shutil.copy(ROOT / "tasks.py", tree.root)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
-    own = {
+    added = {
         "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"),
         "UV_CACHE_DIR": str(tmp_path / "uv"),
         "COLUMNS": "500",
     }
-    return Project(tree, {**kept, **own})
+    return Project(tree, {**kept, **added})
 
 
 @pytest.fixture(params=[Folder, Modern], ids=["a folder over HTTP", "JSON and ranges"])
-def indexed(project: Project, house: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
-    with serving(house, request.param) as address:
+def indexed(project: Project, wheel_folder: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+    with serving(wheel_folder, request.param) as address:
         Path(project.environment["PIP_CONFIG_FILE"]).write_text(f"[global]\nindex-url = {address}/simple\n")
         yield project
 
 
-def test_versions_are_refused_for_what_the_index_and_the_resolver_say_and_the_newest_good_one_is_written(
+def test_newest_acceptable_version_of_a_real_index_is_written(
     indexed: Project,
 ) -> None:
     before = indexed.texts()
-    said = indexed.invoke("bump", "lamp")
-    assert said.code == 0, said.err
+    result = indexed.invoke("bump", "lamp")
+    assert result.code == 0, result.err
     assert indexed.texts() == before
-    assert "nothing was written; to write the changes, run: invoke bump lamp --write" in said.err
-    lines = said.out.splitlines()
+    assert "nothing was written; to write the changes, run: invoke bump lamp --write" in result.err
+    lines = result.out.splitlines()
     for version, reason in REASONS.items():
         assert any(re.match(rf"{re.escape(version)} +refused +{re.escape(reason)}", line) for line in lines), version
     assert any("1.1.0" in line and "its lock resolves" in line for line in lines)
-    assert "triton is a CUDA distribution" in said.out
-    diff = said.out[said.out.index("--- /dev/null") :]
+    assert "triton is a CUDA distribution" in result.out
+    diff = result.out[result.out.index("--- /dev/null") :]
 
     wrote = indexed.invoke("bump", "lamp", "--write")
     assert wrote.code == 0, wrote.err
-    assert wrote.out == said.out
+    assert wrote.out == result.out
     after = indexed.texts()
     text = after["recipes/locks/lamp-1.1.0.txt"].decode()
     locks.check_wheel_lock(text, "the new lock")
     assert locks.locked_packages(text) == {"lamp": "1.1.0", "wick": "1.0"}
     hashes = set(re.findall(r"sha256:([0-9a-f]{64})", text))
-    assert hashes == {one.sha256 for one in WHEELS if (one.name, one.version) in {("lamp", "1.1.0"), ("wick", "1.0")}}
+    assert hashes == {
+        wheel.sha256 for wheel in WHEELS if (wheel.name, wheel.version) in {("lamp", "1.1.0"), ("wick", "1.0")}
+    }
     assert indexed.tree.load().versions("lamp") == ["1.1.0", "1.0.0"]
 
-    applied = _applied(before, diff, indexed.tree.root.parent / "applied")
+    applied = _apply_diff(before, diff, indexed.tree.root.parent / "applied")
     assert applied == after
     again = indexed.invoke("bump", "lamp")
     assert (again.code, "1.1.0" in again.out) == (0, False)
     assert "Lamp 1.1.0 stays the newest version: no newer version can be published" in again.err
 
 
-def _applied(before: dict[str, bytes], diff: str, folder: Path) -> dict[str, bytes]:
-    """Let git apply a diff to a copy of the files."""
+def _apply_diff(before: dict[str, bytes], diff: str, folder: Path) -> dict[str, bytes]:
+    """Apply a diff to a copy of the files with git, and return the files."""
     for name, content in before.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     subprocess.run([process.require_program("git"), "apply", "-"], input=diff, text=True, cwd=folder, check=True)
-    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_json_is_one_document_and_nothing_else(indexed: Project) -> None:
-    said = indexed.invoke("bump", "lantern", "--version", "1.1.0", "--json")
-    assert said.code == 0, said.err
-    found: dict[str, Any] = json.loads(said.out)
-    assert (found["proposed"], found["written"]) == ("1.1.0", False)
-    assert found["diff"].startswith("--- /dev/null")
-    assert [one["verdict"] for one in found["versions"]] == ["ok"]
+def test_json_output_is_one_document(indexed: Project) -> None:
+    result = indexed.invoke("bump", "lantern", "--version", "1.1.0", "--json")
+    assert result.code == 0, result.err
+    document: dict[str, Any] = json.loads(result.out)
+    assert (document["proposed"], document["written"]) == ("1.1.0", False)
+    assert document["diff"].startswith("--- /dev/null")
+    assert [row["verdict"] for row in document["versions"]] == ["ok"]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["bump", "lamp", "--version", "1.8.0"], "Lamp 1.8.0 is refused: a CUDA build: it requires triton"),
         (["bump", "lamp", "--version", "1.3.0"], "triton is a CUDA distribution"),
@@ -241,40 +243,40 @@ def test_json_is_one_document_and_nothing_else(indexed: Project) -> None:
         (["bump", "lump"], "the framework 'lump' is not known: did you mean 'lamp'"),
     ],
 )
-def test_what_cannot_be_published_is_exit_code_2_and_nothing_is_written(
-    project: Project, house: Path, words: list[str], told: str
+def test_unacceptable_version_exits_with_2_and_writes_nothing(
+    project: Project, wheel_folder: Path, arguments: list[str], message: str
 ) -> None:
     before = project.texts()
-    with serving(house, Modern) as address:
+    with serving(wheel_folder, Modern) as address:
         Path(project.environment["PIP_CONFIG_FILE"]).write_text(f"[global]\nindex-url = {address}/simple\n")
-        said = project.invoke(*words, "--write")
-    assert (said.code, said.out) == (2, "")
-    assert told in said.err
-    assert "\nnext:  " in said.err
+        result = project.invoke(*arguments, "--write")
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert "\nnext:  " in result.err
     assert project.texts() == before
 
 
-def test_an_index_that_cannot_be_reached_is_exit_code_3_and_no_address_is_told(project: Project, port: int) -> None:
+def test_unreachable_index_exits_with_3_and_hides_its_address(project: Project, port: int) -> None:
     address = f"http://{SECRET}@127.0.0.1:{port}/simple"
     Path(project.environment["PIP_CONFIG_FILE"]).write_text(f"[global]\nindex-url = {address}\n")
-    said = project.invoke("bump", "lamp")
-    assert (said.code, said.out) == (3, "")
-    assert "error: the package index cannot be reached: Connection refused" in said.err
-    assert "pip config list" in said.err
-    assert str(port) not in said.err
+    result = project.invoke("bump", "lamp")
+    assert (result.code, result.out) == (3, "")
+    assert "error: the package index cannot be reached: Connection refused" in result.err
+    assert "pip config list" in result.err
+    assert str(port) not in result.err
 
 
-def test_an_index_that_does_not_have_the_framework_is_exit_code_2(project: Project, tmp_path: Path) -> None:
+def test_index_without_the_framework_exits_with_2(project: Project, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with serving(tmp_path / "empty", Folder) as address:
         Path(project.environment["PIP_CONFIG_FILE"]).write_text(f"[global]\nindex-url = {address}/simple\n")
-        said = project.invoke("bump", "lamp")
-    assert (said.code, said.out) == (2, "")
-    assert "the package index has no distribution lamp" in said.err
+        result = project.invoke("bump", "lamp")
+    assert (result.code, result.out) == (2, "")
+    assert "the package index has no distribution lamp" in result.err
 
 
-def test_an_answer_that_is_too_large_or_an_error_is_told_without_the_address(house: Path) -> None:
-    with serving(house, Folder) as address:
+def test_error_about_an_answer_hides_the_address(wheel_folder: Path) -> None:
+    with serving(wheel_folder, Folder) as address:
         file = f"{address}/files/{WHEELS[1].file}"
         sink = io.BytesIO()
         size = len(WHEELS[1].content)

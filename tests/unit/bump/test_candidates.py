@@ -1,4 +1,4 @@
-"""Newer versions are judged by facts about their wheel for AArch64, and by nothing of this machine."""
+"""Newer versions are checked by facts about their AArch64 wheel, independent of this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from packaging.version import Version
 from armwright.bump import candidates
 from armwright.fetch import index_pages
 from armwright.fetch.index_pages import IndexFile
-from armwright.fetch.package_index import PackageIndex
-from armwright.fetch.package_index import WheelMetadata
+from armwright.fetch.package_index import PackageIndex, WheelMetadata
 from armwright.matrix.matrix import Matrix
 from armwright.recipes.bases import Base
 from armwright.system.errors import FailedError, MachineError
@@ -23,9 +22,9 @@ from tests.wheelhouse import AARCH64, Wheel, page
 
 @pytest.fixture(scope="module")
 def base(matrix: Matrix) -> Base:
-    found = matrix.recipes.bases["debian-13"]
-    assert (found.python, found.glibc) == ("3.13", "2.41")
-    return found
+    base = matrix.recipes.bases["debian-13"]
+    assert (base.python, base.glibc) == ("3.13", "2.41")
+    return base
 
 
 def files(*wheels: Wheel) -> list[IndexFile]:
@@ -33,8 +32,8 @@ def files(*wheels: Wheel) -> list[IndexFile]:
 
 
 @dataclass(frozen=True)
-class Told(PackageIndex):
-    """An index whose wheels say what a test wants."""
+class FakeIndex(PackageIndex):
+    """An index that returns the metadata that a test wants."""
 
     requires: tuple[str, ...] = ()
     requires_python: str = ""
@@ -48,8 +47,8 @@ class Told(PackageIndex):
         return WheelMetadata(tuple(map(Requirement, self.requires)), self.requires_python)
 
 
-class Unasked(PackageIndex):
-    """An index of which nothing may be downloaded."""
+class UnusedIndex(PackageIndex):
+    """An index from which nothing may be downloaded."""
 
     def metadata(self, file: IndexFile) -> WheelMetadata:
         raise AssertionError(file.name)
@@ -57,7 +56,7 @@ class Unasked(PackageIndex):
 
 def refusal(base: Base, *wheels: Wheel, index: PackageIndex | None = None) -> str:
     found = files(*wheels)
-    return candidates.judge_version(found[0].version, found, base, index or Unasked(())).refusal
+    return candidates.judge_version(found[0].version, found, base, index or UnusedIndex(())).refusal
 
 
 @pytest.mark.parametrize(
@@ -73,8 +72,8 @@ def refusal(base: Base, *wheels: Wheel, index: PackageIndex | None = None) -> st
         "cp312.cp313-none-any",
     ],
 )
-def test_a_wheel_that_runs_on_aarch64_and_the_base_s_python_is_accepted(base: Base, tags: str) -> None:
-    assert refusal(base, Wheel("lamp", "1.1.0", tags), index=Told((), requires=("numpy",))) == ""
+def test_wheel_for_aarch64_and_the_python_is_accepted(base: Base, tags: str) -> None:
+    assert refusal(base, Wheel("lamp", "1.1.0", tags), index=FakeIndex((), requires=("numpy",))) == ""
 
 
 @pytest.mark.parametrize(
@@ -94,80 +93,80 @@ def test_a_wheel_that_runs_on_aarch64_and_the_base_s_python_is_accepted(base: Ba
         "py2-none-any",
     ],
 )
-def test_a_wheel_for_another_machine_python_or_c_library_is_none(base: Base, tags: str) -> None:
+def test_wheel_for_another_platform_or_python_is_refused(base: Base, tags: str) -> None:
     assert refusal(base, Wheel("lamp", "1.1.0", tags)) == "no wheel for AArch64 and Python 3.13 with glibc 2.41"
 
 
 @pytest.mark.parametrize(("python", "abi"), [("3.7", "cp37m"), ("3.8", "cp38"), ("3.14", "cp314")])
-def test_the_binary_interface_is_called_as_that_python_calls_it(base: Base, python: str, abi: str) -> None:
+def test_abi_tag_is_that_of_the_python_version(base: Base, python: str, abi: str) -> None:
     other = base.model_copy(update={"python": python})
     name = "cp" + python.replace(".", "")
-    told = Told((), requires=(f'triton; python_version != "{python}"',))
-    assert refusal(other, Wheel("lamp", "1.1.0", f"{name}-{abi}-manylinux2014_aarch64"), index=told) == ""
+    index = FakeIndex((), requires=(f'triton; python_version != "{python}"',))
+    assert refusal(other, Wheel("lamp", "1.1.0", f"{name}-{abi}-manylinux2014_aarch64"), index=index) == ""
     assert refusal(other, Wheel("lamp", "1.1.0")).startswith(f"no wheel for AArch64 and Python {python} ")
 
 
-def test_a_source_distribution_is_no_wheel(base: Base) -> None:
+def test_source_distribution_is_refused(base: Base) -> None:
     entry = {"files": [{"filename": "lamp-1.1.0.tar.gz", "url": "lamp-1.1.0.tar.gz", "hashes": {"sha256": "0" * 64}}]}
     found = index_pages.parse_page(json.dumps(entry).encode(), "application/json", "https://a.example/", "lamp")
-    judged = candidates.judge_version(Version("1.1.0"), found, base, Unasked(()))
+    judged = candidates.judge_version(Version("1.1.0"), found, base, UnusedIndex(()))
     assert judged == candidates.Candidate("1.1.0", "no wheel for AArch64 and Python 3.13 with glibc 2.41")
 
 
 @pytest.mark.parametrize("version", ["1.1.0rc1", "1.1.0a1", "1.1.0.dev3"])
-def test_a_pre_release_is_refused(base: Base, version: str) -> None:
+def test_pre_release_is_refused(base: Base, version: str) -> None:
     assert refusal(base, Wheel("lamp", version)) == "a pre-release"
 
 
 @pytest.mark.parametrize("version", ["1.1.0.post1", "1!2.0", "1.1.0+cpu", "2", "1.2.3.4.5"])
-def test_a_version_that_a_recipe_cannot_hold_is_refused(base: Base, version: str) -> None:
+def test_version_that_recipes_do_not_accept_is_refused(base: Base, version: str) -> None:
     assert refusal(base, Wheel("lamp", version)) == "recipes do not accept a version of this form"
 
 
-def test_a_withdrawn_version_is_refused_with_the_reason_its_makers_gave(base: Base) -> None:
+def test_withdrawn_version_is_refused_with_its_reason(base: Base) -> None:
     assert refusal(base, Wheel("lamp", "1.1.0", yanked="")) == "withdrawn upstream"
     assert refusal(base, Wheel("lamp", "1.1.0", yanked="it burns")) == "withdrawn upstream: 'it burns'"
 
 
-def test_what_somebody_else_wrote_is_shown_without_control_characters_and_not_endlessly(base: Base) -> None:
+def test_text_from_the_index_is_escaped_and_shortened(base: Base) -> None:
     shown = refusal(base, Wheel("lamp", "1.1.0", yanked="\x1b[2J\u202ea\nb" + "c" * 10_000))
     assert shown.isprintable()
     assert len(shown) < 200
 
 
-def test_a_withdrawn_wheel_does_not_stand_for_one_that_was_not(base: Base) -> None:
+def test_withdrawn_wheel_does_not_hide_another_wheel(base: Base) -> None:
     withdrawn = Wheel("lamp", "1.1.0", "cp313-cp313-manylinux_2_40_aarch64", yanked="")
-    assert refusal(base, withdrawn, Wheel("lamp", "1.1.0"), index=Told((), only=f"lamp-1.1.0-{AARCH64}.whl")) == ""
+    assert refusal(base, withdrawn, Wheel("lamp", "1.1.0"), index=FakeIndex((), only=f"lamp-1.1.0-{AARCH64}.whl")) == ""
 
 
-def test_a_wheel_without_a_hash_is_refused(base: Base) -> None:
+def test_wheel_without_a_hash_is_refused(base: Base) -> None:
     assert refusal(base, Wheel("lamp", "1.1.0", hashed=False)) == "its wheel has no sha256 on the index"
 
 
-@pytest.mark.parametrize("said", [">=3.14", "<3.13", "==3.12.*", "!=3.13.*"])
-def test_a_version_for_another_python_is_refused_whoever_says_so(base: Base, said: str) -> None:
-    expected = f"it requires Python {said}, and Debian 13 has 3.13"
-    assert refusal(base, Wheel("lamp", "1.1.0", requires_python=said)) == expected
-    assert refusal(base, Wheel("lamp", "1.1.0"), index=Told((), requires_python=said)) == expected
-    assert refusal(base, Wheel("lamp", "1.1.0", requires_python=">=3.10"), index=Told(())) == ""
+@pytest.mark.parametrize("specifier", [">=3.14", "<3.13", "==3.12.*", "!=3.13.*"])
+def test_version_for_another_python_is_refused(base: Base, specifier: str) -> None:
+    expected = f"it requires Python {specifier}, and Debian 13 has 3.13"
+    assert refusal(base, Wheel("lamp", "1.1.0", requires_python=specifier)) == expected
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=FakeIndex((), requires_python=specifier)) == expected
+    assert refusal(base, Wheel("lamp", "1.1.0", requires_python=">=3.10"), index=FakeIndex(())) == ""
 
 
-def test_a_required_python_that_makes_no_sense_is_refused(base: Base) -> None:
+def test_invalid_requires_python_is_refused(base: Base) -> None:
     wheel = Wheel("lamp", "1.1.0", requires_python="~3")
     assert refusal(base, wheel) == "its Requires-Python is invalid: '~3'"
 
 
 @pytest.mark.parametrize("index", [">=3.10", ""])
-def test_of_several_wheels_the_one_that_pip_would_take_is_judged(base: Base, index: str) -> None:
+def test_the_wheel_that_pip_would_choose_is_checked(base: Base, index: str) -> None:
     older = Wheel("lamp", "1.1.0", "cp313-cp313-manylinux_2_17_aarch64", hashed=False, requires_python=index)
     general = Wheel("lamp", "1.1.0", "py3-none-any", hashed=False)
     newer = Wheel("lamp", "1.1.0", "cp313-cp313-manylinux_2_41_aarch64")
-    assert refusal(base, older, newer, general, index=Told((), only=newer.file)) == ""
+    assert refusal(base, older, newer, general, index=FakeIndex((), only=newer.file)) == ""
 
 
-def test_of_two_builds_the_newer_is_judged(base: Base) -> None:
+def test_the_newer_of_two_builds_is_checked(base: Base) -> None:
     first, second = Wheel("lamp", "1.1.0", f"2-{AARCH64}"), Wheel("lamp", "1.1.0", f"10-{AARCH64}")
-    assert refusal(base, first, second, index=Told((), only=second.file)) == ""
+    assert refusal(base, first, second, index=FakeIndex((), only=second.file)) == ""
 
 
 CUDA = (
@@ -177,23 +176,23 @@ CUDA = (
 )
 
 
-def test_a_cuda_build_is_refused_with_what_it_requires(base: Base) -> None:
-    told = Told((), requires=("numpy", *CUDA))
+def test_cuda_build_is_refused_with_its_requirements(base: Base) -> None:
+    index = FakeIndex((), requires=("numpy", *CUDA))
     assert (
-        refusal(base, Wheel("lamp", "1.1.0"), index=told)
+        refusal(base, Wheel("lamp", "1.1.0"), index=index)
         == "a CUDA build: it requires cuda-bindings, nvidia-cudnn-cu13, triton"
     )
 
 
 @pytest.mark.parametrize("requirement", CUDA)
-def test_one_such_requirement_is_enough(base: Base, requirement: str) -> None:
-    told = Told((), requires=("numpy", requirement))
-    assert refusal(base, Wheel("lamp", "1.1.0"), index=told).startswith("a CUDA build: it requires ")
+def test_one_cuda_requirement_is_enough(base: Base, requirement: str) -> None:
+    index = FakeIndex((), requires=("numpy", requirement))
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=index).startswith("a CUDA build: it requires ")
 
 
-def test_of_many_such_requirements_some_are_named(base: Base) -> None:
-    told = Told((), requires=tuple(f"nvidia-x{number}" for number in range(20)))
-    assert refusal(base, Wheel("lamp", "1.1.0"), index=told).endswith("nvidia-x14, nvidia-x15 and 12 more")
+def test_long_list_of_cuda_requirements_is_shortened(base: Base) -> None:
+    index = FakeIndex((), requires=tuple(f"nvidia-x{number}" for number in range(20)))
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=index).endswith("nvidia-x14, nvidia-x15 and 12 more")
 
 
 @pytest.mark.parametrize(
@@ -207,31 +206,31 @@ def test_of_many_such_requirements_some_are_named(base: Base) -> None:
         "tritonclient",
     ],
 )
-def test_what_is_required_elsewhere_or_only_sounds_like_it_is_no_cuda_build(base: Base, requirement: str) -> None:
-    assert refusal(base, Wheel("lamp", "1.1.0"), index=Told((), requires=(requirement,))) == ""
+def test_requirement_of_another_platform_is_not_cuda(base: Base, requirement: str) -> None:
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=FakeIndex((), requires=(requirement,))) == ""
 
 
-def test_markers_are_evaluated_for_the_image_in_every_respect(base: Base) -> None:
+def test_markers_are_evaluated_for_the_image(base: Base) -> None:
     here = candidates.environment(base)
     assert default_environment().keys() <= here.keys()
     assert (here["platform_machine"], here["sys_platform"], here["python_version"]) == ("aarch64", "linux", "3.13")
 
 
 @pytest.mark.parametrize("marker", ['python_version ~= "one"', '"fast" in extras'])
-def test_a_marker_that_cannot_be_evaluated_is_refused(base: Base, marker: str) -> None:
-    told = Told((), requires=(f"triton; {marker}",))
-    assert refusal(base, Wheel("lamp", "1.1.0"), index=told).startswith("a dependency's marker cannot be evaluated")
+def test_invalid_marker_is_refused(base: Base, marker: str) -> None:
+    index = FakeIndex((), requires=(f"triton; {marker}",))
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=index).startswith("a dependency's marker cannot be evaluated")
 
 
-def test_a_wheel_whose_metadata_is_no_good_is_refused_and_a_network_that_is_gone_is_the_machine_s(base: Base) -> None:
-    broken = Told((), failure=FailedError("its METADATA makes no sense"))
-    assert refusal(base, Wheel("lamp", "1.1.0"), index=broken) == "its METADATA makes no sense"
+def test_bad_metadata_is_refused_and_network_error_is_raised(base: Base) -> None:
+    broken = FakeIndex((), failure=FailedError("its METADATA is invalid"))
+    assert refusal(base, Wheel("lamp", "1.1.0"), index=broken) == "its METADATA is invalid"
     with pytest.raises(MachineError, match="cannot be reached"):
-        refusal(base, Wheel("lamp", "1.1.0"), index=Told((), failure=MachineError("cannot be reached")))
+        refusal(base, Wheel("lamp", "1.1.0"), index=FakeIndex((), failure=MachineError("cannot be reached")))
 
 
-def test_only_newer_versions_are_looked_at_newest_first_by_order_and_not_by_letters() -> None:
+def test_newer_versions_are_sorted_as_versions() -> None:
     found = files(*(Wheel("lamp", version) for version in ("1.9.0", "1.10.0", "1.2.0", "1.8.0", "1.10.0", "1.8.0rc1")))
     newer = candidates.newer(found, Version("1.8.0"))
     assert [str(version) for version in newer] == ["1.10.0", "1.9.0"]
-    assert [len(one) for one in newer.values()] == [2, 1]
+    assert [len(wheels) for wheels in newer.values()] == [2, 1]

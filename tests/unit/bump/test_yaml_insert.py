@@ -1,4 +1,4 @@
-"""What is inserted into YAML is first and means what it should; every other byte stays where it was."""
+"""An insertion into YAML comes first, parses as intended, and leaves all other bytes as they were."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FLOW = "{provider: wheel, requires: [lamp==1.1.0, numpy], environment: [{name: A
         ('z: "ü\u2028\U0001d538"\na:\n - "1.0"', 'z: "ü\u2028\U0001d538"\na:\n - "1.1"\n - "1.0"'),
     ],
 )
-def test_an_item_is_put_first_in_the_way_the_list_is_written(old: str, new: str) -> None:
+def test_item_is_inserted_in_the_notation_of_the_list(old: str, new: str) -> None:
     assert yaml_insert.insert_item(old, ("a",), "1.1") == new
 
 
@@ -54,33 +54,33 @@ INSERTED = (
         ('a: {\n  "1.0": {provider: wheel}\n} # x\n', '  "1.0"', f'  "1.1.0": {FLOW},\n'),
     ],
 )
-def test_an_entry_is_put_first_in_the_way_its_neighbour_is_written(old: str, at: str, inserted: str) -> None:
+def test_entry_is_inserted_in_the_notation_of_its_neighbour(old: str, at: str, inserted: str) -> None:
     new = yaml_insert.insert_entry(old, ("a",), "1.1.0", FIELDS)
     assert new == old.replace(at, inserted + at, 1)
     assert next(iter(yaml.safe_load(new)["a"].items())) == ("1.1.0", FIELDS)
 
 
 @pytest.mark.parametrize("text", ["a: []\n", "a: 1.0\n", "a:\n", "b: [1]\n", "- a\n", "", "a: {}\n"])
-def test_what_a_program_cannot_extend_is_told(text: str) -> None:
-    with pytest.raises(InputError, match="'a' is written in a way that this program cannot extend") as refused:
+def test_unsupported_list_is_an_error_with_a_hint(text: str) -> None:
+    with pytest.raises(InputError, match="'a' is written in a way that this program cannot extend") as error:
         yaml_insert.insert_item(text, ("a",), "1.1")
-    assert "add the version by hand" in refused.value.hint
+    assert "add the version by hand" in error.value.hint
 
 
 @pytest.mark.parametrize(
     "text", ["a: {}\n", "a: [x]\n", "a:\n", "b: 1\n", 'a: {"1.1.0": {b: c}}\n', "a:\n  1.1.0: {}\n"]
 )
-def test_an_entry_that_is_there_or_has_no_place_is_told(text: str) -> None:
+def test_existing_entry_or_missing_mapping_is_an_error(text: str) -> None:
     with pytest.raises(InputError, match="'a' is written in a way that this program cannot extend"):
         yaml_insert.insert_entry(text, ("a",), "1.1.0", FIELDS)
 
 
-def test_an_insertion_that_would_mean_something_else_is_not_made() -> None:
+def test_insertion_that_changes_other_data_is_refused() -> None:
     with pytest.raises(InputError, match="this program cannot extend"):
         yaml_insert.insert_item('a: ["1.0"]\na: ["2.0"]\n', ("a",), "1.1")
 
 
-def test_the_project_s_own_files_are_extended_and_keep_every_other_byte() -> None:
+def test_insertion_into_project_files_keeps_all_other_bytes() -> None:
     matrix = (ROOT / "matrix.yaml").read_text()
     for framework in yaml.safe_load(matrix)["axes"]["frameworks"]:
         new = yaml_insert.insert_item(matrix, ("axes", "frameworks", framework), "99.0.0")
@@ -91,11 +91,11 @@ def test_the_project_s_own_files_are_extended_and_keep_every_other_byte() -> Non
 
 
 @given(st.data())
-def test_whatever_stands_around_it_an_insertion_adds_and_takes_nothing(data: st.DataObject) -> None:
-    words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
+def test_insertion_keeps_any_surrounding_text(data: st.DataObject) -> None:
+    texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
     versions = data.draw(st.lists(st.from_regex(r"\d{1,2}\.\d", fullmatch=True), min_size=1, max_size=3, unique=True))
-    comments = [data.draw(words) for _ in versions]
-    before: dict[str, Any] = {"title": data.draw(words)}
+    comments = [data.draw(texts) for _ in versions]
+    before: dict[str, Any] = {"title": data.draw(texts)}
     head = yaml.safe_dump(before, allow_unicode=data.draw(st.booleans()))
     lines = [f'  - "{version}" # {comment}\n' for version, comment in zip(versions, comments, strict=True)]
     try:

@@ -1,4 +1,4 @@
-"""The matrix: what is published, what is refused and why, and that growing it takes data only."""
+"""The matrix: published and refused combos with their reasons, and growth by data alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PYTORCH = "recipes/frameworks/pytorch/framework.yaml"
 
 @pytest.fixture
 def tree(tree: Tree) -> Tree:
-    """The project's data with a small matrix."""
+    """Return a copy of the project with a small matrix."""
     tree.publish(SMALL)
     return tree
 
@@ -26,27 +26,25 @@ def tree(tree: Tree) -> Tree:
 def ruled(tree: Tree, *rules: str) -> Matrix:
     """Load the small matrix with more rules before its own."""
     tree.publish(
-        SMALL.replace("rules:\n", "rules:\n" + "".join(f"  - {{{rule}, because: for a reason}}\n" for rule in rules))
+        SMALL.replace("rules:\n", "rules:\n" + "".join(f"  - {{{rule}, because: for a test}}\n" for rule in rules))
     )
     return tree.load()
 
 
-def test_the_project_s_matrix_loads_and_every_id_is_unique_and_safe_as_a_file_name(matrix: Matrix) -> None:
+def test_ids_are_unique_and_safe_as_file_names(matrix: Matrix) -> None:
     ids = [combo.id for combo in matrix.combos]
     assert len(ids) == len(set(ids)) == len(matrix.by_id)
-    assert all(re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", one) for one in ids)
+    assert all(re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", combo) for combo in ids)
     assert {"pytorch-2.10.0-n1-acl", "pytorch-2.9.1-generic-openblas"} <= set(ids)
 
 
-def test_every_combo_that_can_exist_has_a_plan(matrix: Matrix) -> None:
+def test_every_combo_that_is_not_refused_has_a_plan(matrix: Matrix) -> None:
     possible = [combo for combo in matrix.combos if combo.refusal is None]
     assert len({plan.make_plan(matrix, combo).inputs for combo in possible}) == len(possible) >= 14
 
 
 @pytest.mark.parametrize("backend", ["acl", "openblas"])
-def test_pytorch_2_10_is_refused_on_generic_with_its_reason_and_2_9_1_is_the_nearest(
-    matrix: Matrix, backend: str
-) -> None:
+def test_pytorch_2_9_1_is_nearest_to_2_10_on_generic(matrix: Matrix, backend: str) -> None:
     refused = matrix.by_id[f"pytorch-2.10.0-generic-{backend}"]
     assert refused.refusal is not None
     assert "illegal instruction" in refused.refusal
@@ -55,7 +53,7 @@ def test_pytorch_2_10_is_refused_on_generic_with_its_reason_and_2_9_1_is_the_nea
     assert near.id == f"pytorch-2.9.1-generic-{backend}"
 
 
-def test_only_what_a_rule_or_a_missing_recipe_refuses_is_refused(tree: Tree) -> None:
+def test_only_combos_with_a_refusing_rule_are_refused(tree: Tree) -> None:
     matrix = tree.load()
     assert [combo.id for combo in matrix.combos if combo.refusal] == [
         "pytorch-2.10.0-generic-openblas",
@@ -65,18 +63,18 @@ def test_only_what_a_rule_or_a_missing_recipe_refuses_is_refused(tree: Tree) -> 
 
 
 @pytest.mark.parametrize(("target", "version"), [("generic", "2.9.1"), ("n1", "2.10.0"), ("a64fx", "2.10.0")])
-def test_a_version_left_out_is_the_newest_that_the_other_axes_allow(tree: Tree, target: str, version: str) -> None:
+def test_newest_version_depends_on_the_target(tree: Tree, target: str, version: str) -> None:
     newest = tree.load().newest("pytorch", target, "acl")
     assert newest is not None
     assert newest.version == version
 
 
-def test_versions_are_ordered_as_versions_and_not_as_words(matrix: Matrix) -> None:
+def test_versions_are_sorted_as_versions_not_as_text(matrix: Matrix) -> None:
     versions = matrix.versions("pytorch")
     assert versions.index("2.10.0") < versions.index("2.9.1")
 
 
-def test_two_mistakes_in_the_matrix_are_told_together_with_their_places(tree: Tree) -> None:
+def test_two_mistakes_are_reported_together_with_places(tree: Tree) -> None:
     tree.edit(MATRIX, "targets: [generic, n1,", "targets: [generic, n11,")
     tree.edit(MATRIX, "rules:", "rulez:")
     text = (tree.root / MATRIX).read_text().splitlines()
@@ -90,7 +88,7 @@ def test_two_mistakes_in_the_matrix_are_told_together_with_their_places(tree: Tr
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         ("pytorch: [", "pytorhc: [", "unknown framework 'pytorhc': did you mean 'pytorch'?"),
         ('"2.9.1"]', '"2.9.2"]', "unknown version of pytorch '2.9.2': did you mean '2.9.1'?"),
@@ -120,57 +118,55 @@ def test_two_mistakes_in_the_matrix_are_told_together_with_their_places(tree: Tr
         ("frameworks:", "frameworks: 5\n  frameworkz:", "'frameworks'"),
     ],
 )
-def test_a_mistake_in_the_matrix_is_told_with_the_nearest_right_word(
-    tree: Tree, old: str, new: str, words: str
-) -> None:
+def test_mistake_in_the_matrix_suggests_the_nearest_name(tree: Tree, old: str, new: str, message: str) -> None:
     tree.edit(MATRIX, old, new)
-    found = tree.mistakes()
-    assert any(words in one for one in found), found
-    assert all(one.startswith("matrix.yaml:") for one in found)
+    mistakes = tree.mistakes()
+    assert any(message in mistake for mistake in mistakes), mistakes
+    assert all(mistake.startswith("matrix.yaml:") for mistake in mistakes)
 
 
 @pytest.mark.parametrize("rule", ["{target: v1}", "{backend: acl}", "{framework: pytorch, version: '<2.9'}"])
-def test_a_rule_about_what_is_known_and_not_published_speaks_of_nothing(tree: Tree, rule: str) -> None:
+def test_rule_that_matches_no_published_combo_is_refused(tree: Tree, rule: str) -> None:
     small = SMALL.replace(", v1, ", ", ").replace("[openblas, acl]", "[openblas]")
-    tree.publish(f"{small}  - refuse: {rule}\n    because: for a reason\n")
-    (found,) = tree.mistakes()
-    assert found.endswith("this rule matches no published combo")
+    tree.publish(f"{small}  - refuse: {rule}\n    because: for a test\n")
+    (mistake,) = tree.mistakes()
+    assert mistake.endswith("this rule matches no published combo")
 
 
-def test_a_matrix_that_is_not_there_is_told_and_not_a_traceback(tree: Tree) -> None:
+def test_missing_matrix_file_is_a_mistake(tree: Tree) -> None:
     (tree.root / MATRIX).unlink()
     assert "matrix.yaml:1:1: cannot be read" in tree.mistakes()[0]
 
 
-def test_mistakes_in_recipes_and_in_the_matrix_come_together(tree: Tree) -> None:
+def test_mistakes_in_recipes_and_matrix_are_reported_together(tree: Tree) -> None:
     tree.edit(MATRIX, "targets: [generic,", "targets: [generik,")
     tree.edit("recipes/targets/v1.yaml", "title:", "titel:")
-    assert [one.split(":")[0] for one in tree.mistakes()] == ["matrix.yaml"] + ["recipes/targets/v1.yaml"] * 2
+    assert [mistake.split(":")[0] for mistake in tree.mistakes()] == ["matrix.yaml"] + ["recipes/targets/v1.yaml"] * 2
 
 
-def test_a_rule_without_an_axis_means_any_value_of_it(tree: Tree) -> None:
-    tree.edit(MATRIX, "rules:\n", "rules:\n  - refuse: {target: v1}\n    because: nobody has one at hand\n")
+def test_rule_without_an_axis_matches_all_its_values(tree: Tree) -> None:
+    tree.edit(MATRIX, "rules:\n", "rules:\n  - refuse: {target: v1}\n    because: no such CPU is available\n")
     combos = tree.load().combos
-    assert all(combo.refusal == "nobody has one at hand" for combo in combos if combo.target.name == "v1")
+    assert all(combo.refusal == "no such CPU is available" for combo in combos if combo.target.name == "v1")
     assert any(combo.refusal is None for combo in combos)
 
 
-def test_an_unverified_combo_can_exist_and_is_not_the_newest_that_is_known_to_work(tree: Tree) -> None:
+def test_unverified_combo_is_not_the_newest_working_one(tree: Tree) -> None:
     matrix = ruled(tree, 'unverified: {version: ["2.10.0"], target: n1}')
-    one = matrix.by_id["pytorch-2.10.0-n1-acl"]
-    assert (one.refusal, one.unverified, one.is_known_to_work) == (None, "for a reason", False)
+    combo = matrix.by_id["pytorch-2.10.0-n1-acl"]
+    assert (combo.refusal, combo.unverified, combo.is_known_to_work) == (None, "for a test", False)
     newest = matrix.newest("pytorch", "n1", "acl")
     assert newest is not None
     assert newest.id == "pytorch-2.9.1-n1-acl"
 
 
-def test_what_is_both_refused_and_unverified_has_both_reasons_and_the_first_rule_s_words(tree: Tree) -> None:
+def test_refused_and_unverified_combo_has_both_reasons(tree: Tree) -> None:
     matrix = ruled(tree, "unverified: {target: generic}", 'refuse: {version: ">=2.10", target: [generic, v1]}')
-    one = matrix.by_id["pytorch-2.10.0-generic-acl"]
-    assert (one.refusal, one.unverified) == ("for a reason", "for a reason")
+    combo = matrix.by_id["pytorch-2.10.0-generic-acl"]
+    assert (combo.refusal, combo.unverified) == ("for a test", "for a test")
 
 
-def test_a_version_with_a_name_of_ours_sorts_last_and_is_in_no_range(tree: Tree) -> None:
+def test_named_version_sorts_last_and_is_in_no_range(tree: Tree) -> None:
     recipe = (tree.root / PYTORCH).read_text()
     entry = re.search(r'  "2\.9\.1":\n(?:    .*\n)+', recipe)
     assert entry
@@ -180,17 +176,17 @@ def test_a_version_with_a_name_of_ours_sorts_last_and_is_in_no_range(tree: Tree)
         tree.publish(small.replace('version: "==2.10.0", target: generic', f"version: {version}, target: v1"))
         matrix = tree.load()
         assert matrix.versions("pytorch") == ["2.10.0", "2.9.1", "1.x-compat"]
-        assert [one.version for one in matrix.combos if one.refusal and one.backend == "acl"] == refused
+        assert [combo.version for combo in matrix.combos if combo.refusal and combo.backend == "acl"] == refused
 
 
-def test_a_combo_with_no_way_out_has_no_nearest(tree: Tree) -> None:
+def test_without_a_working_combo_there_is_no_nearest(tree: Tree) -> None:
     matrix = ruled(tree, "refuse: {framework: pytorch}")
     assert matrix.nearest_working(matrix.combos[0]) is None
     assert matrix.newest("pytorch", "n1", "acl") is None
 
 
 @pytest.mark.parametrize(
-    ("rules", "asked", "nearest"),
+    ("rules", "refused", "nearest"),
     [
         ([], "2.10.0-generic-acl", "2.9.1-generic-acl"),
         (['refuse: {version: "==2.10.0", backend: acl}'], "2.10.0-v1-acl", "2.9.1-v1-acl"),
@@ -205,16 +201,16 @@ def test_a_combo_with_no_way_out_has_no_nearest(tree: Tree) -> None:
     ],
     ids=["another version", "another older version", "another backend", "both", "a fallback", "the next fallback"],
 )
-def test_the_nearest_that_is_known_to_work_keeps_first_the_backend_then_the_version_then_the_target(
-    tree: Tree, rules: list[str], asked: str, nearest: str
+def test_nearest_keeps_the_backend_then_version_then_target(
+    tree: Tree, rules: list[str], refused: str, nearest: str
 ) -> None:
     matrix = ruled(tree, *rules)
-    near = matrix.nearest_working(matrix.by_id[f"pytorch-{asked}"])
+    near = matrix.nearest_working(matrix.by_id[f"pytorch-{refused}"])
     assert near is not None
     assert near.id == f"pytorch-{nearest}"
 
 
-def test_a_chain_of_fallbacks_skips_what_is_not_published(tree: Tree) -> None:
+def test_fallback_targets_skip_unpublished_targets(tree: Tree) -> None:
     matrix = tree.load()
     assert matrix.fallback_targets(matrix.recipes.targets["v1"]) == ["n1", "generic"]
     tree.edit(MATRIX, "targets: [generic, n1, v1,", "targets: [generic, v1,")
@@ -222,18 +218,18 @@ def test_a_chain_of_fallbacks_skips_what_is_not_published(tree: Tree) -> None:
     assert matrix.fallback_targets(matrix.recipes.targets["v1"]) == ["generic"]
 
 
-def test_a_new_target_is_a_recipe_and_a_word_in_the_matrix(tree: Tree) -> None:
+def test_new_target_is_a_recipe_and_a_name_in_the_matrix(tree: Tree) -> None:
     recipe = (tree.root / "recipes/targets/n1.yaml").read_text()
     recipe = recipe.replace("name: n1", "name: kunpeng920").replace("Arm Neoverse N1", "HiSilicon Kunpeng 920")
     recipe = re.sub(r"aliases: .*", "aliases: [taishan-v110]", recipe).replace("0x41:0xd0c", "0x48:0xd01")
     (tree.root / "recipes/targets/kunpeng920.yaml").write_text(recipe)
     tree.edit(MATRIX, "targets: [generic,", "targets: [generic, kunpeng920,")
-    one = tree.plan("pytorch-2.10.0-kunpeng920-acl")
-    assert b"HiSilicon Kunpeng 920" in one.files["Dockerfile"]
-    assert one.tag == "pytorch:2.10.0-kunpeng920-acl"
+    combo_plan = tree.plan("pytorch-2.10.0-kunpeng920-acl")
+    assert b"HiSilicon Kunpeng 920" in combo_plan.files["Dockerfile"]
+    assert combo_plan.tag == "pytorch:2.10.0-kunpeng920-acl"
 
 
-def test_a_new_version_is_an_entry_and_a_lock(tree: Tree) -> None:
+def test_new_version_is_an_entry_and_a_lock(tree: Tree) -> None:
     recipe = (tree.root / PYTORCH).read_text()
     entry = re.search(r'  "2\.9\.1":\n(?:    .*\n)+', recipe)
     assert entry
@@ -241,11 +237,11 @@ def test_a_new_version_is_an_entry_and_a_lock(tree: Tree) -> None:
     tree.edit(MATRIX, '"2.9.1"]', '"2.9.1", "2.9.0"]')
     old = locks.wheel_lock_path(tree.root, "pytorch", "2.9.1").read_text()
     locks.wheel_lock_path(tree.root, "pytorch", "2.9.0").write_text(old.replace("torch==2.9.1", "torch==2.9.0"))
-    one = tree.plan("pytorch-2.9.0-n1-acl")
-    assert b"torch==2.9.0" in one.files["requirements.txt"]
+    combo_plan = tree.plan("pytorch-2.9.0-n1-acl")
+    assert b"torch==2.9.0" in combo_plan.files["requirements.txt"]
 
 
-def test_a_new_backend_is_a_recipe_and_an_entry_of_the_framework(tree: Tree) -> None:
+def test_new_backend_is_a_recipe_and_a_file_of_the_framework(tree: Tree) -> None:
     (tree.root / "recipes/backends/onednn.yaml").write_text("name: onednn\ntitle: oneDNN without ACL\n")
     recipe = """kernels:
   onednn:
@@ -259,7 +255,7 @@ def test_a_new_backend_is_a_recipe_and_an_entry_of_the_framework(tree: Tree) -> 
     assert b"oneDNN without ACL" in tree.plan("pytorch-2.10.0-v1-onednn").files["Dockerfile"]
 
 
-def test_a_new_framework_is_a_recipe_a_lock_and_its_workloads(tree: Tree) -> None:
+def test_new_framework_is_a_recipe_a_lock_and_workloads(tree: Tree) -> None:
     folder = tree.root / "recipes/frameworks"
     shutil.copytree(folder / "pytorch", folder / "other")
     recipe = (tree.root / PYTORCH).read_text()
@@ -271,20 +267,20 @@ def test_a_new_framework_is_a_recipe_a_lock_and_its_workloads(tree: Tree) -> Non
     shutil.copy(
         locks.wheel_lock_path(tree.root, "pytorch", "2.10.0"), locks.wheel_lock_path(tree.root, "other", "2.10.0")
     )
-    one = tree.plan("other-2.10.0-n1-acl")
-    programs = [name for name in one.files if name.endswith(("/pytorch.py", "/other.py"))]
+    combo_plan = tree.plan("other-2.10.0-n1-acl")
+    programs = [name for name in combo_plan.files if name.endswith(("/pytorch.py", "/other.py"))]
     folders = ["frameworks", *tree.load().by_id["other-2.10.0-n1-acl"].workloads]
     assert sorted(programs) == sorted(f"image/opt/armwright/smoke/{folder}/other.py" for folder in folders)
 
 
-def test_a_backend_that_a_framework_has_no_recipe_for_is_refused_with_that_reason(tree: Tree) -> None:
+def test_backend_without_a_file_of_the_framework_is_refused(tree: Tree) -> None:
     (tree.root / "recipes/backends/onednn.yaml").write_text("name: onednn\ntitle: oneDNN without ACL\n")
     tree.edit(MATRIX, "backends: [openblas,", "backends: [onednn, openblas,")
     refusal = tree.load().by_id["pytorch-2.10.0-n1-onednn"].refusal
     assert refusal == "PyTorch has no recipe for the backend onednn"
 
 
-def test_a_rule_that_names_no_axis_is_refused(tree: Tree) -> None:
+def test_rule_that_names_no_axis_is_refused(tree: Tree) -> None:
     tree.edit("matrix.yaml", '{framework: pytorch, version: "==2.10.0", target: generic}', "{}")
     assert any("must name at least one axis" in line for line in tree.mistakes())
 

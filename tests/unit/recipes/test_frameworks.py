@@ -1,4 +1,4 @@
-"""A framework over a backend on a target: what its data types come to there, and which kernel rules speak of it."""
+"""A framework over a backend on a target: support of its data types, and the kernel rules that apply."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def n1(matrix: Matrix) -> Target:
 
 @pytest.fixture(scope="module")
 def v1(matrix: Matrix) -> Target:
-    """Return a target with it."""
+    """Return a target with bf16."""
     return matrix.recipes.targets["v1"]
 
 
@@ -58,7 +58,7 @@ def in_force(backend: FrameworkBackend, target: Target, version: str = "2.0.0") 
 # --- data types
 
 
-def test_the_two_targets_differ_in_bf16(n1: Target, v1: Target) -> None:
+def test_only_v1_has_bf16(n1: Target, v1: Target) -> None:
     assert ("bf16" in n1.floor, "bf16" in v1.floor) == (False, True)
 
 
@@ -80,32 +80,30 @@ def test_the_two_targets_differ_in_bf16(n1: Target, v1: Target) -> None:
         ({"runs": False, "fast": []}, ("not run", "a note"), ("not run", "a note")),
     ],
 )
-def test_a_data_type_is_fast_or_slow_or_not_run_by_the_target_s_features(
+def test_state_of_a_data_type_depends_on_cpu_features(
     n1: Target, v1: Target, words: dict[str, Any], on_n1: tuple[str, str], on_v1: tuple[str, str]
 ) -> None:
     one = DtypeSupport.model_validate({"note": "a note", **words})
     assert (one.on_floor(n1.floor), one.on_floor(v1.floor)) == (on_n1, on_v1)
 
 
-def test_every_data_type_is_told_and_what_nobody_looked_at_is_not_run(v1: Target) -> None:
-    told = {one["name"]: one for one in framework_backend().dtype_support(v1, "2.0.0")}
-    assert tuple(told) == DTYPES
-    assert told["fp32"]["state"] == "fast"
-    assert {one["state"] for name, one in told.items() if name != "fp32"} == {"not run"}
-    assert "not examined" in told["int8"]["note"]
+def test_data_types_without_an_entry_are_not_run(v1: Target) -> None:
+    support = {row["name"]: row for row in framework_backend().dtype_support(v1, "2.0.0")}
+    assert tuple(support) == DTYPES
+    assert support["fp32"]["state"] == "fast"
+    assert {row["state"] for name, row in support.items() if name != "fp32"} == {"not run"}
+    assert "not examined" in support["int8"]["note"]
     known = framework_backend(
         dtypes={"fp32": DtypeSupport(note="a note"), "int8": DtypeSupport(fast=[], note="a note")}
     )
     assert states(known, v1) == ["slow", "not run", "not run", "fast", "not run"]
 
 
-def states(one: FrameworkBackend, target: Target, version: str = "2.0.0") -> list[str]:
-    return [told["state"] for told in one.dtype_support(target, version)]
+def states(backend: FrameworkBackend, target: Target, version: str = "2.0.0") -> list[str]:
+    return [row["state"] for row in backend.dtype_support(target, version)]
 
 
-def test_an_override_says_of_a_data_type_what_it_comes_to_on_its_targets_in_its_versions(
-    n1: Target, v1: Target
-) -> None:
+def test_override_replaces_a_data_type_for_its_images(n1: Target, v1: Target) -> None:
     override = Override(targets=["n1"], versions=["2.0.0"], dtypes={"bf16": DtypeSupport(note="a note")})
     one = framework_backend(dtypes={"fp32": PLAIN, "bf16": DtypeSupport(fast=[], note="a note")}, overrides=(override,))
     assert states(one, n1) == ["fast", "slow", "not run", "not run", "not run"]
@@ -113,7 +111,7 @@ def test_an_override_says_of_a_data_type_what_it_comes_to_on_its_targets_in_its_
     assert in_force(one, n1) == [["acl"]]
 
 
-def test_fast_math_that_is_run_has_its_variable() -> None:
+def test_fast_math_needs_its_variable() -> None:
     runs, never = DtypeSupport(note="a note"), DtypeSupport(runs=False, note="a note")
     with pytest.raises(ValidationError, match="does not name the variable"):
         framework_backend(dtypes={"bf16-fast-math": runs})
@@ -126,9 +124,7 @@ def test_fast_math_that_is_run_has_its_variable() -> None:
 # --- kernel rules
 
 
-def test_a_rule_speaks_only_of_targets_with_the_features_it_needs_and_without_one_of_those_they_lack(
-    n1: Target, v1: Target
-) -> None:
+def test_rule_applies_by_needed_and_lacking_features(n1: Target, v1: Target) -> None:
     one = framework_backend(
         rule("always"),
         rule("with", needs=["bf16"]),
@@ -141,7 +137,7 @@ def test_a_rule_speaks_only_of_targets_with_the_features_it_needs_and_without_on
     assert in_force(one, n1) == [["always"], ["without"], ["one-of"]]
 
 
-def test_an_override_replaces_the_rule_with_its_id_and_no_other(n1: Target) -> None:
+def test_override_replaces_only_the_rule_with_its_id(n1: Target) -> None:
     rules = [
         rule("all"),
         rule("fp32", dtypes=["fp32"]),
@@ -168,17 +164,17 @@ def test_an_override_replaces_the_rule_with_its_id_and_no_other(n1: Target) -> N
         ({"targets": ["v1"], "versions": ["2.0.0"]}, False),
     ],
 )
-def test_an_override_is_of_its_targets_and_versions(n1: Target, words: dict[str, Any], *, replaced: bool) -> None:
+def test_override_applies_to_its_targets_and_versions(n1: Target, words: dict[str, Any], *, replaced: bool) -> None:
     override = Override(kernels=grouped(rule("new", id="old")), **words)
     assert in_force(framework_backend(rule("old"), overrides=(override,)), n1) == [["new"] if replaced else ["old"]]
 
 
-def test_an_override_that_does_not_speak_of_a_target_leaves_its_rules_there(n1: Target, v1: Target) -> None:
+def test_override_with_needs_keeps_the_rule_elsewhere(n1: Target, v1: Target) -> None:
     one = framework_backend(rule("old"), overrides=(Override(kernels=grouped(rule("new", id="old", needs=["bf16"]))),))
     assert (in_force(one, n1), in_force(one, v1)) == ([["old"]], [["new"]])
 
 
-def test_the_target_s_openblas_cores_take_their_place(n1: Target) -> None:
+def test_openblas_cores_of_the_target_are_inserted(n1: Target) -> None:
     core = rule("{cores}", "armv8", id="core", source="openblas", operation="core")
     assert n1.openblas_cores
     assert in_force(framework_backend(core), n1) == [[*n1.openblas_cores, "armv8"]]
@@ -187,14 +183,14 @@ def test_the_target_s_openblas_cores_take_their_place(n1: Target) -> None:
     assert in_force(replaced, n1) == [n1.openblas_cores]
 
 
-def test_a_rule_for_several_operations_accepts_or_forbids_and_wants_none() -> None:
+def test_rule_for_several_operations_cannot_require_one() -> None:
     assert rule(operation="*")
     assert rule("acl", operation="*pool*", optional=True)
     with pytest.raises(ValidationError, match="cannot require one of them"):
         rule("acl", operation="*pool*")
 
 
-def test_the_project_s_rules_of_a_target_replace_the_general_ones(matrix: Matrix) -> None:
+def test_overrides_of_the_project_replace_general_rules(matrix: Matrix) -> None:
     one = matrix.recipes.frameworks["pytorch"].backends["acl"]
 
     def implementations(target: str, source: str, operation: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The facts under recipes/: what is refused at load, and that a new fact is only data."""
+"""Loading recipes/: every mistake is reported at its place, and the package names no framework or target."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ PYTORCH = "recipes/frameworks/pytorch/framework.yaml"
 ACL, OPENBLAS = (f"recipes/frameworks/pytorch/{name}.yaml" for name in ("acl", "openblas"))
 N1, M1, THUNDERX2 = (f"recipes/targets/{name}.yaml" for name in ("n1", "m1", "thunderx2"))
 DEBIAN = "recipes/bases/debian-13.yaml"
+WRITTEN = ("backends", "bases", "frameworks", "hosts", "targets")  # folders of recipes/ that people write
 
 
-def test_the_project_s_recipes_load_with_a_reason_for_everything_left_out(matrix: Matrix) -> None:
+def test_recipes_load_with_a_reason_for_every_drop(matrix: Matrix) -> None:
     assert {"generic", "n1", "v1", "a64fx"} <= set(matrix.recipes.targets)
     assert {"openblas", "acl"} <= set(matrix.recipes.backends)
     for framework in matrix.recipes.frameworks.values():
@@ -24,15 +25,15 @@ def test_the_project_s_recipes_load_with_a_reason_for_everything_left_out(matrix
         assert all(version in framework.versions for version in matrix.axes.frameworks[framework.name])
 
 
-def test_every_floor_holds_what_its_fallback_needs(matrix: Matrix) -> None:
-    fallbacks = {name: one.fallback for name, one in matrix.recipes.targets.items() if one.fallback}
+def test_floor_of_a_fallback_is_part_of_the_floor(matrix: Matrix) -> None:
+    fallbacks = {name: target.fallback for name, target in matrix.recipes.targets.items() if target.fallback}
     assert fallbacks
     for name, fallback in fallbacks.items():
         assert set(matrix.recipes.targets[fallback].floor) < set(matrix.recipes.targets[name].floor)
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "words"),
+    ("file", "old", "new", "message"),
     [
         (N1, "title:", "titel:", ":2:1: unknown key 'titel': did you mean 'title'?"),
         (N1, "name: n1", "name: N1", ":1:7: 'name'"),
@@ -91,14 +92,14 @@ def test_every_floor_holds_what_its_fallback_needs(matrix: Matrix) -> None:
          "an earlier override replaces 'convolution-fp32' for the same images"),
     ],
 )  # fmt: skip
-def test_a_wrong_fact_is_refused_at_its_place(tree: Tree, file: str, old: str, new: str, words: str) -> None:
+def test_mistake_in_a_recipe_is_reported_at_its_place(tree: Tree, file: str, old: str, new: str, message: str) -> None:
     tree.edit(file, old, new)
-    found = tree.mistakes()
-    assert any(one.startswith(f"{file}:") and words in one for one in found), found
+    mistakes = tree.mistakes()
+    assert any(mistake.startswith(f"{file}:") and message in mistake for mistake in mistakes), mistakes
 
 
 @pytest.mark.parametrize("taken", ["graviton3", "v1"])
-def test_a_name_that_already_means_another_target_is_refused(tree: Tree, taken: str) -> None:
+def test_name_of_another_target_is_refused(tree: Tree, taken: str) -> None:
     tree.edit(N1, "graviton2", taken)
     assert tree.mistakes() == [f"recipes/targets/v1.yaml:3:10: '{taken}' already means target 'n1'"]
 
@@ -108,57 +109,69 @@ def test_a_name_that_already_means_another_target_is_refused(tree: Tree, taken: 
     ["../etc", "torch/../../etc", "/etc/passwd", "a b", "$(id)", "`id`", "a;b", "a|b", "a&b", "a>b", "'a'", "a\\\\",
      "~", "{a,b}", "-rf", "--no-preserve-root", "a//b", "a/", "", "a\\nRUN b"],
 )  # fmt: skip
-def test_a_glob_is_neither_absolute_nor_upwards_nor_a_word_of_the_shell(tree: Tree, path: str) -> None:
+def test_glob_is_relative_and_without_shell_syntax(tree: Tree, path: str) -> None:
     tree.edit(PYTORCH, "paths: [torch/test]", f'paths: ["{path}"]')
-    assert any(f"{PYTORCH}:" in one and "'paths'" in one for one in tree.mistakes())
+    assert any(f"{PYTORCH}:" in mistake and "'paths'" in mistake for mistake in tree.mistakes())
 
 
-def test_mistakes_of_several_recipes_come_together_and_draw_no_others_after_them(tree: Tree) -> None:
+def test_mistakes_of_several_recipes_are_reported_together(tree: Tree) -> None:
     tree.edit(PYTORCH, "title:", "titel:")
     tree.edit(N1, "title:", "titel:")
     tree.edit(DEBIAN, 'python: "3.13"', "python: 3.13")
-    files = [one.split(":")[0] for one in tree.mistakes()]
+    files = [mistake.split(":")[0] for mistake in tree.mistakes()]
     assert files == [DEBIAN, PYTORCH, PYTORCH, N1, N1]  # each: 'title' is missing, and 'titel' is unknown
 
 
-def test_a_file_of_an_unknown_backend_is_refused(tree: Tree) -> None:
+def test_file_of_an_unknown_backend_is_refused(tree: Tree) -> None:
     (tree.root / ACL).rename(tree.root / "recipes/frameworks/pytorch/acls.yaml")
     (mistake,) = tree.mistakes()
     place = "recipes/frameworks/pytorch/acls.yaml:2:1"
     assert mistake.startswith(f"{place}: unknown backend 'acls': did you mean 'acl'? allowed: acl, ")
 
 
-def test_a_framework_outside_a_folder_is_refused(tree: Tree) -> None:
+def test_framework_outside_a_folder_is_refused(tree: Tree) -> None:
     (tree.root / "recipes/frameworks/other.yaml").write_text("name: other\n")
     assert tree.mistakes() == [
         "recipes/frameworks/other.yaml:1:1: a framework is a folder: move this file to other/framework.yaml"
     ]
 
 
-def test_a_framework_without_backends_is_refused(tree: Tree) -> None:
+def test_framework_without_backends_is_refused(tree: Tree) -> None:
     for file in (tree.root / "recipes/frameworks/pytorch").glob("[!f]*.yaml"):
         file.unlink()
     assert any("the framework has no backend" in mistake for mistake in tree.mistakes())
 
 
-def test_a_rule_that_accepts_a_reference_kernel_says_that_it_is_not_fast(matrix: Matrix) -> None:
+def test_rule_that_accepts_a_reference_kernel_says_it_is_slow(matrix: Matrix) -> None:
     for combo in (combo for combo in matrix.combos if combo.is_known_to_work):
         support = combo.framework_backend.dtype_support(combo.target, combo.version)
         states = {dtype["name"]: dtype["state"] for dtype in support}
         for rule in combo.framework_backend.kernel_rules(combo.target, combo.version):
-            accepted = [one for one in rule.implementations if rule.source == "onednn"]
+            accepted = [pattern for pattern in rule.implementations if rule.source == "onednn"]
             assert not {"*", "gemm:*", "ref*", "*:any"} & set(accepted)
-            if any("ref" in one for one in accepted):
+            if any("ref" in pattern for pattern in accepted):
                 assert rule.reason.endswith("correct but slow"), rule
                 heavy = rule.operation in {"convolution", "matmul", "inner_product"}
-                assert not heavy or {states[one] for one in rule.dtypes or states} == {"slow"}, rule
-            else:  # plain C++ that moves or compares numbers, and multiplies none
+                assert not heavy or {states[dtype] for dtype in rule.dtypes or states} == {"slow"}, rule
+            else:  # plain C++ is accepted only where it moves or compares numbers
                 light = rule.operation in {"reorder", "pooling", "sum"}
-                assert light or not any(":any" in one for one in accepted), rule
+                assert light or not any(":any" in pattern for pattern in accepted), rule
+
+
+def test_lines_of_data_are_at_most_120_characters_wide() -> None:
+    files = [ROOT / "matrix.yaml", *(path for name in WRITTEN for path in (ROOT / "recipes" / name).rglob("*.yaml"))]
+    wide = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 120 and "https://" not in line  # an address cannot be wrapped
+    ]
+    assert len(files) > 10
+    assert wide == []
 
 
 def literals(text: str) -> list[tuple[int, str]]:
-    """Return the string literals of a module with their lines; docstrings are words for people and stay out."""
+    """Return the string literals of a module with their lines, without docstrings."""
     tree = ast.parse(text)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {
@@ -173,7 +186,7 @@ def literals(text: str) -> list[tuple[int, str]]:
     ]
 
 
-def test_literals_are_found_and_docstrings_are_not() -> None:
+def test_literals_are_found_without_docstrings() -> None:
     assert literals('"""pytorch"""\ndef f():\n    """n1"""\n    return "v1"\nx = f"a{1}b"\n') == [
         (4, "v1"),
         (5, "a"),
@@ -181,19 +194,20 @@ def test_literals_are_found_and_docstrings_are_not() -> None:
     ]
 
 
-_INTERFACE = re.compile(r"/v2/|simple\.v1")  # of a registry and of a package index, and not a CPU
+_INTERFACE = re.compile(r"/v2/|simple\.v1")  # paths of registries and package indexes, not the CPU v1 or v2
 
 
-def test_no_code_of_the_package_names_a_framework_or_a_target(matrix: Matrix) -> None:
+def test_package_code_names_no_framework_or_target(matrix: Matrix) -> None:
     recipes = matrix.recipes
     names = {*recipes.names("frameworks"), *recipes.names("targets")}
-    names |= {one for framework in recipes.frameworks.values() for one in (framework.module, framework.distribution)}
-    names -= {"aarch64", "arm64"}  # aliases of a target, and names of the whole architecture
-    word = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, sorted(names)))})(?![\w-])", re.IGNORECASE)
-    found = [
+    for framework in recipes.frameworks.values():
+        names |= {framework.module, framework.distribution}
+    names -= {"aarch64", "arm64"}  # aliases of a target, and also names of the architecture
+    pattern = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, sorted(names)))})(?![\w-])", re.IGNORECASE)
+    named = [
         f"{path.name}:{line}: {text!r}"
         for path in sorted((ROOT / "armwright").glob("*.py"))
         for line, text in literals(path.read_text(encoding="utf-8"))
-        if word.search(_INTERFACE.sub("", text))
+        if pattern.search(_INTERFACE.sub("", text))
     ]
-    assert not found
+    assert not named
