@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from armwright.recipes.model import Recipe
 from armwright.recipes.patterns import Feature, Glob, Reason, Sentence
 from armwright.system import yaml_file
-from armwright.system.yaml_file import Mistakes
+from armwright.system.strict_model import StrictModel
+from armwright.system.yaml_file import Document, Mistakes
 
+ISA, DISPATCH = "recipes/isa.yaml", "recipes/dispatch.yaml"
 BASE = "base"  # instead of a feature: instructions that every AArch64 CPU has
 # An instruction as the manual draws it, bit 31 first; x is any bit.
 Bits = Annotated[str, StringConstraints(pattern=r"^[01x]{8}( [01x]{8}){3}$")]
 Span = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,8}-[0-9a-f]{1,8}$")]  # hexadecimal file offsets
-RecipeModel = TypeVar("RecipeModel", bound=Recipe)
 
 
-class BitPattern(Recipe):
+class BitPattern(StrictModel):
     """The bits that identify one kind of instruction."""
 
     bits: Bits
@@ -45,7 +45,7 @@ class BitPattern(Recipe):
         return self.bits.replace(" ", "")
 
 
-class Encoding(Recipe):
+class Encoding(StrictModel):
     """The patterns of one feature."""
 
     feature: Feature
@@ -53,14 +53,14 @@ class Encoding(Recipe):
     patterns: list[BitPattern] = Field(min_length=1)
 
 
-class Implied(Recipe):
+class Implied(StrictModel):
     """A feature that every CPU has that has some other features."""
 
     by: list[Feature] = Field(min_length=1)
     source: Reason
 
 
-class Guard(Recipe):
+class Guard(StrictModel):
     """Neighbours of an instruction that are a run-time check for the feature it needs."""
 
     feature: Feature
@@ -70,7 +70,7 @@ class Guard(Recipe):
     after: list[BitPattern] = Field(default=[])
 
 
-class Instructions(Recipe):
+class Instructions(StrictModel):
     """recipes/isa.yaml; of several patterns that match a word, the first counts."""
 
     features: list[Encoding] = Field(min_length=1)
@@ -95,7 +95,7 @@ class Instructions(Recipe):
         return {*floor, *(name for name, implied in self.implied.items() if set(implied.by) <= set(floor))}
 
 
-class Declaration(Recipe):
+class Declaration(StrictModel):
     """Files in which code above the floor is expected, and why it is safe or what goes wrong.
 
     Attributes:
@@ -128,7 +128,7 @@ class Declaration(Recipe):
         return of_combo and feature in self.features and any(PurePosixPath(path).match(glob) for glob in self.paths)
 
 
-class Dispatch(Recipe):
+class Dispatch(StrictModel):
     """recipes/dispatch.yaml."""
 
     files: list[Declaration] = Field(default=[])
@@ -140,7 +140,7 @@ def load_instructions(root: Path) -> Instructions:
     Raises:
         InputError: every mistake in the file, with line and column.
     """
-    return _load_file(root, "isa", Instructions)
+    return yaml_file.load_yaml(root / ISA, ISA, Instructions)
 
 
 def load_dispatch(root: Path, known: Instructions) -> list[Declaration]:
@@ -149,20 +149,12 @@ def load_dispatch(root: Path, known: Instructions) -> list[Declaration]:
     Raises:
         InputError: every mistake in the file, with line and column.
     """
-    return _load_file(root, "dispatch", Dispatch, known.names).files
 
-
-def _load_file(root: Path, name: str, model: type[RecipeModel], known: Collection[str] = ()) -> RecipeModel:
-    mistakes = Mistakes()
-    path = root / "recipes" / f"{name}.yaml"
-    document = yaml_file.read_yaml(path, str(path.relative_to(root)), mistakes)
-    facts = yaml_file.parse_document(document, model, mistakes) if document else None
-    if document and isinstance(facts, Dispatch):
-        for index, declaration in enumerate(facts.files):
+    def check_features(document: Document, dispatch: Dispatch, mistakes: Mistakes) -> None:
+        for index, declaration in enumerate(dispatch.files):
             for position, feature in enumerate(declaration.features):
-                if feature not in known:
-                    text = f"no pattern in recipes/isa.yaml needs the feature '{feature}'"
+                if feature not in known.names:
+                    text = f"no pattern in {ISA} needs the feature '{feature}'"
                     mistakes.add(document, ("files", index, "features", position), text)
-    mistakes.raise_if_any()
-    assert facts is not None  # noqa: S101 - if it were None, a mistake would have been raised
-    return facts
+
+    return yaml_file.load_yaml(root / DISPATCH, DISPATCH, Dispatch, check_features).files

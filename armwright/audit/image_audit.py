@@ -24,8 +24,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from armwright.audit import decoder, scan_cache
 from armwright.audit.decoder import FeatureUse
 from armwright.audit.encodings import Declaration, Instructions, load_dispatch, load_instructions
@@ -34,17 +32,14 @@ from armwright.engine.client import Engine, Image
 from armwright.recipes.targets import Target
 from armwright.system import console, process
 from armwright.system.errors import FailedError
+from armwright.system.strict_model import StrictModel
 
 SHOWN = 5  # offsets listed in a row
 AuditState = Literal["guarded", "chosen", "data", "fault", "above"]
 _URGENT: list[AuditState] = ["above", "fault"]
 
 
-class _AuditModel(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class AuditRow(_AuditModel):
+class AuditRow(StrictModel):
     """Instructions above the floor: one file, one feature, one state.
 
     Attributes:
@@ -65,7 +60,7 @@ class AuditRow(_AuditModel):
     offsets: list[int]
 
 
-class Audit(_AuditModel):
+class Audit(StrictModel):
     """The instructions above a floor in the files of an image.
 
     Attributes:

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from armwright.audit import decoder, elf
 from armwright.system.errors import FailedError
 from armwright.system.files import write_whole
+from armwright.system.strict_model import StrictModel
 
 SCHEMA = 2  # of the files under build/audit/; raise it when decoder.py finds something else in the same file
 
 
-class CodeFile(BaseModel):
+class CodeFile(StrictModel):
     """A file with AArch64 code in an image."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
     path: str
     sha256: str
     code_bytes: int

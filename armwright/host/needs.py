@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from armwright.system import yaml_file
+from armwright.system.strict_model import StrictModel
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "hosts"
 
@@ -18,11 +19,7 @@ PackageName = Annotated[
 MinimumVersion = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Need(_Model):
+class Need(StrictModel):
     """One thing a machine needs: what it is called, from which version on, why, and what to install by hand."""
 
     title: str
@@ -31,7 +28,7 @@ class Need(_Model):
     hand: str
 
 
-class Limits(_Model):
+class Limits(StrictModel):
     """Where `doctor` begins to warn and to fail, in decimal gigabytes."""
 
     disk_fail_gb: int
@@ -39,14 +36,14 @@ class Limits(_Model):
     memory_warn_gb: int
 
 
-class Needs(_Model):
+class Needs(StrictModel):
     """The content of needs.yaml."""
 
     needs: dict[NeedName, Need]
     limits: Limits
 
 
-class Suite(_Model):
+class Suite(StrictModel):
     """A suite that is added on the host's own mirror; `priority` is apt's for everything that is not named."""
 
     name: PackageName
@@ -54,7 +51,7 @@ class Suite(_Model):
     why: str
 
 
-class HostPackage(_Model):
+class HostPackage(StrictModel):
     """A package, the need it serves, the suite it comes from if it is not the host's, and its service to silence."""
 
     name: PackageName
@@ -64,7 +61,7 @@ class HostPackage(_Model):
     why: str
 
 
-class HostRecipe(_Model):
+class HostRecipe(StrictModel):
     """What setup brings to one release of one distribution."""
 
     id: PackageName
@@ -103,9 +100,4 @@ def load_host_recipe(distribution: str, version: str, folder: Path = RECIPES) ->
 
 
 def _load(file: Path, model: type[yaml_file.Model]) -> yaml_file.Model:
-    mistakes = yaml_file.Mistakes()
-    document = yaml_file.read_yaml(file, f"recipes/hosts/{file.name}", mistakes)
-    loaded = yaml_file.parse_document(document, model, mistakes) if document else None
-    mistakes.raise_if_any()
-    assert loaded is not None  # noqa: S101 - for the type checker; what is not loaded is a mistake
-    return loaded
+    return yaml_file.load_yaml(file, f"recipes/hosts/{file.name}", model)

@@ -12,16 +12,16 @@ from pydantic import Field
 from armwright.matrix.rules import Rule
 from armwright.recipes import loader
 from armwright.recipes.loader import Recipes
-from armwright.recipes.model import Recipe
 from armwright.recipes.patterns import Name, VersionName
 from armwright.system import yaml_file
 from armwright.system.errors import nearest
+from armwright.system.strict_model import StrictModel
 from armwright.system.yaml_file import Document, Mistakes
 
 FILE = "matrix.yaml"
 
 
-class Axes(Recipe):
+class Axes(StrictModel):
     """The values of the axes."""
 
     frameworks: dict[Name, Annotated[list[VersionName], Field(min_length=1)]] = Field(min_length=1)
@@ -29,7 +29,7 @@ class Axes(Recipe):
     backends: list[Name] = Field(min_length=1)
 
 
-class Published(Recipe):
+class Published(StrictModel):
     """The content of the file."""
 
     axes: Axes

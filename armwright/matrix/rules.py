@@ -8,21 +8,20 @@ from functools import cache
 from typing import Annotated
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion
-from packaging.version import Version as Ordered
+from packaging.version import InvalidVersion, Version
 from pydantic import BeforeValidator, InstanceOf, model_validator
 
-from armwright.recipes.model import Recipe
 from armwright.recipes.patterns import Name, Reason
+from armwright.system.strict_model import StrictModel
 
-NAMED = Ordered("0.dev0")
+NAMED = Version("0.dev0")
 
 
 @cache
-def order(version: str) -> Ordered:
+def order(version: str) -> Version:
     """Return the sort key of a version; a name that is not a version, such as 1.x-compat, sorts before all versions."""
     try:
-        return Ordered(version)
+        return Version(version)
     except InvalidVersion:
         return NAMED
 
@@ -61,16 +60,16 @@ def _parse_versions(value: object) -> object:
         raise ValueError(f"{error}; write for example '==2.10.0' or '>=2.10,<2.12', or a list of versions") from error
 
 
-Names = Annotated[list[Name], BeforeValidator(_as_list)]
+NameList = Annotated[list[Name], BeforeValidator(_as_list)]
 
 
-class AxisPattern(Recipe):
+class AxisPattern(StrictModel):
     """The combos that a rule matches; an axis that is not named matches every value."""
 
-    framework: Names | None = None
+    framework: NameList | None = None
     version: Annotated[InstanceOf[Versions], BeforeValidator(_parse_versions)] | None = None
-    target: Names | None = None
-    backend: Names | None = None
+    target: NameList | None = None
+    backend: NameList | None = None
 
     @model_validator(mode="after")
     def _names_an_axis(self) -> AxisPattern:
@@ -97,7 +96,7 @@ class AxisPattern(Recipe):
         return self.backend is None or backend in self.backend
 
 
-class Rule(Recipe):
+class Rule(StrictModel):
     """A rule about some combos, with its reason.
 
     Attributes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from armwright.system.console import DOUBTFUL, GOOD, QUIET
+from armwright.system.strict_model import StrictModel
 from armwright.system.table_layout import Cell
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"  # of every schema that a command prints
@@ -24,10 +25,10 @@ MEANING: dict[ComboState, str] = {
 STYLES: dict[ComboState, str] = {"proven": GOOD, "built": DOUBTFUL, "unverified": DOUBTFUL, "refused": QUIET}
 
 
-class DocumentRow(BaseModel):
+class DocumentRow(StrictModel):
     """The settings of all rows: strict, frozen, each field described in the schema."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class ListedRow(DocumentRow):

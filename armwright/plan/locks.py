@@ -17,12 +17,11 @@ from typing import Annotated
 import yaml
 from pydantic import AfterValidator, Field, StringConstraints
 
-from armwright.recipes.model import Recipe
 from armwright.recipes.patterns import Sha256
 from armwright.system import yaml_file
 from armwright.system.errors import InputError
 from armwright.system.files import write_whole
-from armwright.system.yaml_file import Mistakes
+from armwright.system.strict_model import StrictModel
 
 # Distributions that turn a CPU image into a CUDA image: 588 MB became 3.3 GB (pytorch#160162).
 FORBIDDEN = re.compile(r"^(nvidia-.*|cuda-.*|(.*-)?triton(-.*)?)$")
@@ -39,14 +38,14 @@ def _is_time(text: str) -> str:
     return text
 
 
-class Deb(Recipe):
+class Deb(StrictModel):
     """One package of the distribution."""
 
     version: DebVersion
     sha256: Sha256
 
 
-class BaseLock(Recipe):
+class BaseLock(StrictModel):
     """The packages of a base.
 
     Attributes:
@@ -97,12 +96,7 @@ def read_base_lock(root: Path, base: str) -> BaseLock:
 @lru_cache
 def _parsed(path: Path, name: str, _: bytes) -> BaseLock:
     """Parse a base lock once for the same bytes: the plans of all combos on that base need it."""
-    mistakes = Mistakes()
-    document = yaml_file.read_yaml(path, name, mistakes)
-    parsed = yaml_file.parse_document(document, BaseLock, mistakes) if document else None
-    mistakes.raise_if_any()
-    assert parsed is not None  # noqa: S101 - for the type checker: without a mistake there is a lock
-    return parsed
+    return yaml_file.load_yaml(path, name, BaseLock)
 
 
 def write_base_lock(root: Path, base: str, lock: BaseLock) -> None:

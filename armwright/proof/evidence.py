@@ -8,21 +8,18 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from armwright.system.errors import FailedError
 from armwright.system.files import write_whole
+from armwright.system.strict_model import StrictModel
 
 UNSTEADY = frozenset({"seconds", "peak_memory_bytes"})
 LEFT_OUT = "run "  # begins the name of a check that stands for a run that was not selected
 CPU_CHECKS = re.compile(r"floor$|cpu$|kernels ")  # checks that need not hold on a CPU other than the target's
 
 
-class _EvidenceModel(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class Check(_EvidenceModel):
+class Check(StrictModel):
     """One check of a smoke run.
 
     Attributes:
@@ -48,7 +45,7 @@ class Check(_EvidenceModel):
         return f"{self.name}: expected {self.expected}, found {self.found}{because}"
 
 
-class Kernel(_EvidenceModel):
+class Kernel(StrictModel):
     """One kind of kernel that ran.
 
     Attributes:
@@ -68,7 +65,7 @@ class Kernel(_EvidenceModel):
     shape: str
 
 
-class Metric(_EvidenceModel):
+class Metric(StrictModel):
     """The quality of a workload's answers, for example its accuracy, and the minimum it must reach."""
 
     name: str
@@ -76,7 +73,7 @@ class Metric(_EvidenceModel):
     minimum: float
 
 
-class Run(_EvidenceModel):
+class Run(StrictModel):
     """One workload in one data type; its answers are compared with values computed without any framework.
 
     Attributes:
@@ -100,7 +97,7 @@ class Run(_EvidenceModel):
     kernels: list[Kernel]
 
 
-class NotRun(_EvidenceModel):
+class NotRun(StrictModel):
     """A workload that is not run in a data type, and the reason."""
 
     workload: str
@@ -108,7 +105,7 @@ class NotRun(_EvidenceModel):
     reason: str
 
 
-class CpuReading(_EvidenceModel):
+class CpuReading(StrictModel):
     """The CPU of the run; `emulator` is empty on a real CPU."""
 
     title: str
@@ -119,7 +116,7 @@ class CpuReading(_EvidenceModel):
     cpus: int
 
 
-class Report(_EvidenceModel):
+class Report(StrictModel):
     """The report that `smoke --json` prints inside an image (scripts/smoke/smoke.py)."""
 
     schema_: Literal[3]
@@ -134,12 +131,10 @@ class Report(_EvidenceModel):
     peak_memory_bytes: int
     seconds: float
 
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", alias_generator=lambda name: name.rstrip("_"), populate_by_name=True
-    )
+    model_config = ConfigDict(alias_generator=lambda name: name.rstrip("_"), populate_by_name=True)
 
 
-class Evidence(_EvidenceModel):
+class Evidence(StrictModel):
     """A report, and facts that only the host knows.
 
     Attributes:

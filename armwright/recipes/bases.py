@@ -6,19 +6,20 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from armwright.recipes.model import Drop, Recipe
+from armwright.recipes.model import Drop
 from armwright.recipes.patterns import Absolute, Glob, Name, Reason, Sentence
 from armwright.recipes.source_builds import Interpreter
+from armwright.system.strict_model import StrictModel
 
 
-class BasePackage(Recipe):
+class BasePackage(StrictModel):
     """A package of the distribution, and why the image needs it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
     reason: Reason
 
 
-class Link(Recipe):
+class Link(StrictModel):
     """A symbolic link that a maintainer script would create; no maintainer script runs here."""
 
     path: Glob
@@ -26,7 +27,7 @@ class Link(Recipe):
     reason: Reason
 
 
-class Distribution(Recipe):
+class Distribution(StrictModel):
     """Paths in a root file system, and the files removed from it.
 
     Attributes:
@@ -42,7 +43,7 @@ class Distribution(Recipe):
     links: list[Link] = Field(default=[])
 
 
-class Merged(Recipe):
+class Merged(StrictModel):
     """Folders of the root that are links into /usr, on distributions whose installer creates the links."""
 
     folders: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]] = Field(min_length=1)
@@ -76,7 +77,7 @@ class Registry(Distribution):
     unverified: Reason | None = None
 
 
-class Builder(Recipe):
+class Builder(StrictModel):
     """The compilers for an image: AArch64 packages of the same archive, which are not shipped.
 
     Attributes:
@@ -92,7 +93,7 @@ class Builder(Recipe):
     links: list[Link] = Field(default=[])
 
 
-class Base(Recipe):
+class Base(StrictModel):
     """A Linux distribution that frameworks run on.
 
     Attributes:

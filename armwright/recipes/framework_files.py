@@ -41,10 +41,10 @@ def load_frameworks(root: Path, known: Mapping[str, Collection[str]], mistakes: 
         if document:
             mistakes.add(document, (), f"a framework is a folder: move this file to {stray.stem}/{FILE}")
     for path in sorted(folder.glob(f"*/{FILE}")):
-        document = yaml_file.read_yaml(path, str(path.relative_to(root)), mistakes)
-        framework = yaml_file.parse_document(document, FrameworkFile, mistakes) if document else None
-        if document is None or framework is None:
+        loaded = yaml_file.parse_yaml(path, str(path.relative_to(root)), FrameworkFile, mistakes)
+        if loaded is None:
             continue
+        document, framework = loaded
         check_names(framework, f"{path.parent.name}/{FILE}", document, taken, mistakes)
         for version, release in framework.versions.items():
             names = Names(document, known, mistakes)
@@ -64,10 +64,10 @@ def _load_backends(
     for path in sorted(folder.glob("*.yaml")):
         if path.name == FILE:
             continue
-        document = yaml_file.read_yaml(path, str(path.relative_to(root)), mistakes)
-        backend = yaml_file.parse_document(document, FrameworkBackend, mistakes) if document else None
-        if document is None or backend is None:
+        loaded = yaml_file.parse_yaml(path, str(path.relative_to(root)), FrameworkBackend, mistakes)
+        if loaded is None:
             continue
+        document, backend = loaded
         names = Names(document, known, mistakes)
         names.require((), path.stem, known["backends"], "backend")
         _check_variables(framework, backend, names)

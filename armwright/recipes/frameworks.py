@@ -7,13 +7,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.recipes.kernels import DtypeSupport, KernelRule, KernelRules, Override, flatten
-from armwright.recipes.model import Drop, Environment, Recipe
+from armwright.recipes.model import Drop, Environment
 from armwright.recipes.patterns import DTYPES, Dtype, Feature, Name, Reason, Requirement, Sentence, VersionName
 from armwright.recipes.source_builds import PythonFile, SourceBuild
 from armwright.recipes.targets import Target
+from armwright.system.strict_model import StrictModel
 
 
-class Release(Recipe):
+class Release(StrictModel):
     """One version of a framework.
 
     Attributes:
@@ -53,7 +54,7 @@ class Release(Recipe):
         return self
 
 
-class Strip(Recipe):
+class Strip(StrictModel):
     """File names whose symbol tables are stripped."""
 
     paths: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_*.+-]+$")]] = Field(min_length=1)
@@ -70,7 +71,7 @@ class FastMath(Environment):
     feature: Feature
 
 
-class FrameworkBackend(Recipe):
+class FrameworkBackend(StrictModel):
     """A framework over one backend: what switches the backend on, data types, and which kernels must run."""
 
     overlay: Name | None = None
@@ -115,7 +116,7 @@ class FrameworkBackend(Recipe):
         return [override for override in self.overrides if override.applies_to(target.name, version)]
 
 
-class FrameworkFile(Recipe):
+class FrameworkFile(StrictModel):
     """A framework without its backends: recipes/frameworks/<name>/framework.yaml."""
 
     kind: ClassVar[str] = "framework"

@@ -7,16 +7,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from armwright.recipes.model import Recipe
 from armwright.recipes.patterns import Dtype, Feature, Name, Reason, Sentence, VersionName
 from armwright.recipes.targets import Target
+from armwright.system.strict_model import StrictModel
 
-Source = Literal["onednn", "openblas", "profiler"]
+KernelSource = Literal["onednn", "openblas", "profiler"]
 Operation = Annotated[str, StringConstraints(pattern=r"^[a-z_*]+$")]
 Implementation = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:*.+{}-]+$")]
 
 
-class DtypeSupport(Recipe):
+class DtypeSupport(StrictModel):
     """How a backend supports a data type.
 
     Attributes:
@@ -44,7 +44,7 @@ class DtypeSupport(Recipe):
         return "slow", (self.note if self.fast is None else self.otherwise or self.note)
 
 
-class KernelEntry(Recipe):
+class KernelEntry(StrictModel):
     """A kernel rule as it is written below its source and operation: every kernel of the operation must match it.
 
     Attributes:
@@ -77,7 +77,7 @@ class KernelRule(KernelEntry):
         operation: the operation, with wildcards.
     """
 
-    source: Source
+    source: KernelSource
     operation: Operation
 
     @model_validator(mode="after")
@@ -97,10 +97,10 @@ class KernelRule(KernelEntry):
         return self.model_copy(update={"implementations": patterns})
 
 
-KernelRules = dict[Source, dict[Operation, Annotated[list[KernelEntry], Field(min_length=1)]]]
+KernelRules = dict[KernelSource, dict[Operation, Annotated[list[KernelEntry], Field(min_length=1)]]]
 
 
-def flatten(kernels: Mapping[Source, Mapping[str, Sequence[KernelEntry]]]) -> list[KernelRule]:
+def flatten(kernels: Mapping[KernelSource, Mapping[str, Sequence[KernelEntry]]]) -> list[KernelRule]:
     """Return the rules that are written below their sources and operations, as one list."""
     return [
         KernelRule(source=source, operation=operation, **dict(entry))
@@ -110,7 +110,7 @@ def flatten(kernels: Mapping[Source, Mapping[str, Sequence[KernelEntry]]]) -> li
     ]
 
 
-class Override(Recipe):
+class Override(StrictModel):
     """Data types and kernel rules that replace those with the same name or id on some targets, in some versions.
 
     Attributes:

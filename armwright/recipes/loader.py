@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from armwright.recipes import framework_files
 from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework
-from armwright.recipes.model import Recipe
 from armwright.recipes.names import Names, check_names
 from armwright.recipes.patterns import Name, Sentence
 from armwright.recipes.targets import Target
 from armwright.system import yaml_file
+from armwright.system.strict_model import StrictModel
 from armwright.system.yaml_file import Document, Mistakes
 
 
-class Backend(Recipe):
+class Backend(StrictModel):
     """The library that does the arithmetic."""
 
     kind: ClassVar[str] = "backend"
@@ -101,10 +101,10 @@ def _load_folder(
     recipes: dict[str, tuple[RecipeKind, Document]] = {}
     taken: dict[str, str] = {}
     for path in sorted((root / "recipes" / folder).glob("*.yaml")):
-        document = yaml_file.read_yaml(path, str(path.relative_to(root)), mistakes)
-        recipe: RecipeKind | None = yaml_file.parse_document(document, model, mistakes) if document else None
-        if document is None or recipe is None:
+        loaded = yaml_file.parse_yaml(path, str(path.relative_to(root)), model, mistakes)
+        if loaded is None:
             continue
+        document, recipe = loaded
         check_names(recipe, f"{path.stem}.yaml", document, taken, mistakes)
         recipes[recipe.name] = (recipe, document)
     return recipes

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from armwright.recipes.patterns import Glob, Reason, Setting, Variable
+from armwright.system.strict_model import StrictModel
 
 
-class Recipe(BaseModel):
-    """Base of all models: frozen, strict (an unquoted `3.10` is a float and is refused), no unknown key."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class Drop(Recipe):
+class Drop(StrictModel):
     """Files to remove from an image, and why."""
 
     paths: list[Glob] = Field(min_length=1)
     reason: Reason
 
 
-class Environment(Recipe):
+class Environment(StrictModel):
     """A variable that the entrypoint sets unless the user did; `{cpus}` is the number of usable CPUs.
 
     Attributes:

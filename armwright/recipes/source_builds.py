@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from pydantic import Field, StringConstraints, model_validator
 
-from armwright.recipes.model import Drop, Recipe
+from armwright.recipes.model import Drop
 from armwright.recipes.patterns import Absolute, FileName, Glob, Name, Option, Reason, Sha256, Url, Variable
 from armwright.recipes.targets import Target
 from armwright.system.errors import InputError
+from armwright.system.strict_model import StrictModel
 
 
-class Download(Recipe):
+class Download(StrictModel):
     """A file that is downloaded.
 
     Attributes:
@@ -67,7 +68,7 @@ class PythonFile(Download):
         return f"{name}=={version} --hash=sha256:{self.sha256}\n"
 
 
-class Patch(Recipe):
+class Patch(StrictModel):
     """A unified diff in recipes/patches/<framework>-<version>/.
 
     Attributes:
@@ -89,7 +90,7 @@ class Patch(Recipe):
         return self
 
 
-class Interpreter(Recipe):
+class Interpreter(StrictModel):
     """A Python that is compiled because the distribution does not have that version.
 
     Attributes:
@@ -103,7 +104,7 @@ class Interpreter(Recipe):
     drop: list[Drop] = Field(default=[])
 
 
-class Bazel(Recipe):
+class Bazel(StrictModel):
     """Bazel, bootstrapped from its distribution archive, as no AArch64 binary of that version is published.
 
     Attributes:
@@ -117,7 +118,7 @@ class Bazel(Recipe):
     java: Absolute
 
 
-class SourceBuild(Recipe):
+class SourceBuild(StrictModel):
     """A framework that a native Arm builder compiles from source.
 
     Attributes:

@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar, Literal
 from packaging.version import Version
 from pydantic import Field, StringConstraints, model_validator
 
-from armwright.recipes.model import Environment, Recipe
-from armwright.recipes.patterns import CpuPart, Dtype, EmulatedCpu, Feature, Flags, Name, Reason, Sentence
-from armwright.recipes.patterns import VersionName as Text
+from armwright.recipes.model import Environment
+from armwright.recipes.patterns import CpuPart, Dtype, EmulatedCpu, Feature, Flags, Name, Reason, Sentence, VersionName
+from armwright.system.strict_model import StrictModel
 
 
-class BaselineCpu(Recipe):
+class BaselineCpu(StrictModel):
     """A baseline CPU: all its features are features of the target too.
 
     Attributes:
@@ -26,7 +26,7 @@ class BaselineCpu(Recipe):
     skips: list[Dtype] = Field(default=[])
 
 
-class Emulator(Recipe):
+class Emulator(StrictModel):
     """The emulated CPU that proves a target on machines with another CPU.
 
     Attributes:
@@ -56,7 +56,7 @@ class Emulator(Recipe):
 CompilerRelease = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$")]
 
 
-class Compiler(Recipe):
+class Compiler(StrictModel):
     """The flags of a compiler for a target.
 
     Attributes:
@@ -76,21 +76,21 @@ class Compiler(Recipe):
         return later or any(version.major == first.major and version >= first for first in map(Version, self.backports))
 
 
-class OpenblasTarget(Recipe):
+class OpenblasTarget(StrictModel):
     """OpenBLAS's name for a target, and the first OpenBLAS release with that name."""
 
     target: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]+$")]
-    least: Text
+    least: VersionName
 
 
-class Caches(Recipe):
+class Caches(StrictModel):
     """Cache sizes of one core, in bytes."""
 
     level1: Annotated[int, Field(gt=0)]
     level2: Annotated[int, Field(gt=0)]
 
 
-class Compile(Recipe):
+class Compile(StrictModel):
     """How code is compiled for a target: flags of each compiler, and options of libraries with their own names for it.
 
     Attributes:
@@ -116,7 +116,7 @@ class Compile(Recipe):
         return next((compiler.flags for compiler in (self.gcc, *self.older) if compiler.accepted_by(release)), None)
 
 
-class Target(Recipe):
+class Target(StrictModel):
     """The CPU that an image is for."""
 
     kind: ClassVar[str] = "target"

@@ -13,9 +13,8 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from armwright.recipes.model import Recipe
 from armwright.system import yaml_file
-from armwright.system.yaml_file import Mistakes
+from armwright.system.strict_model import StrictModel
 
 FILE = "recipes/cpus.yaml"
 Implementer = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{2}$")]
@@ -23,7 +22,7 @@ PartNumber = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-f]{2}:0x[0-9a-f
 CpuName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=40)]
 
 
-class CpuNames(Recipe):
+class CpuNames(StrictModel):
     """The names of implementers and parts.
 
     Attributes:
@@ -51,9 +50,4 @@ def load_cpu_names(root: Path) -> CpuNames:
     Raises:
         InputError: every mistake in it, with its place.
     """
-    mistakes = Mistakes()
-    document = yaml_file.read_yaml(root / FILE, FILE, mistakes)
-    facts = yaml_file.parse_document(document, CpuNames, mistakes) if document else None
-    mistakes.raise_if_any()
-    assert facts is not None  # noqa: S101 - where it is None, there was a mistake
-    return facts
+    return yaml_file.load_yaml(root / FILE, FILE, CpuNames)

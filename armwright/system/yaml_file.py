@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -187,6 +187,40 @@ def parse_document(document: Document, model: type[Model], mistakes: Mistakes) -
                 location, of_key = location[:-1], True
             mistakes.add(document, location, _explain(document, model, error, location, key=of_key), key=of_key)
     return None
+
+
+def parse_yaml(path: Path, name: str, model: type[Model], mistakes: Mistakes) -> tuple[Document, Model] | None:
+    """Read one YAML file and validate it against a model.
+
+    Returns:
+        the document and the model; None if the file has mistakes, which are added to `mistakes`.
+    """
+    document = read_yaml(path, name, mistakes)
+    parsed = parse_document(document, model, mistakes) if document else None
+    return (document, parsed) if document and parsed else None
+
+
+def load_yaml(
+    path: Path, name: str, model: type[Model], check: Callable[[Document, Model, Mistakes], None] | None = None
+) -> Model:
+    """Load one YAML file that stands for itself.
+
+    Args:
+        path: the file.
+        name: its name in messages, relative to the project's root.
+        model: the model of its content.
+        check: adds the mistakes that the model cannot detect.
+
+    Raises:
+        InputError: lists every mistake with file:line:column.
+    """
+    mistakes = Mistakes()
+    loaded = parse_yaml(path, name, model, mistakes)
+    if loaded and check:
+        check(*loaded, mistakes)
+    mistakes.raise_if_any()
+    assert loaded is not None  # noqa: S101 - for the type checker: a file that was not loaded has a mistake
+    return loaded[1]
 
 
 def _explain(
