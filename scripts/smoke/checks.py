@@ -41,11 +41,11 @@ def floor(target: Mapping[str, Any], seen: machine.Machine) -> Check:
 def meant_cpu(target: Mapping[str, Any], seen: machine.Machine) -> Check:
     """Check that the CPU and its vector length are those that the image was built for."""
     shown = " ".join(seen.processor.parts) or "part number hidden"
-    found = f"{seen.processor.name} ({shown}), {seen.vector_bytes or 16}-byte vectors"
+    cpu = f"{seen.processor.name} ({shown}), {seen.vector_bytes or 16}-byte vectors"
     meant = [any(fnmatchcase(part, pattern) for pattern in target["parts"]) for part in seen.processor.parts]
     parts = "*" in target["parts"] or (bool(meant) and all(meant))
     vectors = target["vector_bytes"] in (None, seen.vector_bytes)
-    return check("cpu", parts and vectors, f"{target['title']} ({' '.join(target['parts'])})", found)
+    return check("cpu", parts and vectors, f"{target['title']} ({' '.join(target['parts'])})", cpu)
 
 
 def unprivileged() -> Check:
@@ -70,9 +70,9 @@ def precision(fast_math: Mapping[str, Any] | None, environ: Mapping[str, str]) -
     """Check that fp32 is computed in full: the variable that allows reduced precision is unset, empty or STRICT."""
     if fast_math is None:
         return []
-    found = environ.get(fast_math["name"], "")
-    full = found.upper() in {"", "STRICT"}
-    return [check("precision", full, "full fp32", "full fp32" if full else f"{fast_math['name']}={found}")]
+    value = environ.get(fast_math["name"], "")
+    full = value.upper() in {"", "STRICT"}
+    return [check("precision", full, "full fp32", "full fp32" if full else f"{fast_math['name']}={value}")]
 
 
 def versions(image: Mapping[str, Any], found: Mapping[str, str]) -> list[Check]:
@@ -86,7 +86,7 @@ def versions(image: Mapping[str, Any], found: Mapping[str, str]) -> list[Check]:
     return [*rows, check("version python", python == image["python"], image["python"], python)]
 
 
-def graded(run: Mapping[str, Any]) -> list[Check]:
+def grade(run: Mapping[str, Any]) -> list[Check]:
     """Check the answers of one run: the error of every number, and the metric."""
     name, metric = f"{run['workload']} {run['dtype']}", run["metric"]
     return [

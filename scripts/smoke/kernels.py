@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import TypedDict
 else:
-    TypedDict = dict  # Python 3.7 has none
+    TypedDict = dict  # Python 3.7 has no TypedDict
 
 _CORE = re.compile(r"^Core: (?P<name>\S+)$")
 _FAST_MATH = re.compile(r"attr-fpmath(?:_mode)?:(?P<mode>[a-z0-9]+)")
@@ -93,8 +93,8 @@ class Table:
 
 def core(line: str) -> str:
     """Read OpenBLAS's report of the core it chose; empty for every other line."""
-    found = _CORE.match(line.strip())
-    return found["name"].lower() if found else ""
+    match = _CORE.match(line.strip())
+    return match["name"].lower() if match else ""
 
 
 def read(lines: Iterable[str], marker: str) -> Table:

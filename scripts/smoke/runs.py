@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kernels
 from kernels import Row, Table
-from worker import FAST_MATH, MARKER, described
+from worker import FAST_MATH, MARKER, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -52,26 +52,26 @@ class Answers(NamedTuple):
     failure: str
 
 
-def planned(image: Mapping[str, Any]) -> Iterator[Run]:
+def list_runs(image: Mapping[str, Any]) -> Iterator[Run]:
     """Yield every workload in every data type, with the reason if it is skipped.
 
     Args:
         image: image.json.
     """
     for name in image["smoke"]["workloads"]:
-        own = described(name)
-        shared = described(own["shares"]) if "shares" in own else own
+        own = read_manifest(name)
+        shared = read_manifest(own["shares"]) if "shares" in own else own
         manifest = {**shared, "skips": own.get("skips", [])}
         for dtype in image["dtypes"]:
-            yield _planned(name, manifest, dtype, image)
+            yield _make_run(name, manifest, dtype, image)
 
 
-def _planned(name: str, manifest: Mapping[str, Any], dtype: Mapping[str, Any], image: Mapping[str, Any]) -> Run:
+def _make_run(name: str, manifest: Mapping[str, Any], dtype: Mapping[str, Any], image: Mapping[str, Any]) -> Run:
     if dtype["state"] == "not run":
         return Run(name, dtype["name"], reason=dtype["note"])
     here = {"dialect": image["dialect"], "backend": image["backend"]["name"], "state": dtype["state"]}
     for skip in manifest["skips"]:
-        applies = all(skip.get(about, value) == value for about, value in here.items())
+        applies = all(skip.get(field, value) == value for field, value in here.items())
         if applies and dtype["name"] in skip.get("dtypes", [dtype["name"]]):
             return Run(name, dtype["name"], reason=skip["reason"])
     if dtype["name"] not in manifest["dtypes"]:  # tests/unit/smoke/test_workloads.py requires a reason for each
@@ -87,17 +87,17 @@ def work(image: Mapping[str, Any], runs: Sequence[Run], *, emulated: bool = Fals
         runs: the runs; without any, the framework is still loaded.
         emulated: whether the CPU is emulated.
     """
-    fast_math, usual = image["fast_math"] or {}, EMULATED if emulated else {}
+    fast_math, common = image["fast_math"] or {}, EMULATED if emulated else {}
     parts = [
-        ([run for run in runs if run.dtype != FAST_MATH], usual),
+        ([run for run in runs if run.dtype != FAST_MATH], common),
         (
             [run for run in runs if run.dtype == FAST_MATH],
-            {**usual, str(fast_math.get("name")): str(fast_math.get("value"))},
+            {**common, str(fast_math.get("name")): str(fast_math.get("value"))},
         ),
     ]
     with ThreadPoolExecutor(len(parts)) as pool:
-        some = [part for part in parts if part[0]] or parts[:1]
-        done = list(pool.map(lambda part: _process(image["dialect"], *part), some))
+        nonempty = [part for part in parts if part[0]] or parts[:1]
+        done = list(pool.map(lambda part: _process(image["dialect"], *part), nonempty))
     table = Table()
     for part in done:
         table.update(part.table)
@@ -113,15 +113,15 @@ def work(image: Mapping[str, Any], runs: Sequence[Run], *, emulated: bool = Fals
 def _process(dialect: str, runs: Collection[Run], environment: Mapping[str, str]) -> Answers:
     """Run workloads in a worker process, and parse the output of the libraries."""
     memory = ctypes.CDLL(None).memfd_create(b"answers", 0)  # Python 3.7 has no name for it
-    with open(memory, "w+", encoding="utf-8") as sheet:  # noqa: PTH123 - memory, not a file
+    with open(memory, "w+", encoding="utf-8") as results:  # noqa: PTH123 - memory, not a file
         names = [f"{run.workload}:{run.dtype}" for run in runs]
-        command = [sys.executable, "-s", "-B", str(HERE / "worker.py"), dialect, str(sheet.fileno()), *names]
+        command = [sys.executable, "-s", "-B", str(HERE / "worker.py"), dialect, str(results.fileno()), *names]
         child = subprocess.run(
-            command, env={**os.environ, **TRACE, **environment}, pass_fds=[sheet.fileno()], text=True, errors="replace",
-            capture_output=True, check=False,
+            command, env={**os.environ, **TRACE, **environment}, pass_fds=[results.fileno()],
+            text=True, errors="replace", capture_output=True, check=False,
         )  # fmt: skip
-        sheet.seek(0)
-        document = sheet.read()
+        results.seek(0)
+        document = results.read()
     table = kernels.read(child.stdout.splitlines(), MARKER)
     for name in filter(None, map(kernels.core, child.stderr.splitlines())):
         table.add(Row("", "", "openblas", "core", name))
@@ -131,10 +131,10 @@ def _process(dialect: str, runs: Collection[Run], environment: Mapping[str, str]
         answers = None
     if child.returncode or answers is None:
         last = next((line for line in reversed(child.stderr.splitlines()) if line.strip()), "no error output")
-        how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit {child.returncode}"
+        ending = f"signal {-child.returncode}" if child.returncode < 0 else f"exit {child.returncode}"
         began = [line[len(MARKER) :] for line in child.stdout.splitlines() if line.startswith(MARKER)]
         where = f" in {began[-1]}" if began and began[-1] else ""
-        return Answers({}, [], 0, table, f"{how}{where}: {last.strip()[:300]}")
+        return Answers({}, [], 0, table, f"{ending}{where}: {last.strip()[:300]}")
     for run in answers["runs"]:
         for operation, operators in run.pop("operators").items():
             for name, calls in operators.items():

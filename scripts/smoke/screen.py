@@ -17,7 +17,7 @@ SIGNS = {PASS: "ok", FAIL: "FAIL", NOT_RUN: "-"}
 def page(report: Mapping[str, Any]) -> str:
     """Format a report for one screen."""
     cpu, checks = report["cpu"], report["checks"]
-    failed = [one for one in checks if one["state"] == FAIL]
+    failed = [check for check in checks if check["state"] == FAIL]
     emulated = f", emulated by {cpu['emulator']}" if cpu["emulator"] else ""
     of_runs = {
         f"{head} {run['workload']} {run['dtype']}"
@@ -25,21 +25,21 @@ def page(report: Mapping[str, Any]) -> str:
         for head in ("answers", run["metric"]["name"])
     }
     machine = [
-        one
-        for one in checks
-        if one["name"] not in of_runs and not one["name"].startswith(("kernels ", "version ", "run "))
+        check
+        for check in checks
+        if check["name"] not in of_runs and not check["name"].startswith(("kernels ", "version ", "run "))
     ]
     lines = [f"{report['combo']} on {cpu['title']}{emulated}", ""]
-    rows = [[SIGNS[one["state"]], one["name"], one["found"]] for one in machine]
-    versions = [one for one in checks if one["name"].startswith("version ")]
+    rows = [[SIGNS[check["state"]], check["name"], check["found"]] for check in machine]
+    versions = [check for check in checks if check["name"].startswith("version ")]
     if versions:
-        state = FAIL if any(one["state"] == FAIL for one in versions) else PASS
-        found = ", ".join(f"{one['name'].partition(' ')[2]} {one['found']}" for one in versions)
-        rows.append([SIGNS[state], "versions", found])
+        state = FAIL if any(check["state"] == FAIL for check in versions) else PASS
+        text = ", ".join(f"{check['name'].partition(' ')[2]} {check['found']}" for check in versions)
+        rows.append([SIGNS[state], "versions", text])
     lines += _rows(rows)
-    lines += ["", *_rows(_workloads(report, {one["name"] for one in failed})), "", *_rows(_kernels(report))]
+    lines += ["", *_rows(_workloads(report, {check["name"] for check in failed})), "", *_rows(_kernels(report))]
     lines += ["", *_not_run(report["not_run"])]
-    lines += [_failure(one) for one in failed]
+    lines += [_failure(check) for check in failed]
     verdict = "NOT PROVEN" if failed else "proven" if report["proven"] else "no check failed, but not all were run,"
     speed = " (emulated: says nothing about speed)" if emulated else ""
     memory = report["peak_memory_bytes"] / 1e6
@@ -75,10 +75,10 @@ def _kernels(report: Mapping[str, Any]) -> Iterator[list[str]]:
     """Yield a row for each operation and each set of kernels that computed it: the data types, and the calls."""
     counts: dict[str, dict[str, Counter[str]]] = {}
     for run in report["runs"]:
-        for one in run["kernels"]:
-            if one["operation"] != MOVES:
-                by_dtype = counts.setdefault(one["operation"], {})
-                by_dtype.setdefault(run["dtype"], Counter())[one["implementation"]] += one["calls"]
+        for kernel in run["kernels"]:
+            if kernel["operation"] != MOVES:
+                by_dtype = counts.setdefault(kernel["operation"], {})
+                by_dtype.setdefault(run["dtype"], Counter())[kernel["implementation"]] += kernel["calls"]
     if counts:
         yield ["operation", "data types", "computed by"]
     for operation, by_dtype in counts.items():
@@ -89,20 +89,20 @@ def _kernels(report: Mapping[str, Any]) -> Iterator[list[str]]:
             total = sum((by_dtype[dtype] for dtype in dtypes), Counter())
             named = ", ".join(f"{name} x{calls}" for name, calls in sorted(total.items()))
             yield [operation, " ".join(dtypes), named]
-    for one in report["loaded"]:
-        yield [one["operation"], "at load", f"{one['source']} {one['implementation']}"]
+    for kernel in report["loaded"]:
+        yield [kernel["operation"], "at load", f"{kernel['source']} {kernel['implementation']}"]
 
 
-def _not_run(left: Sequence[Mapping[str, str]]) -> list[str]:
+def _not_run(skipped: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a line for each reason with the runs that were skipped for it."""
     reasons: dict[str, list[Mapping[str, str]]] = {}
-    for one in left:
-        reasons.setdefault(one["reason"], []).append(one)
+    for run in skipped:
+        reasons.setdefault(run["reason"], []).append(run)
     lines = []
-    for reason, ones in reasons.items():
-        dtypes = " ".join(dict.fromkeys(one["dtype"] for one in ones))
-        workloads = dict.fromkeys(one["workload"] for one in ones)
-        where = f" ({', '.join(workloads)})" if len(workloads) < len({one["workload"] for one in left}) else ""
+    for reason, runs in reasons.items():
+        dtypes = " ".join(dict.fromkeys(run["dtype"] for run in runs))
+        workloads = dict.fromkeys(run["workload"] for run in runs)
+        where = f" ({', '.join(workloads)})" if len(workloads) < len({run["workload"] for run in skipped}) else ""
         lines.append(f"not run: {dtypes}{where}: {reason}")
     return lines
 

@@ -25,8 +25,8 @@ sys.path[:0] = [str(HOME), str(HERE)]  # isolated mode leaves the script's own f
 import kernels  # noqa: E402 - the path is set first
 import machine  # noqa: E402 - the path is set first
 import screen  # noqa: E402 - the path is set first
-from checks import FAIL, NOT_RUN, PASS, check, files, floor, graded, meant_cpu, precision, unprivileged, versions  # noqa: E402
-from runs import Answers, Run, planned, work  # noqa: E402 - the path is set first
+from checks import FAIL, NOT_RUN, PASS, check, files, floor, grade, meant_cpu, precision, unprivileged, versions  # noqa: E402
+from runs import Answers, Run, list_runs, work  # noqa: E402 - the path is set first
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,7 +64,7 @@ def prove(
         files(image["smoke"]["files"]),
         *precision(image["fast_math"], os.environ),
     ]
-    every = list(planned(image))
+    every = list(list_runs(image))
     selected = [run for run in every if run.workload in workloads and run.dtype in dtypes]
     answers = work(image, [run for run in selected if not run.reason], emulated=seen.emulation.emulated is True)
     failure = answers.failure
@@ -72,7 +72,7 @@ def prove(
     checks.append(check("import", not failure, loads, failure or loads))
     if not failure:
         checks += versions(image, answers.versions)
-        checks += [row for run in answers.runs for row in graded(run)]
+        checks += [row for run in answers.runs for row in grade(run)]
         checks += judged(image, answers, selected, on_meant_cpu=on_meant_cpu)
     left_out = [run for run in every if run not in selected and not run.reason]
     checks += [check(f"run {run.workload} {run.dtype}", NOT_RUN, "right answers", "not selected") for run in left_out]

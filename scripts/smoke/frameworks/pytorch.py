@@ -1,4 +1,4 @@
-"""PyTorch, as the smoke run sees it: its versions and its profiler."""
+"""PyTorch for the smoke run: its versions and its profiler."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from typing import Any
 import torch
 from torch.autograd.profiler import profile
 
-PROFILED = frozenset({"convolution"})  # the operations that `profiled` says something about
+PROFILED = frozenset({"convolution"})  # the operations whose operators `profiled` reports
 _PACKAGE = Path(torch.__file__).parent
-# Operators that name an implementation; the others are wrappers that are the same for every backend.
+# Operators that identify an implementation; the others are wrappers common to all backends.
 _CONVOLUTIONS = re.compile(r"^aten::(mkldnn_convolution|thnn_conv2d|_slow_conv2d_forward|_nnpack_spatial_convolution)$")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the framework and of the libraries that compute, read from the libraries themselves."""
-    found = {"torch": torch.__version__.split("+")[0]}
+    """Return the versions of the framework and of its compute libraries, read from the libraries themselves."""
+    versions_by_name = {"torch": torch.__version__.split("+")[0]}
     onednn = re.search(r"MKL-DNN v(\S+)", torch.__config__.show())
     if onednn:
-        found["oneDNN"] = onednn[1]
+        versions_by_name["oneDNN"] = onednn[1]
     for path in _libraries("libarm_compute[.-]"):
         with path.open("rb") as library, mmap.mmap(library.fileno(), 0, access=mmap.ACCESS_READ) as image:
             acl = re.search(rb"arm_compute_version=v([0-9.]+)", image)
             if acl:
-                found["Arm Compute Library"] = acl[1].decode()
+                versions_by_name["Arm Compute Library"] = acl[1].decode()
     for path in _libraries("libopenblas"):
         config = ctypes.CDLL(str(path)).openblas_get_config
         config.restype = ctypes.c_char_p
-        found["OpenBLAS"] = config().decode().split()[1]
-    return found
+        versions_by_name["OpenBLAS"] = config().decode().split()[1]
+    return versions_by_name
 
 
 def _libraries(name: str) -> list[Path]:
-    """Find a library of the wheel: in torch/lib from 2.10 on, in torch.libs before; with a hash in its name or not."""
+    """Find a library of the wheel: in torch/lib from 2.10 on, in torch.libs before; its name may contain a hash."""
     folders = (_PACKAGE / "lib", _PACKAGE.with_name("torch.libs"))
     return [path for folder in folders for path in folder.glob(f"{name}*so*")]
 
 
 def profiled(call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:
-    """Run something under the profiler.
+    """Run a call under the profiler.
 
-    The older profiler: the one in torch.profiler loads the compiler, which wants a folder it can write to.
+    This is the older profiler: torch.profiler loads the compiler, which needs a writable folder.
 
     Returns:
-        what it returned, and the operators that name an implementation: operation to operator to calls.
+        the call's result, and the operators that identify an implementation: operation to operator to calls.
     """
-    with profile(use_kineto=False) as seen:
+    with profile(use_kineto=False) as recorded:
         result = call()
-    names = Counter(event.name for event in seen.function_events or [])
-    # thnn_conv2d is the wrapper around _slow_conv2d_forward: one convolution, one row
+    names = Counter(event.name for event in recorded.function_events or [])
+    # thnn_conv2d wraps _slow_conv2d_forward: counting both would count one convolution twice
     chosen = {name: calls for name, calls in names.items() if _CONVOLUTIONS.match(name) and name != "aten::thnn_conv2d"}
     return result, dict.fromkeys(PROFILED, chosen)

@@ -104,7 +104,7 @@ def test_answers_are_right_number_by_number_and_by_the_metric(
     changes: dict[str, float], value: float, answers: str, metric: str
 ) -> None:
     measured = {"name": "precision at 0.5", "value": value, "minimum": 0.97}
-    rows = checks.graded({**RUN, "workload": "detector", "dtype": "bf16", **changes, "metric": measured})
+    rows = checks.grade({**RUN, "workload": "detector", "dtype": "bf16", **changes, "metric": measured})
     assert [(one["name"], one["state"]) for one in rows] == [
         ("answers detector bf16", answers),
         ("precision at 0.5 detector bf16", metric),

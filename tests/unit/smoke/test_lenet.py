@@ -70,7 +70,7 @@ def forward(weights: dict[str, Array], images: Array, number: type[np.floating[A
 
 def worst(logits: Array, expected: Array, dtype: str = "fp32") -> float:
     """Return the largest difference as a multiple of what the manifest tolerates, as the smoke run does."""
-    return worker.compared({"logits": logits}, {"logits": expected}, MANIFEST["dtypes"][dtype])[1]
+    return worker.compare({"logits": logits}, {"logits": expected}, MANIFEST["dtypes"][dtype])[1]
 
 
 def test_the_weights_have_the_documented_shapes() -> None:

@@ -26,7 +26,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def planned(**changes: Any) -> dict[tuple[str, str], str]:  # noqa: ANN401 - fields of image.json
     """Return the reason of each run that is planned; empty for those that are to run."""
-    found = list(runs.planned({**IMAGE, **changes}))
+    found = list(runs.list_runs({**IMAGE, **changes}))
     assert len({(one.workload, one.dtype) for one in found}) == len(found)
     assert all(bool(one.operations) != bool(one.reason) for one in found)
     return {(one.workload, one.dtype): one.reason for one in found}
@@ -106,7 +106,7 @@ def test_a_workload_that_shares_has_the_other_one_s_data_types_and_operations_an
     found = planned()
     assert (found["lenet", "bf16"], found["vgg", "bf16"]) == ("lenet's own", "")
     assert found["vgg", "bf16-fast-math"] == "the manifest of vgg does not list it"
-    operations = {one.operations for one in runs.planned(IMAGE) if (one.workload, one.dtype) == ("vgg", "fp32")}
+    operations = {one.operations for one in runs.list_runs(IMAGE) if (one.workload, one.dtype) == ("vgg", "fp32")}
     assert operations == {("convolution", "matmul")}
     own = {"dialect": "pytorch", "dtypes": ["fp32"], "reason": "vgg's own"}
     bench.describe("vgg", **bare, shares="lenet", skips=[own])

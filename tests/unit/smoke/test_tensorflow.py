@@ -127,7 +127,7 @@ def worst(lenet: ModuleType, weights: Mapping[str, Array]) -> float:
     prepared = loaded(LENET / "workload.py").prepare({"images": arrays("inputs.npz")["images"][:some]})
     tolerance = json.loads((LENET / "manifest.json").read_text(encoding="utf-8"))["dtypes"]["fp32"]
     expected = {"logits": arrays("expected.npz")["logits"][:some]}
-    return worker.compared(lenet.forward(weights, prepared, "fp32"), expected, tolerance)[1]
+    return worker.compare(lenet.forward(weights, prepared, "fp32"), expected, tolerance)[1]
 
 
 def test_the_lenet_computes_the_expected_logits(lenet: ModuleType) -> None:
@@ -212,7 +212,7 @@ ALIKE = ((12, 9, 0, 8), b"threads")  # numbers like a version's, before a text t
 def test_onednns_version_is_read_out_of_a_stripped_library(
     kit: ModuleType, structures: list[tuple[tuple[int, ...], bytes]], found: set[str]
 ) -> None:
-    assert kit.onednn_versions(library(*structures)) == found
+    assert kit.find_onednn_versions(library(*structures)) == found
 
 
 @pytest.mark.parametrize("block", [40, 57, 1 << 20])
@@ -222,8 +222,8 @@ def test_acls_version_is_found_wherever_the_reading_is_cut(
     monkeypatch.setattr(kit, "_BLOCK", block)
     for before in range(60):
         file = io.BytesIO(bytes(before) + b"arm_compute_version=v23.05.1 Build options: n/a Git hash=n/a" + bytes(90))
-        assert kit.acl_versions(file) == {"23.05.1"}
-    assert kit.acl_versions(io.BytesIO(b"arm_compute_version_of_nothing" * 9)) == set()
+        assert kit.find_acl_versions(file) == {"23.05.1"}
+    assert kit.find_acl_versions(io.BytesIO(b"arm_compute_version_of_nothing" * 9)) == set()
 
 
 def test_a_library_without_a_version_names_none(
@@ -339,6 +339,6 @@ def test_a_backend_that_a_framework_has_not_is_refused_and_another_is_named(
 ) -> None:
     refused = matrix.by_id[combo]
     assert refused.refusal
-    nearest = matrix.instead(refused)
+    nearest = matrix.nearest_working(refused)
     assert nearest is not None
     assert (nearest.framework.name, nearest.target.name, nearest.backend) == (refused.framework.name, "n1", instead)

@@ -58,7 +58,7 @@ def forward(weights: Arrays, images: Array, number: type[np.floating[Any]] = np.
 
 def worst(logits: Array, dtype: str = "fp32") -> float:
     """Return the largest difference as a multiple of what the manifest tolerates, as the smoke run does."""
-    return worker.compared({"logits": logits}, {"logits": LOGITS[: len(logits)]}, MANIFEST["dtypes"][dtype])[1]
+    return worker.compare({"logits": logits}, {"logits": LOGITS[: len(logits)]}, MANIFEST["dtypes"][dtype])[1]
 
 
 def read(dtype: str) -> int:

@@ -124,7 +124,7 @@ def test_weights_may_come_out_of_the_workload_and_may_be_single_numbers(tiny: Ti
 def test_answers_that_are_no_numbers_are_wrong_and_still_make_a_json_document(tiny: Tiny, answer: str) -> None:
     found = tiny.run(f'w = weights["w"]; return {{"logits": {answer}}}')
     json.dumps(found, allow_nan=False)
-    (answers, _) = checks.graded({"workload": "tiny", "dtype": "fp32", **found})
+    (answers, _) = checks.grade({"workload": "tiny", "dtype": "fp32", **found})
     assert (answers["state"] == "pass") is (answer == "w")
 
 
@@ -133,34 +133,34 @@ def test_answers_that_are_no_numbers_are_wrong_and_still_make_a_json_document(ti
 EXPECTED = {"logits": LOGITS, "tokens": np.array([3, 1, 2])}
 
 
-def compared(tolerance: dict[str, float] | None = None, **answers: Array | list[Any]) -> tuple[float, float]:
+def compare(tolerance: dict[str, float] | None = None, **answers: Array | list[Any]) -> tuple[float, float]:
     given = {name: np.asarray(one) for name, one in answers.items()}
-    return worker.compared({**EXPECTED, **given}, EXPECTED, tolerance or {"absolute": 0.1, "relative": 0})
+    return worker.compare({**EXPECTED, **given}, EXPECTED, tolerance or {"absolute": 0.1, "relative": 0})
 
 
 def test_equal_answers_have_no_error() -> None:
-    assert compared() == (0.0, 0.0)
+    assert compare() == (0.0, 0.0)
 
 
 def test_the_largest_error_counts_as_a_multiple_of_what_is_tolerated() -> None:
     one_off = LOGITS + np.array([[0, 0.05], [0.2, 0]])
-    assert compared(logits=one_off) == pytest.approx((0.2, 2.0))
-    assert compared(logits=2 * LOGITS - one_off) == pytest.approx((0.2, 2.0))  # too small is as wrong as too large
+    assert compare(logits=one_off) == pytest.approx((0.2, 2.0))
+    assert compare(logits=2 * LOGITS - one_off) == pytest.approx((0.2, 2.0))  # too small is as wrong as too large
     relative = {"absolute": 0.1, "relative": 0.1}  # 0.05 of 0.3, and 0.2 of 0.4
-    assert compared(relative, logits=one_off) == pytest.approx((0.2, 0.5))
+    assert compare(relative, logits=one_off) == pytest.approx((0.2, 0.5))
 
 
 def test_a_missing_answer_and_one_of_another_shape_are_named() -> None:
     with pytest.raises(ValueError, match="the answer tokens is missing"):
-        worker.compared({"logits": LOGITS}, EXPECTED, TOLERANCE)
+        worker.compare({"logits": LOGITS}, EXPECTED, TOLERANCE)
     with pytest.raises(ValueError, match=r"the answer logits has the shape \(1, 2\), expected \(2, 2\)"):
-        compared(logits=LOGITS[:1])
+        compare(logits=LOGITS[:1])
     with pytest.raises(ValueError, match=r"the answer tokens has the shape \(3, 1\), expected \(3,\)"):
-        compared(tokens=[[3], [1], [2]])  # NumPy would stretch it
+        compare(tokens=[[3], [1], [2]])  # NumPy would stretch it
 
 
 def test_an_answer_nobody_asked_for_is_left_alone() -> None:
-    assert compared(hidden=[float("nan")]) == (0.0, 0.0)
+    assert compare(hidden=[float("nan")]) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
@@ -168,7 +168,7 @@ def test_an_answer_nobody_asked_for_is_left_alone() -> None:
 def test_what_is_no_number_is_as_wrong_as_can_be_and_finite(name: str, wrong: float) -> None:
     given = EXPECTED[name].astype(np.float64)
     given.flat[0] = wrong
-    largest, worst = worker.compared({**EXPECTED, name: given}, EXPECTED, TOLERANCE)
+    largest, worst = worker.compare({**EXPECTED, name: given}, EXPECTED, TOLERANCE)
     assert worst > 1e300
     assert np.isfinite([largest, worst]).all()
 
@@ -176,20 +176,20 @@ def test_what_is_no_number_is_as_wrong_as_can_be_and_finite(name: str, wrong: fl
 @pytest.mark.parametrize("expected", [np.array([3, 1]), np.array([3, 1], np.uint8), np.array([True, False])])
 def test_whole_numbers_are_equal_or_wrong_whatever_is_tolerated(expected: Array) -> None:
     generous = {"absolute": 9.0, "relative": 9.0}
-    assert worker.compared({"x": expected}, {"x": expected}, generous) == (0.0, 0.0)
-    assert worker.compared({"x": expected.astype(np.float32)}, {"x": expected}, generous) == (0.0, 0.0)
+    assert worker.compare({"x": expected}, {"x": expected}, generous) == (0.0, 0.0)
+    assert worker.compare({"x": expected.astype(np.float32)}, {"x": expected}, generous) == (0.0, 0.0)
     for off in (1, -1, 0.25):
-        largest, worst = worker.compared({"x": expected + np.array([0, off])}, {"x": expected}, generous)
+        largest, worst = worker.compare({"x": expected + np.array([0, off])}, {"x": expected}, generous)
         assert (largest, worst > 1e300) == (0.0, True)
 
 
 def test_without_tolerance_a_number_is_equal_or_wrong() -> None:
     bare = {"absolute": 0.0, "relative": 1e-3}
     expected = {"x": np.array([0.0, 1.0])}
-    assert worker.compared({"x": np.array([0.0, 1.0])}, expected, bare) == (0.0, 0.0)
-    assert worker.compared({"x": np.array([1e-9, 1.0])}, expected, bare)[1] > 1e300
+    assert worker.compare({"x": np.array([0.0, 1.0])}, expected, bare) == (0.0, 0.0)
+    assert worker.compare({"x": np.array([1e-9, 1.0])}, expected, bare)[1] > 1e300
 
 
 def test_every_expected_array_counts() -> None:
-    assert compared(logits=LOGITS + 0.05)[1] == pytest.approx(0.5)
-    assert compared(logits=LOGITS + 0.05, tokens=[3, 1, 9])[1] > 1e300
+    assert compare(logits=LOGITS + 0.05)[1] == pytest.approx(0.5)
+    assert compare(logits=LOGITS + 0.05, tokens=[3, 1, 9])[1] > 1e300

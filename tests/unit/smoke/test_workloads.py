@@ -208,18 +208,18 @@ def test_what_is_expected_is_right_by_the_workload_s_own_metric_in_every_data_ty
     workload = worker.load(folder / "workload.py")
     for dtype, tolerance in manifest["dtypes"].items():
         few = tolerance.get("samples")
-        inputs, expected = (worker.arrays(folder / f"{one}.npz", few) for one in ("inputs", "expected"))
+        inputs, expected = (worker.load_arrays(folder / f"{one}.npz", few) for one in ("inputs", "expected"))
         assert all(array.dtype == np.float64 or array.dtype.kind in "iu" for array in expected.values())
         assert all(np.isfinite(array).all() for array in expected.values())
         least = tolerance.get("minimum", manifest["metric"]["minimum"])
         assert 0 < least <= workload.score(expected, inputs), dtype
-        assert worker.compared(expected, expected, tolerance) == (0.0, 0.0)
+        assert worker.compare(expected, expected, tolerance) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_every_framework_reads_is_prepared_to_the_same_bits_and_leaves_the_files_alone(name: str) -> None:
     folder = SMOKE / name
-    inputs, before = (worker.arrays(folder / "inputs.npz") for _ in range(2))
+    inputs, before = (worker.load_arrays(folder / "inputs.npz") for _ in range(2))
     prepare = worker.load(folder / "workload.py").prepare
     first, second = prepare(inputs), prepare(inputs)
     assert first
