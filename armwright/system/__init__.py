@@ -1,1 +1,1 @@
-"""The one way to each thing outside: processes, HTTP, printing, files, and what went wrong."""
+"""The only way to each thing outside the package: processes, HTTP, terminal output, files; and the error classes."""

@@ -1,4 +1,4 @@
-"""Errors as kinds: each class is an exit code, each message says what happened, why, and the next command."""
+"""The package's errors: each class has an exit code; a message says what happened, why, and the next command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 class ArmwrightError(Exception):
-    """Base of every error a user can meet.
+    """Base of every error that a user can see.
 
     Args:
         what: one sentence: what happened and why.
@@ -15,7 +15,7 @@ class ArmwrightError(Exception):
         hint: advice that is not a command; printed after `hint:`.
 
     Attributes:
-        code: the exit code of the process (see the design: 1 failed, 2 wrong words, 3 machine).
+        code: the exit code of the process: 1 failed, 2 wrong input, 3 unfit machine.
     """
 
     code = 1
@@ -34,33 +34,33 @@ class FailedError(ArmwrightError):
 
 
 class InputError(ArmwrightError):
-    """The words of the command or of a file are wrong; nothing was started."""
+    """The command line or a file is wrong; nothing was started."""
 
     code = 2
 
 
 class MachineError(ArmwrightError):
-    """The machine cannot do it (engine, emulator, disk, network); `doctor` says why."""
+    """The machine cannot do it: engine, emulator, disk or network. `invoke doctor` shows why."""
 
     code = 3
 
 
 def some(names: Sequence[str], most: int) -> str:
-    """List the first of many names, and say how many more there are: "a, b and 3 more"."""
+    """List at most `most` names and count the others: "a, b and 3 more"."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def nearest(value: str, allowed: Iterable[str], shown: Iterable[str] | None = None) -> str:
-    """Say what would have been right.
+    """Suggest what the user may have meant, for the end of an error message.
 
     Args:
-        value: what was given.
-        allowed: the closed set.
-        shown: the part of it that is listed, where other names of the same things are not; left out: all of it.
+        value: the value that was given.
+        allowed: the values that are accepted.
+        shown: the values to list, if `allowed` also has aliases; None lists all of them.
 
     Returns:
-        "did you mean 'n1'? allowed: a64fx, generic, n1, v1"; without the question when nothing is near.
+        "did you mean 'n1'? allowed: a64fx, generic, n1, v1"; without the question if no value is similar.
     """
     names = sorted(allowed)
     close = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.4)

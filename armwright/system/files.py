@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: a reader, an interrupt or a full disk never meets half of one."""
+"""Atomic writes: a reader, an interrupt or a full disk never leaves or sees half of a file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file beside its place, then move it there; the folder is made.
+    """Write a file next to its destination, then rename it; create the folder if it is absent.
 
     Args:
         path: the file.
         text: its content.
-        mode: its permissions, where it is not there yet; an existing file keeps its own.
+        mode: the permissions of a new file; an existing file keeps its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.armwright-new")  # a suffix that apt ignores in its folders
+    new = path.with_name(f"{path.name}.armwright-new")  # apt ignores this suffix in its folders
     try:
         new.write_text(text, encoding="utf-8")
         new.chmod(path.stat().st_mode & 0o777 if path.exists() else mode)
@@ -25,6 +25,6 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the sha256 of a file's content, 64 hex digits."""
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+    """Return the sha256 of a file's content as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

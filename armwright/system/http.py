@@ -1,86 +1,26 @@
-"""The one door for HTTP: retries, timeouts, the machine's own CA bundle, and errors that say what to do next."""
+"""The only way to send HTTP requests: timeouts, retries, size limits, and errors that name the next command."""
 
 from __future__ import annotations
 
 import io
-import ipaddress
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import parse_header_links
-from urllib3.util import Retry
 
 from armwright.system.errors import FailedError, MachineError
+from armwright.system.http_session import explained, is_loopback, open_session
 
 TIMEOUT = (5.0, 60.0)  # seconds to connect, seconds between two bytes
-CHECK_INDEX = "check the network and `pip config list`, then the same command again"
-
-_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT")
-_SYSTEM = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
-    "/etc/ssl/cert.pem",  # macOS, BSD
-)
+INDEX_COMMAND = "pip config list"
+INDEX_HINT = "check the network, and the package index that pip is configured for"
+_NETWORK_HINT = "check the network and HTTPS_PROXY"
 
 
-def find_ca_bundle() -> Path | None:
-    """Return the file of certificates this machine trusts.
-
-    The first of the variables that pip, curl and OpenSSL read, else the system's file, so that a company's own
-    authority is trusted here as it is there. A variable's file is returned even if it does not exist: `doctor` says so.
-    """
-    named = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), None)
-    return Path(named) if named else next((Path(path) for path in _SYSTEM if Path(path).is_file()), None)
-
-
-def is_loopback(url: str) -> bool:
-    """Say whether a URL points to this very machine, where no proxy belongs in between."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class _Plain(requests.Session):
-    """A session for a caller that follows redirects itself; the usual one reads the whole body of each."""
-
-    def get_redirect_target(self, _: requests.Response) -> None:
-        """Say that there is none."""
-
-
-def open_session(url: str, *, retries: int = 3, plain: bool = False) -> requests.Session:
-    """Return a session fit for a URL's host.
-
-    Args:
-        url: any address on that host; for loopback neither proxy nor netrc is used.
-        retries: how often a broken connection, or a 429, 502, 503 or 504, is tried again, pausing longer each time.
-            Only methods that may be repeated are (GET, HEAD, PUT, DELETE, OPTIONS).
-        plain: leave redirects, a 429, and a Retry-After of any length to the caller.
-    """
-    made = _Plain() if plain else requests.Session()
-    busy = (502, 503, 504) if plain else (429, 502, 503, 504)
-    again = Retry(
-        total=retries, backoff_factor=0.3, status_forcelist=busy, raise_on_status=False,
-        respect_retry_after_header=not plain,
-    )  # fmt: skip
-    for scheme in ("http://", "https://"):
-        made.mount(scheme, HTTPAdapter(max_retries=again))
-    made.trust_env = not is_loopback(url)
-    bundle = find_ca_bundle()
-    if bundle is not None and bundle.exists():
-        made.verify = str(bundle)
-    return made
-
-
-def request(  # noqa: PLR0913 - the words of an HTTP request
+def request(  # noqa: PLR0913 - the parts of an HTTP request
     method: str,
     url: str,
     *,
@@ -90,40 +30,39 @@ def request(  # noqa: PLR0913 - the words of an HTTP request
     retries: int = 3,
     timeout: tuple[float, float] = TIMEOUT,
 ) -> requests.Response:
-    """Send one request and return the whole answer.
+    """Send one request and return the whole response.
 
     Args:
         method: GET, HEAD, PUT, ...
-        url: the address; a user's password in it never reaches a message.
-        headers: added to the usual ones.
+        url: the address; a password in it never reaches a message.
+        headers: headers to add.
         data: the body.
-        accept: status codes from 400 on that are an answer and not an error, e.g. 404 when asking whether it exists.
-        retries: see `session`.
+        accept: status codes of 400 and more that are not an error, e.g. 404 when asking whether something exists.
+        retries: see `open_session`.
         timeout: seconds to connect, seconds between two bytes.
 
     Raises:
         MachineError: the host cannot be reached, or its certificate is not trusted.
-        FailedError: it answered with an error's status.
+        FailedError: its status is an error.
     """
-    place = _place(url)
-    mend = "invoke registry start" if is_loopback(url) else "check the network and HTTPS_PROXY; invoke doctor"
-    with _explained(place, mend), open_session(url, retries=retries) as made:
-        answer = made.request(method, url, headers=headers, data=data, timeout=timeout)
-    if answer.status_code >= requests.codes.bad_request and answer.status_code not in accept:
-        raise FailedError(
-            f"{method} {place}{urlsplit(url).path} was answered with {answer.status_code} {answer.reason}"
-        )
-    return answer
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    advice = ("invoke registry start", "") if is_loopback(url) else ("invoke doctor", _NETWORK_HINT)
+    with explained(host, *advice), open_session(url, retries=retries) as session:
+        response = session.request(method, url, headers=headers, data=data, timeout=timeout)
+    if response.status_code >= requests.codes.bad_request and response.status_code not in accept:
+        raise FailedError(f"{method} {host}{parts.path} was answered with {response.status_code} {response.reason}")
+    return response
 
 
 @dataclass(frozen=True)
 class ResponseHead:
-    """What stands before an answer's body.
+    """What precedes a response's body.
 
     Attributes:
         status: the status code.
-        headers: the headers; their names in any case.
-        url: where the answer came from in the end.
+        headers: the headers; names are case-insensitive.
+        url: the address that answered, after redirects.
     """
 
     status: int
@@ -131,55 +70,55 @@ class ResponseHead:
     url: str
 
 
-def fetch(  # noqa: PLR0913 - the words of an HTTP request
+def fetch(  # noqa: PLR0913 - the parts of an HTTP request
     url: str,
     sink: IO[bytes],
     *,
     limit: int,
-    called: str,
+    host: str,
     headers: Mapping[str, str] | None = None,
     accept: tuple[int, ...] = (),
     bundle: str | None = None,
 ) -> ResponseHead:
-    """Write the answer to a GET into a file; give up on one that is larger than it can rightly be.
+    """Write the response to a GET into a file.
 
     Args:
         url: the address; neither it nor a password in it reaches a message.
         sink: the file.
-        limit: bytes that are the most, after decompression.
-        called: how messages call the host, instead of its address.
-        headers: added to the usual ones.
+        limit: the most bytes to accept, after decompression.
+        host: how messages name the host.
+        headers: headers to add.
         accept: as in `request`.
-        bundle: the file of certificates to trust; left out: see `ca_bundle`.
+        bundle: the file of trusted certificates; None for `find_ca_bundle`.
 
     Raises:
         MachineError: the host cannot be reached, or its certificate is not trusted.
-        FailedError: it answered with an error's status, or with too much.
+        FailedError: its status is an error, or the body is too large.
     """
     size = 0
     with (
-        _explained(called, CHECK_INDEX, bundle),
-        open_session(url) as made,
-        made.get(url, headers=headers, timeout=TIMEOUT, stream=True, verify=bundle) as answer,
+        explained(host, INDEX_COMMAND, INDEX_HINT, bundle),
+        open_session(url) as session,
+        session.get(url, headers=headers, timeout=TIMEOUT, stream=True, verify=bundle) as response,
     ):
-        if answer.status_code >= requests.codes.bad_request and answer.status_code not in accept:
-            raise FailedError(f"{called} answered with {answer.status_code}")
-        for part in answer.iter_content(1 << 16):
+        if response.status_code >= requests.codes.bad_request and response.status_code not in accept:
+            raise FailedError(f"{host} answered with {response.status_code}")
+        for part in response.iter_content(1 << 16):
             size += len(part)
             if size > limit:
-                raise FailedError(f"{called} answered with more than {limit} bytes")
+                raise FailedError(f"{host} answered with more than {limit} bytes")
             sink.write(part)
-        return ResponseHead(answer.status_code, answer.headers, answer.url)
+        return ResponseHead(response.status_code, response.headers, response.url)
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A whole answer, whatever its status.
+    """A whole response of any status.
 
     Attributes:
         status: the status code.
-        headers: the headers; their names in any case.
-        body: what came, after decompression.
+        headers: the headers; names are case-insensitive.
+        body: the body, after decompression.
     """
 
     status: int
@@ -187,88 +126,53 @@ class HttpResponse:
     body: bytes
 
     @property
-    def following(self) -> str | None:
-        """Where the list goes on of which this is a page, as its Link header says."""
+    def next_page(self) -> str | None:
+        """The address of the list's next page, from the Link header; None on the last page."""
         links = parse_header_links(self.headers.get("Link", ""))
         return next((link["url"] for link in links if link.get("rel") == "next"), None)
 
 
-def exchange(  # noqa: PLR0913 - the words of an HTTP request
-    method: str, url: str, *, limit: int, called: str, headers: Mapping[str, str], data: bytes | None = None
+def exchange(  # noqa: PLR0913 - the parts of an HTTP request
+    method: str, url: str, *, limit: int, host: str, headers: Mapping[str, str], data: bytes | None = None
 ) -> HttpResponse:
-    """Send one request to a service and return its answer: redirects, limits and errors too are the caller's.
+    """Send one request to a service and return its response; redirects, rate limits and errors are the caller's.
 
     Args:
         method: GET, POST, ...
         url: the address; it reaches no message.
-        limit: bytes that are the most, after decompression.
-        called: how messages call the service.
-        headers: added to the usual ones. An Authorization is sent as it is, whatever netrc says, and to this URL only.
+        limit: the most bytes to accept, after decompression.
+        host: how messages name the service.
+        headers: headers to add. Authorization is sent as given, to this URL only, and netrc is not used.
         data: the body.
 
     Raises:
         MachineError: the service cannot be reached, or its certificate is not trusted.
-        FailedError: it answered with too much.
+        FailedError: the body is too large.
     """
     body = io.BytesIO()
     with (
-        _explained(called, "check the network and HTTPS_PROXY; invoke doctor"),
-        open_session(url, plain=True) as made,
-        made.request(
+        explained(host, "invoke doctor", _NETWORK_HINT),
+        open_session(url, plain=True) as session,
+        session.request(
             method, url, headers=headers, data=data, timeout=TIMEOUT, stream=True,
             auth=lambda prepared: prepared,
-        ) as answer,
+        ) as response,
     ):  # fmt: skip
-        for part in answer.iter_content(1 << 16):
+        for part in response.iter_content(1 << 16):
             body.write(part)
             if body.tell() > limit:
-                raise FailedError(f"{called} answered with more than {limit} bytes")
-        return HttpResponse(answer.status_code, answer.headers, body.getvalue())
-
-
-@contextmanager
-def _explained(place: str, mend: str, bundle: str | None = None) -> Iterator[None]:
-    """Turn what goes wrong on the way to a host into a sentence."""
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        raise MachineError(
-            f"the certificate of {place} is not trusted with the CA bundle "
-            f"{bundle or find_ca_bundle() or 'of the certifi package'}",
-            "set SSL_CERT_FILE to the bundle of your network; invoke doctor",
-        ) from error
-    except requests.exceptions.ProxyError as error:
-        raise MachineError(f"the proxy on the way to {place} refuses", "check HTTPS_PROXY and NO_PROXY") from error
-    except requests.exceptions.Timeout as error:
-        raise MachineError(f"{place} did not answer in time", "try again; invoke doctor") from error
-    except requests.exceptions.RequestException as failure:
-        raise MachineError(f"{place} cannot be reached: {_reason(failure)}", mend) from failure
+                raise FailedError(f"{host} answered with more than {limit} bytes")
+        return HttpResponse(response.status_code, response.headers, body.getvalue())
 
 
 def get(url: str, *, headers: Mapping[str, str] | None = None, accept: tuple[int, ...] = ()) -> requests.Response:
-    """Return the answer to a GET; arguments and errors as in `request`."""
+    """Return the response to a GET; arguments and errors as in `request`."""
     return request("GET", url, headers=headers, accept=accept)
 
 
 def is_answering(url: str) -> bool:
-    """Say, within a second and without trying again, whether something answers there with success."""
+    """Return whether a URL answers with success within a second, without retries."""
     try:
         return request("GET", url, retries=0, timeout=(1.0, 1.0)).ok
     except (MachineError, FailedError):
         return False
-
-
-def _place(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def _reason(failure: BaseException) -> str:
-    """Dig the sentence out from under requests' and urllib3's wrapping, e.g. 'Connection refused'."""
-    seen: BaseException | None = failure
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        inner = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__
-    return type(failure).__name__

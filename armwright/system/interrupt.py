@@ -1,7 +1,7 @@
-"""Interrupts across threads: what runs anywhere is told to stop, and nothing new begins until all of it has ended.
+"""Interrupts across threads: Ctrl-C stops what every thread runs, and nothing new starts until all of it has ended.
 
-Python raises KeyboardInterrupt in the main thread only. Work in other threads says here how it is stopped, and ends
-with a KeyboardInterrupt of its own, so that it cleans up as it would in the main thread.
+Python raises KeyboardInterrupt in the main thread only. Work in other threads registers how it can be stopped, and then
+raises a KeyboardInterrupt itself, so that it cleans up in the same way as the main thread.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-PATIENCE = 10.0  # seconds between asking and killing
-Stop = Callable[[float], None]  # how something is stopped, and how many seconds it may take to end by itself
+PATIENCE = 10.0  # seconds between asking a program to stop and killing it
+Stop = Callable[[float], None]  # stops something; takes the seconds that it may use to end by itself
 
 _guard = threading.Lock()
 _stopping = threading.Event()
@@ -20,24 +20,20 @@ _running: list[Stop] = []
 
 
 def check_interrupted() -> None:
-    """Begin nothing while everything is being stopped.
-
-    Raises:
-        KeyboardInterrupt: it is.
-    """
+    """Raise KeyboardInterrupt while everything is being stopped; called before anything starts."""
     if _stopping.is_set():
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def stoppable(stop: Stop) -> Iterator[None]:
-    """Say how what is done inside is stopped.
+    """Register how the work inside can be stopped.
 
     Args:
-        stop: called from another thread, perhaps twice, perhaps when there is nothing to stop any more.
+        stop: called from another thread, possibly twice, and possibly when the work has ended already.
 
     Raises:
-        KeyboardInterrupt: it was stopped, whatever came of it.
+        KeyboardInterrupt: the work was stopped, whether it then failed or succeeded.
     """
     with _guard:
         late = _stopping.is_set()
@@ -59,12 +55,12 @@ def stoppable(stop: Stop) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Let what is inside be done whole: an interrupt that comes meanwhile is raised after it.
+    """Let the work inside finish: an interrupt that arrives meanwhile is raised afterwards.
 
     Raises:
-        KeyboardInterrupt: one came.
+        KeyboardInterrupt: an interrupt arrived.
     """
-    if threading.current_thread() is not threading.main_thread():  # interrupts come in the main thread only
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets interrupts
         yield
         return
     seen: list[int] = []
@@ -81,14 +77,14 @@ def deferred() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[None]:
-    """Stop everything that runs; inside, nothing begins. Wait there for the threads to end.
+    """Stop all registered work; nothing new starts inside. Wait for the threads inside.
 
-    A second interrupt while one waits ends the patience: what still runs is killed.
+    A second interrupt while waiting kills what still runs.
     """
     with _guard:
         _stopping.set()
-        told = list(_running)
-    helpers = [threading.Thread(target=stop, args=(PATIENCE,), daemon=True) for stop in told]
+        stops = list(_running)
+    helpers = [threading.Thread(target=stop, args=(PATIENCE,), daemon=True) for stop in stops]
     try:
         for helper in helpers:
             helper.start()
@@ -97,8 +93,8 @@ def stopping() -> Iterator[None]:
             helper.join()
     except BaseException:
         with _guard:
-            told = list(_running)
-        for stop in told:
+            stops = list(_running)
+        for stop in stops:
             stop(0)
-        raise  # and nothing begins any more: this process is about to end
+        raise  # _stopping stays set: this process is about to end
     _stopping.clear()

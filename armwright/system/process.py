@@ -1,10 +1,11 @@
-"""The one door for processes: argument lists only, output kept and shown when it matters, no secret in an argument."""
+"""The only way to run a program: argument lists, never a shell; output goes to a log and is shown on failure."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,7 @@ _turns: dict[tuple[str, int], threading.Semaphore] = {}
 
 
 def find_program(name: str) -> str | None:
-    """Return the absolute path of a program, also from the folders that only root's PATH has; None if absent."""
+    """Return the absolute path of a program, or None; also searches the sbin folders that only root's PATH has."""
     path = os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"]
     )
@@ -35,10 +36,10 @@ def require_program(name: str, next_step: str = "./inv setup") -> str:
     Raises:
         MachineError: it is not installed.
     """
-    found = find_program(name)
-    if found is None:
+    path = find_program(name)
+    if path is None:
         raise MachineError(f"the program '{name}' is not installed", next_step)
-    return found
+    return path
 
 
 def capture(
@@ -47,14 +48,14 @@ def capture(
     """Run a short program and return its standard output.
 
     Args:
-        arguments: program and words; the program is looked up first.
-        check: raise when it exits non-zero.
+        arguments: the program and its arguments.
+        check: raise if its exit code is not 0.
         timeout: seconds after which it is killed.
-        env: variables added to the environment.
+        env: variables to add to the environment.
 
     Raises:
         MachineError: the program is not installed.
-        FailedError: it failed (the tail of what it printed is in the message) or took too long.
+        FailedError: it failed or took too long; the message has the tail of its output.
     """
     program = require_program(arguments[0])
     interrupt.check_interrupted()
@@ -84,19 +85,19 @@ def stream(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> None:
-    """Run a long program; its output (both streams) goes line by line to a log file.
+    """Run a long program and append its output (both streams) to a log file, line by line.
 
     Args:
-        arguments: program and words.
-        log: the file that is appended to; its folder is made.
-        on_line: called with each line; what it returns is written to the log instead of the line, None writes nothing.
-        env: variables added to the environment.
+        arguments: the program and its arguments.
+        log: the log file; its folder is created.
+        on_line: called with each line; its result is logged instead of the line, None logs nothing.
+        env: variables to add to the environment.
         cwd: the folder to run in.
 
     Raises:
         MachineError: the program is not installed.
-        FailedError: it exited non-zero; the message holds the log's tail.
-        KeyboardInterrupt: passed on after the program and its children were told to stop, in this thread or another.
+        FailedError: its exit code is not 0; the message has the log's tail.
+        KeyboardInterrupt: raised after the program and its children were stopped, in this thread or another.
     """
     program = require_program(arguments[0])
     interrupt.check_interrupted()
@@ -112,9 +113,9 @@ def stream(
             errors="replace",
             env={**os.environ, **(env or {})},
             cwd=cwd,
-            start_new_session=True,  # one interrupt, handled here, and not a second one racing it in the child
+            start_new_session=True,  # Ctrl-C reaches this process only, which then stops the child
         )
-        assert child.stdout is not None  # noqa: S101 - for the type checker; PIPE was asked for
+        assert child.stdout is not None  # noqa: S101 - for the type checker; stdout is a PIPE
         try:
             with interrupt.stoppable(lambda patience: _stop(child, patience)):
                 for line in child.stdout:
@@ -130,7 +131,7 @@ def stream(
         finally:
             child.stdout.close()
     if code:
-        raise FailedError(_failure(arguments, code, tail), f"the whole log: {log}")
+        raise FailedError(_failure(arguments, code, tail), f"less {shlex.quote(str(log))}")
 
 
 def run_attached(arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
@@ -147,10 +148,10 @@ def run_attached(arguments: Sequence[str], *, env: Mapping[str, str] | None = No
 
 
 def spawn(arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start a daemon of our own: detached from the terminal, output appended to a log file.
+    """Start a daemon that outlives this process: detached from the terminal, its output appended to a log file.
 
     Returns:
-        the started process; it outlives this one.
+        the started process.
 
     Raises:
         MachineError: the program is not installed.
@@ -167,17 +168,17 @@ def spawn(arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = N
             env={**os.environ, **(env or {})},
             cwd="/",
         )
-    threading.Thread(target=child.wait, daemon=True).start()  # else it stays a zombie if it ends before we do
+    threading.Thread(target=child.wait, daemon=True).start()  # or it stays a zombie if it ends before this process
     return child
 
 
 @contextlib.contextmanager
 def turn(name: str, places: int = 1) -> Iterator[None]:
-    """Let one thread of this process at a time, or so many, do what has this name; the others wait.
+    """Let at most `places` threads of this process do the work of this name at once; the others wait.
 
     Args:
-        name: what is done.
-        places: how many threads may do it at once; the same number wherever the name is used.
+        name: names the work.
+        places: how many threads may do it at once; must be the same wherever the name is used.
 
     Raises:
         KeyboardInterrupt: everything is being stopped.
@@ -191,11 +192,11 @@ def turn(name: str, places: int = 1) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Let one process at a time in; the others wait.
+    """Let one process at a time do the work inside; the others wait.
 
     Args:
-        path: the file that is locked; its folder is made.
-        waiting: called once when somebody else is in.
+        path: the file to lock; its folder is created.
+        waiting: called once if another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
@@ -208,7 +209,7 @@ def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[No
 
 
 def _stop(child: subprocess.Popen[str], patience: float = interrupt.PATIENCE) -> None:
-    """Interrupt a process group, and kill what does not go, also when a second interrupt ends the waiting."""
+    """Interrupt a process group, and kill what is left after `patience` seconds or at a second interrupt."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGINT)
     try:

@@ -1,10 +1,11 @@
-"""YAML files whose every value knows its place, so that a mistake is reported as file:line:column."""
+"""Reads YAML files and remembers where each value stands, so that a mistake is reported as file:line:column."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ _TEXT = "tag:yaml.org,2002:str"
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake in a file, with its place (line and column count from 1)."""
+    """One mistake in a file; line and column count from 1."""
 
     path: str
     line: int
@@ -33,60 +34,60 @@ class Mistake:
 
 @dataclass
 class Mistakes:
-    """All mistakes found so far; reported at once, never one at a time."""
+    """All mistakes found so far, reported together."""
 
     found: list[Mistake] = field(default_factory=list)
 
     def add(self, document: Document, location: Location, text: str, *, key: bool = False) -> None:
-        """Note a mistake at a location of a document: at the value, or at the key before it."""
+        """Add a mistake at a location of a document: at the value, or at its key."""
         line, column = document.place(location, key=key)
         self.found.append(Mistake(document.name, line, column, text))
 
     def raise_if_any(self) -> None:
-        """Raise an InputError that lists every mistake, in the order of files and lines."""
+        """Raise an InputError that lists every mistake, sorted by file and line."""
         if self.found:
-            lines = [str(mistake) for mistake in sorted(self.found, key=lambda one: (one.path, one.line, one.column))]
+            lines = [str(mistake) for mistake in sorted(self.found, key=attrgetter("path", "line", "column"))]
             count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
             raise InputError(
-                f"{count} in the data:\n  " + "\n  ".join(lines), "mend the lines above; nothing was started"
+                f"{count} in the data:\n  " + "\n  ".join(lines), hint="correct the lines above; nothing was started"
             )
 
 
 @dataclass(frozen=True)
 class Document:
-    """A loaded YAML file: its data, and the node tree that knows places."""
+    """A loaded YAML file: its data, and the node tree, which has the positions."""
 
     name: str
     data: Any
     root: yaml.Node | None
 
     def place(self, location: Location, *, key: bool = False) -> tuple[int, int]:
-        """Find the line and column of a location; of its nearest existing parent when it is absent."""
+        """Return the line and column of a location, or of its nearest existing parent if it is absent."""
         node = self.root
         mark = node.start_mark if node else None
         for step in location:
-            found = _child(node, step)
-            if found is None:
+            child = _find_child(node, step)
+            if child is None:
                 break
-            name, node = found
+            name, node = child
             mark = (name if key else node).start_mark
         return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
     def written(self, location: Location, *, key: bool = False) -> str:
-        """Return a value, or the key before it, as it stands in the file; empty if it is not a single word."""
+        """Return a value, or its key, as it is written in the file; empty if it is not a scalar."""
         name: yaml.Node | None = None
         node = self.root
         for step in location:
-            name, node = _child(node, step) or (None, None)
+            name, node = _find_child(node, step) or (None, None)
         chosen = name if key else node
         return str(chosen.value) if isinstance(chosen, yaml.ScalarNode) else ""
 
 
-def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
-    """Find the key and the value behind one step; in a sequence the value stands for both."""
+def _find_child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return the key node and the value node of one step; in a sequence both are the value node."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            if str(step) == (key.value if key.tag == _TEXT else str(yaml.safe_load(key.value))):  # 2.10 is 2.1
+            if str(step) == (key.value if key.tag == _TEXT else str(yaml.safe_load(key.value))):  # 2.10 loads as 2.1
                 return key, value
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
@@ -94,7 +95,7 @@ def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Nod
 
 
 def get_at(data: Any, location: Location) -> Any:  # noqa: ANN401 - any YAML value
-    """Return what is at a location of a document's data; None where there is nothing."""
+    """Return the value at a location of a document's data; None if there is none."""
     for step in location:
         if isinstance(data, dict):
             data = data.get(step)
@@ -108,11 +109,11 @@ def read_yaml(path: Path, name: str, mistakes: Mistakes) -> Document | None:
 
     Args:
         path: the file.
-        name: how messages call it (relative to the project's root).
-        mistakes: where syntax errors and doubled keys are noted.
+        name: its name in messages, relative to the project's root.
+        mistakes: gets syntax errors and duplicate keys.
 
     Returns:
-        the document, or None when it cannot be read as YAML at all.
+        the document; None if it has a mistake.
     """
     before = len(mistakes.found)
     try:
@@ -132,7 +133,7 @@ def read_yaml(path: Path, name: str, mistakes: Mistakes) -> Document | None:
 
 @dataclass
 class _NodeReader:
-    """Turns nodes into data, and notes what a reader would have to puzzle out: doubled keys, aliases, keys of parts."""
+    """Turns nodes into data and reports what is ambiguous to a reader: duplicate keys, aliases, keys with structure."""
 
     loader: Any
     name: str
@@ -140,50 +141,50 @@ class _NodeReader:
     _seen: set[int] = field(default_factory=set)
 
     def value(self, node: yaml.Node) -> Any:  # noqa: ANN401 - any YAML value
-        if id(node) in self._seen:  # an alias leads back to a node; it may even lead back to a parent
-            return self._note(node, "it is named by an alias (*): write the value out where it is needed")
+        if id(node) in self._seen:  # an alias refers to a node that was read before, possibly a parent
+            return self._note(node, "it is used by an alias (*): repeat the value instead")
         self._seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item) for item in node.value]
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node)
         try:
-            found = self.loader.construct_object(node)
+            value = self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError):  # `0x_`, `2026-13-45`, `!!int x`
-            found = self
-        if isinstance(found, (str, int, float, dt.date, type(None))):
-            return found
+            value = self
+        if isinstance(value, (str, int, float, dt.date, type(None))):
+            return value
         return self._note(node, f"not a value: {node.value[:40]!r}; put it in quotes if it is text")
 
     def _mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
-        found: dict[Any, Any] = {}
+        mapping: dict[Any, Any] = {}
         written: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self._note(key, "a key is a single word")
+                self._note(key, "a key must be a scalar")
                 continue
             if key.value in written:
                 self._note(key, f"'{key.value}' is given twice")
             written.add(key.value)
-            found[self.value(key)] = self.value(value)
-        return found
+            mapping[self.value(key)] = self.value(value)
+        return mapping
 
     def _note(self, node: yaml.Node, text: str) -> None:
         self.mistakes.found.append(Mistake(self.name, node.start_mark.line + 1, node.start_mark.column + 1, text))
 
 
 def parse_document(document: Document, model: type[Model], mistakes: Mistakes) -> Model | None:
-    """Turn a document into a model.
+    """Validate a document against a model.
 
     Returns:
-        the model; None when something is wrong, every mistake noted with its place.
+        the model; None if the document has mistakes, which are added to `mistakes`.
     """
     try:
         return model.model_validate(document.data)
-    except ValidationError as wrong:
-        for error in wrong.errors():
+    except ValidationError as failure:
+        for error in failure.errors():
             location, of_key = error["loc"], error["type"] == "extra_forbidden"
-            if location and location[-1] == "[key]":  # how pydantic says: the key itself, not what is behind it
+            if location and location[-1] == "[key]":  # pydantic marks an error in the key itself so
                 location, of_key = location[:-1], True
             mistakes.add(document, location, _explain(document, model, error, location, key=of_key), key=of_key)
     return None
@@ -234,7 +235,7 @@ def _explain(
     name = next((step for step in reversed(location) if isinstance(step, str)), "the file")
     written = document.written(location, key=key)
     if error["type"] == "extra_forbidden":
-        fields = _fields(model, location[:-1])
+        fields = _list_fields(model, location[:-1])
         return f"unknown key '{name}'" + (f": {nearest(name, fields)}" if fields else "")
     if error["type"] == "missing":
         return f"'{name}' is missing"
@@ -245,8 +246,8 @@ def _explain(
     return f"'{name}': {message}"
 
 
-def _fields(model: type[BaseModel], location: Location) -> list[str]:
-    """Name the keys allowed at a location, following models, lists and mappings."""
+def _list_fields(model: type[BaseModel], location: Location) -> list[str]:
+    """Return the keys that a location accepts, following models, lists and mappings."""
     annotation: Any = model
     for step in location:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -255,6 +256,6 @@ def _fields(model: type[BaseModel], location: Location) -> list[str]:
         else:
             annotation = (getattr(annotation, "__args__", None) or [None])[0 if isinstance(step, int) else -1]
         while not isinstance(annotation, type) and type(None) in (getattr(annotation, "__args__", None) or ()):
-            annotation = next(one for one in annotation.__args__ if one is not type(None))
+            annotation = next(arg for arg in annotation.__args__ if arg is not type(None))
     inner = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     return sorted(annotation.model_fields) if inner else []

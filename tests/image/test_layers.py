@@ -23,7 +23,7 @@ import pytest
 from armwright.engine.client import Engine
 from armwright.engine.containers import PLATFORM
 from armwright.plan.plan import COMPRESSION
-from armwright.system import http, process
+from armwright.system import http_session, process
 
 ROOT = Path(__file__).resolve().parents[2]
 N1, V1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-n1-openblas"
@@ -173,7 +173,7 @@ def test_the_command_in_the_dockerfile_builds_the_context_without_us(
 
 def _own_authorities(image_bundle: str) -> dict[str, bytes]:
     """Name the certificates this host trusts and the image does not, each as it would stand in a file."""
-    path = http.find_ca_bundle()
+    path = http_session.find_ca_bundle()
     host = path.read_text(encoding="utf-8", errors="replace") if path and path.is_file() else ""
     shipped = set(_certificates(image_bundle))
     own = [one for one in _certificates(host) if one not in shipped]

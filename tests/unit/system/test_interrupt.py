@@ -1,4 +1,4 @@
-"""Interrupts across threads: programs end with their children, nothing new begins, and cleaning up goes on as usual."""
+"""Interrupts across threads: programs end with their children, nothing new starts, and cleanup works as usual."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from armwright.system import interrupt, process
 from armwright.system.errors import FailedError
 
-PATIENCE = 20  # seconds for what happens at once
+PATIENCE = 20  # seconds to wait for what takes milliseconds
 DEAF = f"trap '' INT; echo deaf; for second in $(seq {3 * PATIENCE}); do sleep 1; done"
 
 
@@ -24,45 +24,45 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def wait(true: Callable[[], object]) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
 
 
-def started(log: Path, script: str) -> tuple[ThreadPoolExecutor, Future[None]]:
-    """Run a script in another thread; return when it has said something."""
+def start(log: Path, script: str) -> tuple[ThreadPoolExecutor, Future[None]]:
+    """Run a script in another thread; return when it has printed something."""
     pool = ThreadPoolExecutor(1)
     future = pool.submit(process.stream, ["sh", "-c", script], log)
-    wait(lambda: log.exists() and log.read_text())
+    wait_for(lambda: log.exists() and log.read_text())
     return pool, future
 
 
-def test_a_program_in_another_thread_is_interrupted_with_its_children(log: Path) -> None:
-    pool, future = started(log, "sleep 600 & echo $!; wait")
+def test_program_in_a_thread_is_interrupted_with_its_children(log: Path) -> None:
+    pool, future = start(log, "sleep 600 & echo $!; wait")
     child = int(log.read_text())
     with interrupt.stopping():
         pool.shutdown()
     with pytest.raises(KeyboardInterrupt):
         future.result()
-    wait(lambda: not _alive(child))
+    wait_for(lambda: not _is_alive(child))
 
 
-def test_a_program_that_fails_because_it_was_stopped_is_an_interrupt_and_no_failure(log: Path) -> None:
-    pool, future = started(log, "trap 'exit 7' INT; echo here; while :; do sleep 0.1; done")
+def test_program_that_fails_when_stopped_is_an_interrupt(log: Path) -> None:
+    pool, future = start(log, "trap 'exit 7' INT; echo here; while :; do sleep 0.1; done")
     with interrupt.stopping():
         pool.shutdown()
     assert isinstance(future.exception(), KeyboardInterrupt)
 
 
-def test_whatever_fails_because_it_was_stopped_is_an_interrupt() -> None:
-    begun, told = threading.Event(), threading.Event()
+def test_work_that_fails_when_stopped_is_an_interrupt() -> None:
+    begun, stopped = threading.Event(), threading.Event()
 
     def work() -> None:
-        with interrupt.stoppable(lambda _: told.set()):
+        with interrupt.stoppable(lambda _: stopped.set()):
             begun.set()
-            told.wait(PATIENCE)
+            stopped.wait(PATIENCE)
             raise FailedError("the container died from signal 9")
 
     pool = ThreadPoolExecutor(1)
@@ -73,20 +73,18 @@ def test_whatever_fails_because_it_was_stopped_is_an_interrupt() -> None:
     assert isinstance(future.exception(), KeyboardInterrupt)
 
 
-def test_a_program_that_does_not_listen_is_killed_when_the_patience_ends(
-    log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deaf_program_is_killed_after_patience(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interrupt, "PATIENCE", 0.2)
-    pool, future = started(log, DEAF)
+    pool, future = start(log, DEAF)
     with interrupt.stopping():
         pool.shutdown()
     assert isinstance(future.exception(), KeyboardInterrupt)
 
 
-def test_a_second_interrupt_kills_at_once(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_interrupt_kills_at_once(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interrupt, "_stopping", threading.Event())  # it stays set: the process is about to end
     monkeypatch.setattr(interrupt, "PATIENCE", 600.0)
-    pool, future = started(log, DEAF)
+    pool, future = start(log, DEAF)
     with pytest.raises(KeyboardInterrupt, match="second"), interrupt.stopping():  # noqa: PT012 - as it happens
         assert not future.done()
         raise KeyboardInterrupt("second")
@@ -96,7 +94,7 @@ def test_a_second_interrupt_kills_at_once(log: Path, monkeypatch: pytest.MonkeyP
         process.capture(["true"])
 
 
-def test_while_everything_is_stopped_no_program_begins_and_afterwards_they_do_again(log: Path) -> None:
+def test_nothing_starts_while_everything_is_stopped(log: Path) -> None:
     with interrupt.stopping():
         with pytest.raises(KeyboardInterrupt):
             process.stream(["touch", str(log.with_name("begun"))], log)
@@ -108,30 +106,30 @@ def test_while_everything_is_stopped_no_program_begins_and_afterwards_they_do_ag
     process.stream(["true"], log)
 
 
-def test_what_begins_just_when_everything_is_stopped_is_stopped_too() -> None:
-    told: list[float] = []
-    with interrupt.stopping(), pytest.raises(KeyboardInterrupt), interrupt.stoppable(told.append):
-        pytest.fail("it began")
-    assert told == [0]
+def test_work_that_starts_during_a_stop_is_stopped() -> None:
+    stops: list[float] = []
+    with interrupt.stopping(), pytest.raises(KeyboardInterrupt), interrupt.stoppable(stops.append):
+        pytest.fail("it started")
+    assert stops == [0]
 
 
-def test_a_failure_that_has_nothing_to_do_with_an_interrupt_stays_a_failure(log: Path) -> None:
+def test_failure_without_interrupt_stays_a_failure(log: Path) -> None:
     with pytest.raises(FailedError):
         process.stream(["false"], log)
     with pytest.raises(ValueError, match="a mistake"), interrupt.stoppable(lambda _: None):
         raise ValueError("a mistake")
 
 
-def test_what_has_ended_is_not_stopped() -> None:
-    told: list[float] = []
-    with interrupt.stoppable(told.append):
+def test_work_that_has_ended_is_not_stopped() -> None:
+    stops: list[float] = []
+    with interrupt.stoppable(stops.append):
         pass
     with interrupt.stopping():
         pass
-    assert told == []
+    assert stops == []
 
 
-def test_one_thread_at_a_time_has_a_turn_and_another_name_is_another_turn() -> None:
+def test_turn_admits_one_thread_per_name() -> None:
     inside, other = threading.Event(), threading.Event()
 
     def second() -> None:
@@ -149,15 +147,15 @@ def test_one_thread_at_a_time_has_a_turn_and_another_name_is_another_turn() -> N
     assert other.is_set()
 
 
-def _alive(number: int) -> bool:
-    path = Path(f"/proc/{number}/stat")
+def _is_alive(pid: int) -> bool:
+    path = Path(f"/proc/{pid}/stat")
     try:
         return path.read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
-def test_an_interrupt_in_the_middle_of_what_must_be_whole_comes_after_it() -> None:
+def test_deferred_interrupt_is_raised_afterwards() -> None:
     done = []
     before = signal.getsignal(signal.SIGINT)
 

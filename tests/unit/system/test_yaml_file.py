@@ -1,4 +1,4 @@
-"""Mistakes in YAML files: each at its file, line and column, all of them at once, and never a traceback."""
+"""Mistakes in YAML files are reported with file, line and column, all at once, and never as a traceback."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Car(Strict):
     doors: dict[str, Wheel] = {}
 
 
-def said(text: str | bytes, model: type[BaseModel] = Car) -> list[str]:
-    """Return what is noted about a file with this text."""
+def read_mistakes(text: str | bytes, model: type[BaseModel] = Car) -> list[str]:
+    """Return the mistakes in a file of this text."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "car.yaml")
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -44,7 +44,7 @@ def said(text: str | bytes, model: type[BaseModel] = Car) -> list[str]:
     return [str(mistake) for mistake in mistakes.found]
 
 
-def test_a_right_file_becomes_a_model(tmp_path: Path) -> None:
+def test_valid_file_becomes_a_model(tmp_path: Path) -> None:
     (tmp_path / "car.yaml").write_text('name: "2CV"\nwheels: [{name: left, size: 2}]\n')
     mistakes = Mistakes()
     document = yaml_file.read_yaml(tmp_path / "car.yaml", "car.yaml", mistakes)
@@ -54,7 +54,7 @@ def test_a_right_file_becomes_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "words"),
+    ("text", "place", "message"),
     [
         ("name: a\nnmae: b\n", "2:1", "unknown key 'nmae': did you mean 'name'?"),
         ("name: a\nbody:\n  - x\n", "2:1", "unknown key 'body'"),
@@ -76,15 +76,14 @@ def test_a_right_file_becomes_a_model(tmp_path: Path) -> None:
         ("- a\n- b\n", "1:1", "'the file'"),
     ],
 )
-def test_a_mistake_is_told_at_its_place(text: str, place: str, words: str) -> None:
-    found = said(text)
-    assert len(found) == 1
-    assert found[0].startswith(f"car.yaml:{place}: ")
-    assert words in found[0]
+def test_mistake_is_reported_at_its_place(text: str, place: str, message: str) -> None:
+    (mistake,) = read_mistakes(text)
+    assert mistake.startswith(f"car.yaml:{place}: ")
+    assert message in mistake
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "words"),
+    ("text", "place", "message"),
     [
         ("name: a\npython: 3.13\n", "2:9", "'python' must be text: put 3.13 in quotes"),
         ("name: a\npython: 3.10\n", "2:9", "'python' must be text: put 3.10 in quotes"),  # and not 3.1
@@ -94,17 +93,15 @@ def test_a_mistake_is_told_at_its_place(text: str, place: str, words: str) -> No
         ("name: a\npython:\n", "2:8", "'python' must be text"),
     ],
 )
-def test_what_yaml_takes_for_a_number_is_to_be_put_in_quotes_as_it_is_written(
-    text: str, place: str, words: str
-) -> None:
-    assert said(text) == [f"car.yaml:{place}: {words}"]
+def test_text_that_yaml_reads_as_a_number_needs_quotes(text: str, place: str, message: str) -> None:
+    assert read_mistakes(text) == [f"car.yaml:{place}: {message}"]
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "words"),
+    ("text", "place", "message"),
     [
-        ("name: a\n? [b, c]\n: d\n", "2:3", "a key is a single word"),
-        ("name: a\nspare: {? {b: c} : d}\n", "2:11", "a key is a single word"),
+        ("name: a\n? [b, c]\n: d\n", "2:3", "a key must be a scalar"),
+        ("name: a\nspare: {? {b: c} : d}\n", "2:11", "a key must be a scalar"),
         ("name: &n a\npython: *n\n", "1:7", "alias"),
         ("name: a\nwheels: &w [*w]\n", "2:9", "alias"),  # a loop
         ("name: 2026-13-45\n", "1:7", "not a value: '2026-13-45'"),
@@ -116,34 +113,33 @@ def test_what_yaml_takes_for_a_number_is_to_be_put_in_quotes_as_it_is_written(
         (f"name: {'7' * 5000}\n", "1:7", "not a value"),  # Python refuses to convert so many digits
     ],
 )
-def test_yaml_that_people_do_not_write_is_refused_with_its_place(text: str, place: str, words: str) -> None:
-    found = said(text)
-    assert found[0].startswith(f"car.yaml:{place}: ")
-    assert words in found[0]
+def test_unusual_yaml_is_refused_at_its_place(text: str, place: str, message: str) -> None:
+    first = read_mistakes(text)[0]
+    assert first.startswith(f"car.yaml:{place}: ")
+    assert message in first
 
 
-def test_aliases_that_multiply_are_refused_before_they_are_followed() -> None:
+def test_multiplying_aliases_are_refused_before_expansion() -> None:
     lines = ["a: &a [x, x]"] + [
         f"{new}: &{new} [*{old}, *{old}]" for old, new in zip("abcdefghijklm", "bcdefghijklmn", strict=True)
     ]
-    assert "alias" in said("\n".join(lines))[0]
+    assert "alias" in read_mistakes("\n".join(lines))[0]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\xff", b"name: \x00\n", b"name: " + b"[" * 3_000 + b"]" * 3_000])
-def test_a_file_that_is_no_text_or_too_deep_is_a_mistake_in_one_line(content: bytes) -> None:
-    found = said(content)
-    assert len(found) == 1
-    assert found[0].startswith("car.yaml:1:1: cannot be read: ")
-    assert "\n" not in found[0]
+def test_unreadable_content_is_one_mistake_in_one_line(content: bytes) -> None:
+    (mistake,) = read_mistakes(content)
+    assert mistake.startswith("car.yaml:1:1: cannot be read: ")
+    assert "\n" not in mistake
 
 
-def test_a_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+def test_absent_file_is_a_mistake(tmp_path: Path) -> None:
     mistakes = Mistakes()
     assert yaml_file.read_yaml(tmp_path / "absent.yaml", "absent.yaml", mistakes) is None
     assert "absent.yaml:1:1: cannot be read: " in str(mistakes.found[0])
 
 
-def test_the_mistakes_of_all_files_come_in_one_error_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
+def test_one_error_lists_the_mistakes_of_all_files_in_order(tmp_path: Path) -> None:
     mistakes = Mistakes()
     for name, text in (("b.yaml", "size: 1\nwidth: 2\n"), ("a.yaml", "[\n"), ("c.yaml", "name: a\nname: 1\n")):
         (tmp_path / name).write_text(text)
@@ -156,10 +152,11 @@ def test_the_mistakes_of_all_files_come_in_one_error_in_the_order_of_files_and_l
     assert head == "4 mistakes in the data:"
     assert [line.split(": ")[0].strip() for line in lines] == ["a.yaml:2:1", "b.yaml:1:1", "b.yaml:2:1", "c.yaml:2:1"]
     assert refused.value.code == 2
-    assert "nothing was started" in refused.value.next_step
+    assert "nothing was started" in refused.value.hint
+    assert not refused.value.next_step
 
 
-def test_no_mistake_raises_nothing() -> None:
+def test_no_mistakes_raise_nothing() -> None:
     Mistakes().raise_if_any()
 
 
@@ -172,8 +169,8 @@ YAML_PIECES = st.sampled_from([
 
 @given(st.one_of(st.text(max_size=80), st.lists(YAML_PIECES, max_size=14).map("".join)))
 @settings(max_examples=200, deadline=None)
-def test_no_text_makes_reading_fail_otherwise_than_by_a_mistake_with_a_place(text: str) -> None:
-    for mistake in said(text.encode(errors="surrogatepass")):
-        name, line, column, words = mistake.split(":", 3)
+def test_any_text_gives_only_mistakes_with_a_place(text: str) -> None:
+    for mistake in read_mistakes(text.encode(errors="surrogatepass")):
+        name, line, column, message = mistake.split(":", 3)
         assert (name, line.isdigit(), column.isdigit()) == ("car.yaml", True, True)
-        assert words.strip()
+        assert message.strip()
