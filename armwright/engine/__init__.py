@@ -1,1 +1,1 @@
-"""The Docker engine: images and containers."""
+"""The Docker Engine: what it is, its images, and containers."""

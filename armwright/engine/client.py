@@ -1,4 +1,4 @@
-"""The engine: images and containers, through Docker's own SDK. Everything here speaks of one daemon on this machine."""
+"""The Docker Engine's images and containers, through Docker's SDK. One object is one daemon."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from armwright.engine import containers
 from armwright.engine.containers import ContainerResult
+from armwright.engine.probe import connect_engine
 from armwright.system.errors import FailedError, InputError, MachineError
 
-READABLE = 64_000_000  # bytes read from an image at once: our own files are below 4 MB
-POOL = 100  # connections that are kept: more combos than that are hardly proven at once
+READABLE = 64_000_000  # bytes that `Engine.read` accepts; Armwright's own files in an image have less than 4 MB
+TIMEOUT = 600  # seconds to wait for a response
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class Image:
     """An image in the engine's store.
 
     Attributes:
-        digest: of its manifest, "sha256:<64 hex digits>"; the same that a registry shows.
+        digest: the digest of its manifest, "sha256:<64 hex digits>"; registries show the same.
         labels: its labels.
-        compressed: bytes of its compressed layers and configuration, what a pull transfers.
-        unpacked: bytes of its unpacked layers; 0 when it is not unpacked yet.
+        compressed: bytes of its compressed layers and configuration, which a pull transfers.
+        unpacked: bytes of its unpacked layers; 0 if it is not unpacked yet.
         platform: e.g. "linux/arm64".
-        entrypoint: the words that a container's command is given to.
-        configuration: all of it, as the engine tells it.
-        layers: the digests of its unpacked layers, the lowest first.
+        entrypoint: the program that gets a container's command as arguments.
+        configuration: the whole configuration, as the engine returns it.
+        layers: the digests of its unpacked layers, lowest first.
     """
 
     digest: str
@@ -50,55 +49,55 @@ class Image:
 
 @contextlib.contextmanager
 def _answering() -> Iterator[None]:
-    """Turn an engine that goes away in the middle into a sentence; what it answers is the caller's to judge."""
+    """Turn a refusal, and an engine that stops during a request, into an ArmwrightError."""
     try:
         yield
     except APIError as error:
-        raise FailedError(f"the Docker engine refused: {error.explanation or error}", "invoke doctor") from error
+        raise FailedError(f"the Docker Engine refused: {error.explanation or error}", "invoke doctor") from error
     except requests.RequestException as error:
-        raise MachineError("the Docker engine stopped answering", "./inv setup, then the same command again") from error
+        raise MachineError(
+            "the Docker Engine stopped answering", "./inv setup", hint="then run the same command again"
+        ) from error
 
 
 class Engine:
     """One Docker daemon.
 
+    Attributes:
+        reading: what the daemon reports about itself.
+
     Raises:
-        MachineError: it does not answer.
+        MachineError: it does not answer, or it does not use the containerd image store.
     """
 
     def __init__(self) -> None:
-        try:
-            self._client = docker.from_env(timeout=600, version="auto", max_pool_size=POOL)
-            weakref.finalize(self, self._client.close)
-            self._api: Any = self._client.api  # its methods are not typed
-            self.info: Mapping[str, Any] = self._client.info()
-        except (DockerException, requests.RequestException) as error:
-            raise MachineError("the Docker engine does not answer; nothing was started", "./inv setup") from error
-        if not any("containerd.snapshotter" in str(value) for _, value in self.info.get("DriverStatus") or []):
+        self._client, self.reading = connect_engine(TIMEOUT)
+        weakref.finalize(self, self._client.close)
+        self._api: Any = self._client.api  # its methods are not typed
+        if not self.reading.containerd_store:
             raise MachineError(
-                "the engine does not use the containerd image store: its digests would not be the registry's",
+                "the Docker Engine does not use the containerd image store: its digests would differ from a registry's",
                 "./inv setup",
             )
 
-    @cached_property
-    @_answering()
+    @property
     def version(self) -> str:
         """The engine's version."""
-        return str(self._client.version()["Version"])
+        return self.reading.version
 
     @property
     def folder(self) -> Path:
-        """The folder of the engine's data; on another machine when the engine is there."""
-        return Path(self.info["DockerRootDir"])
+        """The folder of the engine's data, on the engine's machine."""
+        return self.reading.root
 
     @_answering()
     def find(self, reference: str) -> Image | None:
-        """Return an image by name, name@digest or digest; None if the store has none.
+        """Return an image by name, name@digest or digest; None if the store does not have it.
 
         Raises:
-            InputError: it is no reference.
+            InputError: `reference` is not a valid image reference.
         """
-        if ".." in reference.split("/"):  # the SDK puts it into a URL, where this would lead to something else
+        if ".." in reference.split("/"):  # the SDK puts it into a URL, where this would name something else
             raise InputError(f"not an image reference: {reference!r}", "docker images")
         try:
             attributes = self._api.inspect_image(reference)
@@ -110,15 +109,15 @@ class Engine:
             digest=attributes["Id"],
             labels=attributes["Config"].get("Labels") or {},
             compressed=attributes["Size"],
-            unpacked=self._unpacked(reference),
+            unpacked=self._sum_layers(reference),
             platform=f"{attributes['Os']}/{attributes['Architecture']}",
             entrypoint=tuple(attributes["Config"].get("Entrypoint") or ()),
             configuration=attributes["Config"],
             layers=tuple((attributes.get("RootFS") or {}).get("Layers") or ()),
         )
 
-    def _unpacked(self, reference: str) -> int:
-        """Sum the layers' sizes; 0 for an image that was pulled or built and not unpacked yet."""
+    def _sum_layers(self, reference: str) -> int:
+        """Return the bytes of the unpacked layers; 0 for an image that was built or pulled but not unpacked yet."""
         try:
             return sum(layer["Size"] for layer in self._api.history(reference))
         except NotFound:
@@ -126,36 +125,36 @@ class Engine:
 
     @_answering()
     def names(self) -> dict[str, str]:
-        """Return every name in the store with the digest behind it."""
+        """Return every image name in the store with its digest."""
         return {tag: str(image["Id"]) for image in self._api.images() for tag in image.get("RepoTags") or []}
 
     @_answering()
     def tag(self, reference: str, name: str) -> None:
-        """Give an image one more name."""
+        """Give an image another name."""
         repository, _, tag = name.rpartition(":")
         self._api.tag(reference, repository, tag, force=True)
 
     @_answering()
     def untag(self, name: str) -> None:
-        """Take a name away; nothing happens when it is not there."""
+        """Remove a name; a name that does not exist is not an error."""
         with contextlib.suppress(ImageNotFound):
             self._api.remove_image(name, noprune=True)
 
     @_answering()
     def read(self, reference: str, paths: Sequence[str]) -> dict[str, bytes]:
-        """Read files and folders out of an image; no program of it runs.
+        """Read files and folders of an image without running anything in it.
 
         Args:
             reference: the image.
             paths: absolute paths.
 
         Returns:
-            a tar for each path that is there; the names in it begin with the path's last part.
+            a tar for each path that exists; the names in it begin with the path's last part.
 
         Raises:
-            FailedError: there is more than files of ours can be.
+            FailedError: a path holds more than `READABLE` bytes.
         """
-        found = {}
+        archives = {}
         with containers.unstarted(self._client, reference) as container:
             for path in paths:
                 with contextlib.suppress(NotFound):
@@ -165,16 +164,16 @@ class Engine:
                         if len(data) > READABLE:
                             what = f"{path} in {reference} holds more than {READABLE / 1e6:.0f} MB"
                             raise FailedError(what, f"docker history {reference}")
-                    found[path] = bytes(data)
-        return found
+                    archives[path] = bytes(data)
+        return archives
 
     @contextlib.contextmanager
     def export(self, reference: str) -> Iterator[IO[bytes]]:
-        """Give an image's whole file tree as a tar that is read once, from its beginning; no program of it runs.
+        """Yield an image's whole file tree as a tar that can be read once, without running anything in the image.
 
         Raises:
-            FailedError: the engine cannot make a container of it.
-            KeyboardInterrupt: passed on after the container was removed.
+            FailedError: the engine cannot create a container of it.
+            KeyboardInterrupt: raised after the container was removed.
         """
         with _answering(), containers.unstarted(self._client, reference) as container:
             yield containers.stream_archive(self._api.export(container.id))
@@ -188,18 +187,18 @@ class Engine:
         timeout: float,
         entrypoint: Sequence[str] | None = None,
     ) -> ContainerResult:
-        """Run a container as strictly as an image of ours allows: no network, read-only, no new privileges.
+        """Run a container without network, privileges or a writable file system, and remove it.
 
         Args:
             reference: the image.
-            command: the words after the image's name.
+            command: the arguments after the image's name.
             environment: variables.
             timeout: seconds after which it is killed.
-            entrypoint: words instead of the image's own.
+            entrypoint: replaces the image's own.
 
         Raises:
             FailedError: it could not be started, or did not end in time.
-            KeyboardInterrupt: passed on after it was removed, in this thread or another.
+            KeyboardInterrupt: raised after it was removed, in this thread or another.
         """
         return containers.run_container(self._client, reference, command, environment, timeout, entrypoint)
 
@@ -221,7 +220,14 @@ class Engine:
 
     @_answering()
     def remote_digest(self, reference: str) -> str | None:
-        """Return the digest behind a name in its registry, with the engine's own credentials; None if there is none."""
+        """Return the digest of a name in its registry; None if the registry does not have the name.
+
+        The engine asks, with the credentials of `docker login` and over the same connection as `push`. Asking without
+        an engine, for the answer to a request, is `publish.lookup`.
+
+        Raises:
+            FailedError: the registry does not answer.
+        """
         try:
             return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
         except NotFound:

@@ -1,4 +1,4 @@
-"""Containers: each is made for one thing, as strictly as an image of ours allows, and is removed whatever happens."""
+"""Containers: each serves one purpose, has no privileges, and is always removed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from armwright.system import interrupt
 from armwright.system.errors import FailedError
 
 PLATFORM = "linux/arm64"
-INIT = "[FATAL tini"  # how the engine's own first program says that there is no program to run
+INIT = "[FATAL tini"  # the engine's init prints this when the program does not exist
 
 
 @dataclass(frozen=True)
 class ContainerResult:
-    """A finished container: its exit code and both streams."""
+    """A finished container: its exit code and its two output streams."""
 
     code: int
     out: str
@@ -30,36 +30,36 @@ class ContainerResult:
 
 
 class _Chunks(io.RawIOBase):
-    """A stream that comes in pieces, as a file to read."""
+    """A file over chunks of bytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
-        """Fill a buffer as far as the next piece goes; 0 at the end."""
+        """Fill a buffer from the next chunk; return the number of bytes, 0 at the end."""
         while not self._rest:
-            piece = next(self._chunks, None)
-            if piece is None:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 return 0
-            self._rest = memoryview(piece)
+            self._rest = memoryview(chunk)
         count = min(len(buffer), len(self._rest))
         buffer[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
 
 
 def stream_archive(chunks: Iterator[bytes]) -> IO[bytes]:
-    """Return what comes in pieces as a file that is read once, from its beginning."""
+    """Return chunks of bytes as a file that can be read once, from its beginning."""
     return io.BufferedReader(_Chunks(chunks), 1 << 20)
 
 
 @contextlib.contextmanager
-def _removed(container: Container) -> Iterator[None]:
-    """Remove a container after what is done inside, and at once when everything is being stopped."""
+def _removing(container: Container) -> Iterator[None]:
+    """Remove a container after the work inside, and at once when everything is being stopped."""
 
     def remove() -> None:
         with contextlib.suppress(APIError, requests.RequestException):
@@ -74,17 +74,17 @@ def _removed(container: Container) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unstarted(client: DockerClient, reference: str) -> Iterator[Container]:
-    """Make a container that never runs, to read an image's files from; it is removed whatever happens."""
+    """Create a container that never runs, to read an image's files; it is always removed."""
     interrupt.check_interrupted()
-    never_run = ["-"]  # an image without a command of its own is refused
+    never_run = ["-"]  # the engine refuses a container without a command
     container = client.containers.create(
         reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
     )
-    with _removed(container):
+    with _removing(container):
         yield container
 
 
-def run_container(  # noqa: PLR0913, PLR0917 - what a container is made of
+def run_container(  # noqa: PLR0913, PLR0917 - the options of a container
     client: DockerClient,
     reference: str,
     command: list[str],
@@ -105,21 +105,21 @@ def run_container(  # noqa: PLR0913, PLR0917 - what a container is made of
             read_only=True,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
-            init=True,  # the first process of all takes no signal that it does not ask for: it would hang, not die
+            init=True,  # process 1 ignores signals that it does not handle: it would hang instead of dying
             labels={"org.armwright.run": "smoke"},
         )
     except APIError as error:
-        raise FailedError(f"the container could not be made: {error.explanation}", "invoke doctor") from error
+        raise FailedError(f"the container could not be created: {error.explanation}", "invoke doctor") from error
 
     try:
-        with _removed(container):
+        with _removing(container):
             container.start()
             code = int(container.wait(timeout=timeout)["StatusCode"])
             out, err = (
                 container.logs(stdout=stream == "out", stderr=stream == "err").decode(errors="replace")
                 for stream in ("out", "err")
             )
-        if err.startswith(INIT):  # it began, and found nothing to begin
+        if err.startswith(INIT):  # the init started, the program did not
             raise FailedError(f"the container could not be started: {err.splitlines()[0]}", "invoke doctor")
         return ContainerResult(code, out, err)
     except APIError as error:

@@ -1,1 +1,1 @@
-"""The machine that builds: what it has, what it lacks, and how that comes onto it."""
+"""The machine that builds: what it has, what it lacks, and how setup adds that."""

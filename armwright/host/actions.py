@@ -1,4 +1,4 @@
-"""What setup can do to a machine: actions are data, so that plans can be compared; `perform` does them."""
+"""What setup does to a machine. Actions are data, so that plans can be compared; `perform` executes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONTAINERD_PID = Path("/var/run/docker/containerd/containerd.pid")
 
 @dataclass(frozen=True)
 class Write:
-    """Replace a file whole."""
+    """Replace a file."""
 
     path: Path
     text: str
@@ -25,7 +25,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Configure:
-    """Finish what an interrupted package manager left."""
+    """Configure the packages that an interrupted package manager left."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Install:
 
 @dataclass(frozen=True)
 class Disable:
-    """Stop and disable a service that a package brought along."""
+    """Stop and disable a service that a package starts."""
 
     service: str
 
@@ -56,7 +56,7 @@ class Register:
 
 @dataclass(frozen=True)
 class Start:
-    """Start the engine, or restart it."""
+    """Start or restart the engine."""
 
     again: bool = False
 
@@ -65,7 +65,7 @@ Action = Write | Configure | Install | Disable | Mount | Register | Start
 
 
 def perform(action: Action) -> None:
-    """Do one action. Raises MachineError with the cause and the next command."""
+    """Execute an action. Raises MachineError with the cause and the next command."""
     match action:
         case Write(path, text):
             write_whole(path, text)
@@ -74,7 +74,7 @@ def perform(action: Action) -> None:
         case Install(packages):
             apt.install_packages(packages)
         case Disable(service):
-            _silence(service)
+            _disable(service)
         case Mount():
             _mount()
         case Register(stale):
@@ -83,8 +83,8 @@ def perform(action: Action) -> None:
             _start(again=again)
 
 
-def _silence(service: str) -> None:
-    """Stop and disable a service; one that does not run, or that the machine's policy kept from starting, is fine."""
+def _disable(service: str) -> None:
+    """Stop and disable a service, which may be stopped already."""
     systemd = Path("/run/systemd/system").is_dir()
     commands = (
         (["systemctl", "disable", "--now", service],)
@@ -102,34 +102,33 @@ def _mount() -> None:
             process.capture(["mount", "-t", "binfmt_misc", "binfmt_misc", str(binfmt.FOLDER)])
         except FailedError as failure:
             raise MachineError(
-                f"the kernel does not let binfmt_misc be mounted: {failure.what}",
-                "load its module (modprobe binfmt_misc); inside a container, run setup on the machine itself",
+                f"the kernel refuses to mount binfmt_misc: {failure.what}",
+                "modprobe binfmt_misc",
+                hint="inside a container, run ./inv setup on the machine itself",
             ) from failure
 
 
 def _start(*, again: bool) -> None:
-    """Start or restart the engine and wait until it answers; one that answers already is not started."""
-    if not again and _answers():
+    """Start or restart the engine and wait until it answers; do not start one that answers."""
+    if not again and inspect.is_engine_answering():
         return
     if Path("/run/systemd/system").is_dir():
         try:
             process.capture(["systemctl", "enable", "docker"])
             process.capture(["systemctl", "restart" if again else "start", "docker"])
         except FailedError as failure:
-            raise MachineError(failure.what, "journalctl -u docker, mend it, then: ./inv setup") from failure
+            raise MachineError(failure.what, "journalctl -u docker", hint="then run ./inv setup again") from failure
         return
     running = daemon.find_daemon(ENGINE_PID, "dockerd")
     if running and not again:
         raise MachineError(
-            f"dockerd (process {running}) is there but does not answer", f"kill {running}, then: ./inv setup"
+            f"dockerd (process {running}) runs but does not answer",
+            f"kill {running}",
+            hint="then run ./inv setup again",
         )
     if running:
         daemon.stop_daemon(running)
     for pid_file, name in ((ENGINE_PID, "dockerd"), (CONTAINERD_PID, "containerd")):
-        if not daemon.find_daemon(pid_file, name):  # left by a crash: its number may be another process's by now
+        if not daemon.find_daemon(pid_file, name):  # a crash left it, and the kernel may reuse its process id
             pid_file.unlink(missing_ok=True)
-    daemon.start_daemon(["dockerd"], ENGINE_LOG, _answers)
-
-
-def _answers() -> bool:
-    return inspect.engine()[0] is not None
+    daemon.start_daemon(["dockerd"], ENGINE_LOG, inspect.is_engine_answering)

@@ -1,8 +1,8 @@
-"""The kernel's table of foreign binary formats: who runs aarch64 programs here, and from where.
+"""The kernel's table of foreign binary formats, binfmt_misc: which emulator runs aarch64 programs on this machine.
 
-The facts of the format: the kernel's Documentation/admin-guide/binfmt-misc.rst. The emulator itself is asked through
-the kernel, with an empty aarch64 program and QEMU's own variables, so the answer is that of the emulator a container
-would get, wherever its file is (flag F: the kernel holds it open, the file may be gone).
+The format is described in the kernel's Documentation/admin-guide/binfmt-misc.rst. The emulator is queried through the
+kernel, with an empty aarch64 program and QEMU's environment variables, so the answer is that of the emulator which
+containers get. Its file may be anywhere, or even deleted: with flag F the kernel keeps it open.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _VERSION = re.compile(r"\bversion (\d+(?:\.\d+)+)")
 
 @dataclass(frozen=True)
 class BinfmtEntry:
-    """One registered format that aarch64 programs match.
+    """A registered format that matches aarch64 programs.
 
     Attributes:
-        name: its file's name in binfmt_misc.
+        name: the name of its file in binfmt_misc.
         enabled: whether the kernel uses it.
-        interpreter: the emulator's path as it was when it was registered.
-        flags: the kernel's letters; F means that the emulator is held open and serves containers.
+        interpreter: the emulator's path when it was registered.
+        flags: the kernel's letters; F means that the kernel keeps the emulator open, so that containers can use it.
     """
 
     name: str
@@ -43,7 +43,7 @@ class BinfmtEntry:
 
     @property
     def serves_containers(self) -> bool:
-        """Enabled and fixed: usable where the emulator's file does not exist."""
+        """Whether it works in containers, which do not contain the emulator's file."""
         return self.enabled and "F" in self.flags
 
 
@@ -52,10 +52,10 @@ class Emulation:
     """What this machine has for running aarch64 programs.
 
     Attributes:
-        mounted: binfmt_misc is there to be asked.
-        entries: the registered formats that aarch64 programs match.
-        running: the version of the emulator the kernel starts; None if there is none or it does not tell.
-        installed: the version of the emulator the distribution describes in binfmt.d; None if there is none.
+        mounted: whether binfmt_misc is mounted.
+        entries: the registered formats that match aarch64 programs.
+        running: the version of the emulator that the kernel starts; None if there is none or it is unknown.
+        installed: the version of the emulator that the distribution describes in binfmt.d; None if there is none.
     """
 
     mounted: bool = False
@@ -65,23 +65,23 @@ class Emulation:
 
     @property
     def serves_containers(self) -> bool:
-        """Every registered emulator is one that containers can use, and there is one."""
+        """Whether an emulator is registered and containers can use every registered one."""
         return bool(self.entries) and all(entry.serves_containers for entry in self.entries)
 
 
 def parse_entry(name: str, text: str) -> BinfmtEntry | None:
-    """Read one entry of binfmt_misc.
+    """Parse one entry of binfmt_misc.
 
     Args:
         name: the file's name.
         text: the file's content.
 
     Returns:
-        the entry, or None if aarch64 programs do not match it.
+        the entry; None if it does not match aarch64 programs.
     """
     lines = text.splitlines()
     fields = dict(line.split(" ", 1) for line in lines if " " in line)
-    if "magic" not in fields:  # an entry by file name extension, or a file that is no entry
+    if "magic" not in fields:  # a format by file name extension, or not an entry
         return None
     magic = bytes.fromhex(fields["magic"])
     mask = bytes.fromhex(fields["mask"]) if "mask" in fields else b"\xff" * len(magic)
@@ -93,7 +93,7 @@ def parse_entry(name: str, text: str) -> BinfmtEntry | None:
 
 
 def read_entries(folder: Path = FOLDER) -> tuple[BinfmtEntry, ...]:
-    """Read every registered format that aarch64 programs match; nothing if binfmt_misc is not mounted."""
+    """Return the registered formats that match aarch64 programs; none if binfmt_misc is not mounted."""
     if not (folder / "register").exists():
         return ()
     files = sorted(file for file in folder.iterdir() if file.name not in {"register", "status"})
@@ -101,26 +101,26 @@ def read_entries(folder: Path = FOLDER) -> tuple[BinfmtEntry, ...]:
 
 
 def read_emulation() -> Emulation:
-    """Read the kernel's table and ask the emulators behind it. Raises nothing: what cannot be read is not there."""
+    """Read the kernel's table and query the emulators in it. What cannot be read counts as absent."""
     registered = read_entries()
     running = query_emulator("QEMU_VERSION", "1") if any(entry.enabled for entry in registered) else ""
     return Emulation(
         mounted=(FOLDER / "register").exists(),
         entries=registered,
         running=parse_version(running),
-        installed=_installed(),
+        installed=_read_installed(),
     )
 
 
 def query_emulator(variable: str, value: str) -> str:
-    """Run an empty aarch64 program and return what the emulator says before it would load it.
+    """Start an empty aarch64 program and return what the emulator prints before it would load the program.
 
     Args:
-        variable: an environment variable QEMU's user emulator reads as if it were an option.
-        value: its value, e.g. `QEMU_CPU=help`.
+        variable: an environment variable that QEMU's user emulator reads like an option.
+        value: its value, e.g. `help` for `QEMU_CPU`.
 
     Returns:
-        the emulator's standard output; empty if there is no emulator, or not one that answers.
+        the emulator's standard output; empty if there is no emulator or it prints nothing.
     """
     with tempfile.TemporaryDirectory(prefix="armwright-") as folder:
         program = Path(folder, "nothing")
@@ -133,26 +133,26 @@ def query_emulator(variable: str, value: str) -> str:
 
 
 def list_cpus() -> frozenset[str]:
-    """Return the CPUs that the registered emulator knows; nothing if there is no emulator."""
+    """Return the CPUs that the registered emulator knows; none if there is no emulator."""
     return parse_cpus(query_emulator("QEMU_CPU", "help"))
 
 
 def parse_cpus(text: str) -> frozenset[str]:
-    """Read QEMU's list of CPUs: one indented name on each line below a headline."""
+    """Parse QEMU's list of CPUs: one indented name per line below a heading."""
     return frozenset(line.split()[0] for line in text.splitlines() if line.startswith(" ") and line.strip())
 
 
 def parse_version(text: str) -> str | None:
-    """Read the version from what QEMU prints about itself: 'qemu-aarch64 version 10.0.2 (Debian ...)' -> '10.0.2'."""
-    found = _VERSION.search(text)
-    return found.group(1) if found else None
+    """Parse QEMU's version: 'qemu-aarch64 version 10.0.2 (Debian ...)' -> '10.0.2'; None if the text has none."""
+    match = _VERSION.search(text)
+    return match.group(1) if match else None
 
 
 def register_emulator(stale: Iterable[str]) -> None:
-    """Remove stale entries and register the emulator that the distribution describes, if none is left.
+    """Remove stale entries; if none is left, register the emulator that the distribution describes.
 
     Args:
-        stale: names of entries that must go first; one that is gone already is no mistake.
+        stale: names of the entries to remove; they may be gone already.
 
     Raises:
         MachineError: the kernel refuses, or the distribution describes no emulator.
@@ -163,30 +163,31 @@ def register_emulator(stale: Iterable[str]) -> None:
             if (FOLDER / name).exists():
                 (FOLDER / name).write_text("-1")
         if not read_entries():
-            (FOLDER / "register").write_text(_description() or _absent())
+            (FOLDER / "register").write_text(_read_description() or _raise_absent())
     except OSError as error:
         raise MachineError(
-            f"the kernel did not take the emulator: {error.strerror} ({error.filename})",
-            "as root on the machine itself (not in a container): ./inv setup",
+            f"the kernel did not register the emulator: {error.strerror} ({error.filename})",
+            "sudo ./inv setup",
+            hint="run it on the machine itself, not in a container",
         ) from error
 
 
-def _description() -> str:
-    """Return the distribution's line for the register, e.g. ':qemu-aarch64:M::<magic>:<mask>:<interpreter>:OPF'."""
+def _read_description() -> str:
+    """Return the distribution's line for `register`, e.g. ':qemu-aarch64:M::<magic>:<mask>:<interpreter>:OPF'."""
     lines = DESCRIPTION.read_text().splitlines() if DESCRIPTION.exists() else []
     return next((line for line in lines if line.startswith(":")), "")
 
 
-def _absent() -> NoReturn:
+def _raise_absent() -> NoReturn:
     raise MachineError(f"{DESCRIPTION} does not describe an emulator", "apt-get install --reinstall qemu-user-binfmt")
 
 
-def _installed() -> str | None:
-    line = _description()
+def _read_installed() -> str | None:
+    line = _read_description()
     if not line:
         return None
-    # Resolved: under its own name Debian's link expects to be called by the kernel and takes no options.
+    # Resolved, because Debian's link expects to be started by the kernel and takes no options under its own name.
     interpreter = Path(line.split(":")[6]).resolve()
-    return (
-        parse_version(process.capture([str(interpreter), "--version"], check=False)) if interpreter.exists() else None
-    )
+    if not interpreter.exists():
+        return None
+    return parse_version(process.capture([str(interpreter), "--version"], check=False))

@@ -1,7 +1,7 @@
 """What this machine is and has.
 
-`look()` reads the machine once into a frozen `Host`; whatever decides on it (`setup.plan`, `doctor.rows`) is a pure
-function of that. Nothing here changes the machine.
+`inspect_host()` reads the machine once into a frozen `Host`. `setup.plan_setup` and `doctor.judge_readings` are pure
+functions of it. Nothing here changes the machine.
 """
 
 from __future__ import annotations
@@ -13,26 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import docker
-import requests
-from docker.errors import DockerException
-
+from armwright.engine.probe import EngineReading, NoEngineError, connect_engine
 from armwright.host import apt, binfmt
 from armwright.host.needs import Need, NeedName
 from armwright.system import process
 from armwright.system.errors import ArmwrightError
 
 DAEMON_JSON = Path("/etc/docker/daemon.json")
-
-
-@dataclass(frozen=True)
-class EngineReading:
-    """A Docker Engine that answers: its version, image store, running containers and where it keeps its data."""
-
-    version: str
-    containerd_store: bool
-    running: int
-    root: Path
+_PROBE_TIMEOUT = 10  # seconds to wait for the engine, and for a program that prints its version
 
 
 @dataclass(frozen=True)
@@ -40,24 +28,24 @@ class Host:
     """One reading of the machine.
 
     Attributes:
-        id: the distribution as os-release names it, e.g. "debian".
+        id: the distribution's name in os-release, e.g. "debian".
         version: its release, e.g. "12"; empty for a rolling one.
         title: its name for people.
-        machine: the architecture as the kernel names it, e.g. "x86_64".
-        root: whether we may change the system.
-        systemd: whether systemd runs (not only: is installed).
-        site: the host's own mirror of its distribution; None if no source of apt names the release.
+        machine: the kernel's name of the architecture, e.g. "x86_64".
+        root: whether this process may change the system.
+        systemd: whether systemd runs, not only is installed.
+        site: the mirror that this host uses for its distribution; None if no apt source names the release.
         engine: the Docker Engine, if it answers.
-        silence: why it does not answer, in one sentence; empty if it does.
-        forbidden: it is there, but this user may not talk to it.
-        remote: DOCKER_HOST, when it is set to somewhere that setup cannot mend.
-        engine_package: the package dockerd's file belongs to; empty if it was installed by hand or is absent.
-        have: what is there of the needs, and in which version ("" if it does not tell).
-        emulation: the kernel's table of foreign programs.
+        silence: why it does not answer, as a clause; empty if it does.
+        forbidden: the engine is there, but this user may not use it.
+        remote: DOCKER_HOST, if it names an engine that setup cannot start.
+        engine_package: the package that dockerd belongs to; empty if it is absent or was installed by hand.
+        have: the versions of the needs that are present; "" if a program does not report its version.
+        emulation: the kernel's table of foreign binary formats.
         daemon_json: the engine's configuration; None if there is no file.
-        files: the content of setup's own apt files, those that exist.
-        unfinished: packages an interrupted run left half configured.
-        journal: dpkg itself was interrupted.
+        files: the content of setup's own apt files that exist.
+        unfinished: packages that an interrupted run left half configured.
+        journal: whether dpkg itself was interrupted.
     """
 
     id: str = ""
@@ -81,7 +69,7 @@ class Host:
 
     @property
     def arm(self) -> bool:
-        """An Arm host runs the images itself: no emulator is needed."""
+        """Whether this host runs the images itself and needs no emulator."""
         return self.machine in {"aarch64", "arm64"}
 
     def missing(self, needs: Mapping[NeedName, Need]) -> tuple[NeedName, ...]:
@@ -90,128 +78,121 @@ class Host:
         return tuple(name for name in wanted if not is_recent(self.have.get(name), needs[name].minimum))
 
 
-def is_recent(found: str | None, minimum: str | None) -> bool:
-    """Say whether a version is new enough; a program that does not tell its version is taken as it is.
+def is_recent(version: str | None, minimum: str | None) -> bool:
+    """Return whether a version is new enough; an unknown version counts as new enough.
 
     Args:
-        found: what is there ("26.1.5", "" if it does not tell); None if it is absent.
-        minimum: the oldest that will do; None if any will.
+        version: the present version, e.g. "26.1.5"; "" if unknown, None if absent.
+        minimum: the oldest accepted version; None accepts any.
     """
-    if found is None:
+    if version is None:
         return False
-    return not found or minimum is None or _numbers(found) >= _numbers(minimum)
+    return not version or minimum is None or _parse_version(version) >= _parse_version(minimum)
 
 
 def inspect_host() -> Host:
-    """Read this machine. Takes about half a second; raises nothing for what is absent."""
-    system = read_os_release(Path("/etc/os-release"))
-    answering, silence, forbidden = engine()
+    """Read this machine. Takes about half a second; what is absent raises nothing."""
+    release = read_os_release()
+    engine, silence, forbidden = _read_engine()
     emulation = binfmt.read_emulation()
     debian = process.find_program("dpkg-query") is not None
     listing = process.capture(["apt-get", "update", "--print-uris"], check=False) if debian else ""
     dockerd = process.find_program("dockerd")
     return Host(
-        id=system.get("ID", ""),
-        version=system.get("VERSION_ID", ""),
-        title=system.get("PRETTY_NAME", platform.system()),
+        id=release.get("ID", ""),
+        version=release.get("VERSION_ID", ""),
+        title=release.get("PRETTY_NAME", platform.system()),
         machine=platform.machine(),
         root=os.geteuid() == 0,
         systemd=Path("/run/systemd/system").is_dir(),
-        site=apt.find_mirror(system.get("VERSION_CODENAME", ""), listing),
-        engine=answering,
+        site=apt.find_mirror(release.get("VERSION_CODENAME", ""), listing),
+        engine=engine,
         silence=silence,
         forbidden=forbidden,
-        remote=_remote(os.environ.get("DOCKER_HOST", "")),
+        remote=_find_remote(os.environ.get("DOCKER_HOST", "")),
         engine_package=apt.find_owner(dockerd) if debian and dockerd else "",
-        have=_have(answering, emulation),
+        have=_read_versions(engine, emulation),
         emulation=emulation,
-        daemon_json=_text(DAEMON_JSON),
-        files={path: text for path in (apt.SOURCES, apt.PREFERENCES) if (text := _text(path)) is not None},
+        daemon_json=_read_text(DAEMON_JSON),
+        files={path: text for path in (apt.SOURCES, apt.PREFERENCES) if (text := _read_text(path)) is not None},
         unfinished=apt.list_unfinished() if debian else frozenset(),
         journal=apt.is_journal_pending(),
     )
 
 
-def read_os_release(file: Path) -> dict[str, str]:
-    """Read os-release(5): NAME=value lines, values perhaps in quotes; nothing if there is no file."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {name: value.strip().strip("\"'") for name, value in pairs}
+def read_os_release() -> dict[str, str]:
+    """Read os-release(5) of this machine; empty if it has none."""
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
 
 
-def _have(answering: EngineReading | None, emulation: binfmt.Emulation) -> dict[str, str]:
-    """Return what is there of the needs. The engine and the emulator that run count, else those that are installed."""
-    found = {
-        "engine": answering.version if answering else _version(["dockerd", "--version"]),
-        "client": _version(["docker", "--version"]),
-        "buildx": _version(["docker", "buildx", "version"], speaks="buildx"),
-        "emulator": _emulator(emulation),
-        "unpacker": _version(["mmdebstrap", "--version"]),
-        "registry": _version(["docker-registry", "--version"]),
+def read_available_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Return the bytes of memory that new programs can use; None if the kernel does not report them (macOS)."""
+    lines = meminfo.read_text(encoding="ascii").splitlines() if meminfo.is_file() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def is_engine_answering() -> bool:
+    """Return whether the Docker Engine answers now."""
+    return _read_engine()[0] is not None
+
+
+def _read_engine() -> tuple[EngineReading | None, str, bool]:
+    """Return the engine, or None, why it does not answer, and whether this user may not use it."""
+    try:
+        client, reading = connect_engine(_PROBE_TIMEOUT)
+    except NoEngineError as error:
+        return None, error.reason, error.forbidden
+    client.close()
+    return reading, "", False
+
+
+def _read_versions(engine: EngineReading | None, emulation: binfmt.Emulation) -> dict[str, str]:
+    """Return the versions of the needs that are present; of the engine and the emulator, the running one first."""
+    versions = {
+        "engine": engine.version if engine else _read_version(["dockerd", "--version"]),
+        "client": _read_version(["docker", "--version"]),
+        "buildx": _read_version(["docker", "buildx", "version"], marker="buildx"),
+        "emulator": _choose_emulator(emulation),
+        "unpacker": _read_version(["mmdebstrap", "--version"]),
+        "registry": _read_version(["docker-registry", "--version"]),
     }
-    return {name: version for name, version in found.items() if version is not None}
+    return {name: version for name, version in versions.items() if version is not None}
 
 
-def _emulator(emulation: binfmt.Emulation) -> str | None:
-    """Return the newest emulator that containers use or could use; "" for one in use that does not tell its version."""
+def _choose_emulator(emulation: binfmt.Emulation) -> str | None:
+    """Return the version of the newest emulator that containers use or could use; "" if the used one is unknown."""
     if emulation.serves_containers and emulation.running is None:
         return ""
-    found = (emulation.running if emulation.serves_containers else None, emulation.installed)
-    return max(filter(None, found), key=_numbers, default=None)
+    versions = (emulation.running if emulation.serves_containers else None, emulation.installed)
+    return max(filter(None, versions), key=_parse_version, default=None)
 
 
-def _version(arguments: list[str], speaks: str = "") -> str | None:
-    """Return the first dotted number that a program prints; "" if none; None if it is absent or says something else."""
+def _read_version(arguments: list[str], marker: str = "") -> str | None:
+    """Return the first dotted number that a program prints; "" if none; None if absent or `marker` is not printed."""
     if process.find_program(arguments[0]) is None:
         return None
     try:
-        said = process.capture(arguments, check=False, timeout=10)
+        output = process.capture(arguments, check=False, timeout=_PROBE_TIMEOUT)
     except ArmwrightError:
         return None
-    found = re.search(r"\d+(?:\.\d+)+", said)
-    return None if speaks not in said else found.group() if found else ""
+    number = re.search(r"\d+(?:\.\d+)+", output)
+    return None if marker not in output else number.group() if number else ""
 
 
-def engine() -> tuple[EngineReading | None, str, bool]:
-    """Ask the engine; return it, or why it is silent and whether that is for want of permission."""
-    try:
-        client = docker.from_env(timeout=10)
-        try:
-            info = client.info()
-        finally:
-            client.close()
-    except (DockerException, requests.RequestException, ValueError) as failure:
-        told = str(failure)
-        forbidden = "Permission denied" in told or "PermissionError" in told
-        return None, "this user may not talk to it" if forbidden else "it does not run", forbidden
-    return engine_from(info), "", False
-
-
-def engine_from(info: Mapping[str, object]) -> EngineReading:
-    """Read what the engine says about itself (`docker info`, API 1.41 and later)."""
-    status = info.get("DriverStatus") or []
-    store = (
-        any(value.startswith("io.containerd.snapshotter") for _, value in status) if isinstance(status, list) else False
-    )
-    return EngineReading(
-        version=str(info.get("ServerVersion", "")),
-        containerd_store=store,
-        running=int(str(info.get("ContainersRunning", 0))),
-        root=Path(str(info.get("DockerRootDir", "/var/lib/docker"))),
-    )
-
-
-def _text(file: Path) -> str | None:
-    """Return a file's content; None if it is absent or not for this user's eyes."""
+def _read_text(file: Path) -> str | None:
+    """Return a file's content; None if this user cannot read it."""
     try:
         return file.read_text(encoding="utf-8")
     except OSError:
         return None
 
 
-def _remote(place: str) -> str:
-    return "" if place in {"", "unix:///var/run/docker.sock", "unix:///run/docker.sock"} else place
+def _find_remote(docker_host: str) -> str:
+    return "" if docker_host in {"", "unix:///var/run/docker.sock", "unix:///run/docker.sock"} else docker_host
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _parse_version(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

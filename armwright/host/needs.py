@@ -1,4 +1,4 @@
-"""What a machine needs, and what each known distribution has to offer for it: the data of recipes/hosts/, checked."""
+"""What a machine needs, and which packages of each known distribution provide it: the data in recipes/hosts/."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "hosts"
 NeedName = Literal["engine", "client", "buildx", "emulator", "unpacker", "registry"]
 PackageName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")
-]  # Debian Policy 5.6.1; in these patterns $ is the very end
+]  # Debian Policy 5.6.1; in pydantic's patterns $ matches only at the end
 MinimumVersion = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 
 
 class Need(StrictModel):
-    """One thing a machine needs: what it is called, from which version on, why, and what to install by hand."""
+    """One thing that a machine needs: its name, minimum version, reason, and what to install by hand."""
 
     title: str
     minimum: MinimumVersion | None = None
@@ -29,7 +29,7 @@ class Need(StrictModel):
 
 
 class Limits(StrictModel):
-    """Where `doctor` begins to warn and to fail, in decimal gigabytes."""
+    """The limits below which `doctor` warns or fails, in decimal gigabytes."""
 
     disk_fail_gb: int
     disk_warn_gb: int
@@ -44,7 +44,7 @@ class Needs(StrictModel):
 
 
 class Suite(StrictModel):
-    """A suite that is added on the host's own mirror; `priority` is apt's for everything that is not named."""
+    """A suite to add from the host's mirror; `priority` is apt's, for packages that the recipe does not name."""
 
     name: PackageName
     priority: int | None = None
@@ -52,7 +52,7 @@ class Suite(StrictModel):
 
 
 class HostPackage(StrictModel):
-    """A package, the need it serves, the suite it comes from if it is not the host's, and its service to silence."""
+    """A package, the need it meets, its suite if that is not the host's, and its service to disable."""
 
     name: PackageName
     need: NeedName
@@ -62,7 +62,7 @@ class HostPackage(StrictModel):
 
 
 class HostRecipe(StrictModel):
-    """What setup brings to one release of one distribution."""
+    """What setup installs on one release of one distribution."""
 
     id: PackageName
     version: MinimumVersion
@@ -84,17 +84,17 @@ def load_host_recipe(distribution: str, version: str, folder: Path = RECIPES) ->
     """Load the recipe of one release of a distribution.
 
     Args:
-        distribution: its name as os-release has it, e.g. "debian".
+        distribution: its name in os-release, e.g. "debian".
         version: its release, e.g. "12".
-        folder: where the recipes are.
+        folder: the folder of the recipes.
 
     Returns:
-        the recipe; None if there is none.
+        the recipe; None if the release has none.
 
     Raises:
         InputError: with file:line:column of every mistake.
     """
-    # Compared with the names of the files that are there, so that no word of os-release becomes a path.
+    # Compared with the names of existing files, so that no text of os-release becomes part of a path.
     file = next((file for file in folder.glob("*.yaml") if file.stem == f"{distribution}-{version}"), None)
     return _load(file, HostRecipe) if file else None
 

@@ -1,4 +1,4 @@
-"""What setup decides to do, on machines that are only described; nothing here changes the machine it runs on."""
+"""What setup plans for described machines; nothing here changes the machine that the tests run on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from armwright.cli import setup as command
+from armwright.engine.probe import EngineReading
 from armwright.host import actions, apt, binfmt, inspect, needs, setup
-from armwright.host.actions import Action, Configure, Install, Mount, Register, Start, Write
-from armwright.host.actions import Disable
-from armwright.host.inspect import EngineReading, Host
+from armwright.host.actions import Action, Configure, Disable, Install, Mount, Register, Start, Write
+from armwright.host.inspect import Host
 from armwright.system.errors import MachineError
 
 FACTS = needs.load_needs()
@@ -60,21 +60,22 @@ def refusal(machine: Host) -> MachineError:
     return caught.value
 
 
-def test_a_machine_that_has_everything_needs_nothing() -> None:
+def test_complete_machine_needs_nothing() -> None:
     assert plan(READY) == []
 
 
-def test_a_bare_machine_gets_everything_in_an_order_that_works() -> None:
-    done = plan(BARE)
-    kinds = [type(action) for action in done]
+def test_bare_machine_gets_everything_in_a_working_order() -> None:
+    actions = plan(BARE)
+    kinds = [type(action) for action in actions]
     assert kinds == [Write, Write, Write, Install, Disable, Mount, Register, Start]
-    assert [action.path for action in done if isinstance(action, Write)] == [
+    assert [action.path for action in actions if isinstance(action, Write)] == [
         inspect.DAEMON_JSON,
         apt.PREFERENCES,
         apt.SOURCES,
     ]
-    assert json.loads(done[0].text) == json.loads(STORE_ON) if isinstance(done[0], Write) else False
-    assert done[3] == Install(
+    assert isinstance(actions[0], Write)
+    assert json.loads(actions[0].text) == json.loads(STORE_ON)
+    assert actions[3] == Install(
         (
             *("docker.io", "containerd", "iptables", "docker-cli", "docker-buildx"),
             *("qemu-user", "qemu-user-binfmt", "mmdebstrap", "docker-registry"),
@@ -82,12 +83,12 @@ def test_a_bare_machine_gets_everything_in_an_order_that_works() -> None:
     )
 
 
-def test_every_step_says_what_and_why() -> None:
+def test_every_step_has_a_text_and_a_reason() -> None:
     steps = setup.plan_setup(BARE, FACTS, needs.load_host_recipe("debian", "12"))
-    assert all(step.says and step.why for step in steps)
+    assert all(step.text and step.why for step in steps)
 
 
-def test_the_added_suites_are_on_the_hosts_own_mirror_and_give_nothing_else() -> None:
+def test_added_suites_use_the_hosts_mirror_and_are_pinned() -> None:
     recipe = needs.load_host_recipe("debian", "12")
     assert recipe is not None
     assert "URIs: http://mirror.example/debian\nSuites: trixie bookworm-backports\n" in apt.render_sources(
@@ -101,18 +102,18 @@ def test_the_added_suites_are_on_the_hosts_own_mirror_and_give_nothing_else() ->
     assert not any("Package: *\nPin: release n=bookworm-backports" in block for block in blocks)
 
 
-def test_only_what_is_missing_is_installed_and_no_suite_is_added_for_the_releases_own_packages() -> None:
+def test_only_missing_packages_and_needed_suites_are_added() -> None:
     assert plan(without(READY, "unpacker")) == [Install(("mmdebstrap",))]
 
 
-def test_apt_files_that_are_there_already_are_not_written_again() -> None:
+def test_existing_apt_files_are_not_written_again() -> None:
     recipe = needs.load_host_recipe("debian", "12")
     assert recipe is not None
     files = {apt.SOURCES: apt.render_sources(recipe, BARE.site or ""), apt.PREFERENCES: apt.render_preferences(recipe)}
     assert plan(replace(without(READY, "buildx"), files=files)) == [Install(("docker-buildx",))]
 
 
-def test_a_host_without_a_source_of_its_release_is_refused() -> None:
+def test_host_without_a_source_of_its_release_is_refused() -> None:
     assert "bookworm" in refusal(replace(BARE, site=None)).what
 
 
@@ -124,22 +125,22 @@ def test_debian_13_and_ubuntu_24_04_have_plans() -> None:
     assert "Suites: resolute\n" in next(a.text for a in plan(ubuntu) if isinstance(a, Write) and a.path == apt.SOURCES)
 
 
-def test_an_arm_host_gets_no_emulator() -> None:
-    done = plan(replace(BARE, machine="aarch64"))
-    assert not any(isinstance(action, Mount | Register) for action in done)
-    assert not any("qemu" in name for action in done if isinstance(action, Install) for name in action.packages)
+def test_arm_host_gets_no_emulator() -> None:
+    actions = plan(replace(BARE, machine="aarch64"))
+    assert not any(isinstance(action, Mount | Register) for action in actions)
+    assert not any("qemu" in name for action in actions if isinstance(action, Install) for name in action.packages)
 
 
-def test_an_unknown_system_is_told_what_to_install_with_versions() -> None:
-    told = refusal(replace(BARE, id="fedora", version="42", title="Fedora 42")).what
-    assert all(words in told for words in ("Fedora 42", "Docker Engine 23", "buildx plugin 0.13", "aarch64 10.0"))
+def test_unknown_system_gets_a_list_with_versions() -> None:
+    what = refusal(replace(BARE, id="fedora", version="42", title="Fedora 42")).what
+    assert all(text in what for text in ("Fedora 42", "Docker Engine 23", "buildx plugin 0.13", "aarch64 10.0"))
 
 
-def test_an_unknown_system_that_has_everything_needs_nothing() -> None:
+def test_complete_unknown_system_needs_nothing() -> None:
     assert plan(replace(READY, id="fedora", version="42")) == []
 
 
-def test_somebody_elses_newer_engine_is_left_alone() -> None:
+def test_newer_engine_from_elsewhere_is_kept() -> None:
     newer = EngineReading("29.1.0", containerd_store=True, running=7, root=Path("/var/lib/docker"))
     machine = replace(
         READY, engine=newer, engine_package="docker-ce", daemon_json='{"broken', have={**READY.have, "engine": "29.1.0"}
@@ -148,26 +149,26 @@ def test_somebody_elses_newer_engine_is_left_alone() -> None:
     assert plan(without(machine, "unpacker")) == [Install(("mmdebstrap",))]
 
 
-def old(package: str, running: int = 0) -> Host:
+def with_old_engine(package: str, running: int = 0) -> Host:
     engine = EngineReading("20.10.24", containerd_store=False, running=running, root=Path("/var/lib/docker"))
     return replace(
         READY, engine=engine, engine_package=package, daemon_json=None, have={**READY.have, "engine": "20.10.24"}
     )
 
 
-def test_the_distributions_own_old_engine_is_upgraded_and_restarted() -> None:
-    done = plan(old("docker.io"))
-    assert Install(("docker.io", "containerd", "iptables")) in done
-    assert done[-1] == Start(again=True)
+def test_old_engine_of_the_distribution_is_upgraded() -> None:
+    actions = plan(with_old_engine("docker.io"))
+    assert Install(("docker.io", "containerd", "iptables")) in actions
+    assert actions[-1] == Start(again=True)
 
 
-def test_an_old_engine_from_elsewhere_is_not_replaced() -> None:
-    assert "docker-ce" in refusal(old("docker-ce")).what
-    assert "not from a package" in refusal(old("")).what
+def test_old_engine_from_elsewhere_is_not_replaced() -> None:
+    assert "docker-ce" in refusal(with_old_engine("docker-ce")).what
+    assert "not from a package" in refusal(with_old_engine("")).what
 
 
-def test_an_old_engine_at_work_is_not_replaced() -> None:
-    assert "3 containers run" in refusal(old("docker.io", running=3)).what
+def test_old_engine_with_containers_is_not_replaced() -> None:
+    assert "3 containers run" in refusal(with_old_engine("docker.io", running=3)).what
 
 
 def without_store(daemon_json: str | None, running: int = 0) -> Host:
@@ -175,21 +176,22 @@ def without_store(daemon_json: str | None, running: int = 0) -> Host:
     return replace(READY, engine=engine, daemon_json=daemon_json)
 
 
-def test_the_image_store_is_switched_on_and_the_rest_of_the_configuration_kept() -> None:
+def test_image_store_is_enabled_and_other_settings_are_kept() -> None:
     write, start = plan(without_store('{"data-root": "/srv", "features": {"cdi": true}}'))
     assert isinstance(write, Write)
     assert json.loads(write.text) == {"data-root": "/srv", "features": {"cdi": True, "containerd-snapshotter": True}}
     assert start == Start(again=True)
 
 
-def test_a_configuration_that_has_the_store_on_already_only_needs_the_restart() -> None:
+def test_enabled_image_store_only_needs_a_restart() -> None:
     assert plan(without_store(STORE_ON)) == [Start(again=True)]
 
 
-def test_an_engine_at_work_is_not_restarted() -> None:
-    problem = refusal(without_store(None, running=2))
-    assert "2 containers run" in problem.what
-    assert "containerd-snapshotter" in problem.next_step
+def test_engine_with_containers_is_not_restarted() -> None:
+    error = refusal(without_store(None, running=2))
+    assert "2 containers run" in error.what
+    assert error.next_step == "docker stop $(docker ps -q)"
+    assert "containerd-snapshotter" in error.hint
 
 
 @pytest.mark.parametrize(
@@ -200,24 +202,24 @@ def test_an_engine_at_work_is_not_restarted() -> None:
         ('{"features": 1}', "daemon.json:1:1"),
     ],
 )
-def test_a_configuration_that_cannot_be_read_is_refused_with_its_place(text: str, place: str) -> None:
+def test_unreadable_configuration_is_refused_with_its_place(text: str, place: str) -> None:
     assert place in refusal(without_store(text)).what
 
 
 @pytest.mark.parametrize("text", [None, "", "\n", "{}"])
-def test_an_empty_configuration_is_no_mistake(text: str | None) -> None:
+def test_empty_configuration_is_accepted(text: str | None) -> None:
     assert json.loads(setup.enable_image_store(text)) == json.loads(STORE_ON)
 
 
-def test_an_engine_that_is_installed_but_silent_is_started() -> None:
+def test_installed_engine_that_is_silent_is_started() -> None:
     assert plan(replace(READY, engine=None, silence="it does not run")) == [Start()]
 
 
-def test_a_user_who_may_not_talk_to_the_engine_is_told_how() -> None:
+def test_user_without_permission_gets_the_command() -> None:
     assert "usermod" in refusal(replace(READY, engine=None, root=False, forbidden=True)).next_step
 
 
-def test_a_remote_engine_that_is_silent_is_not_replaced_by_a_local_one() -> None:
+def test_silent_remote_engine_is_not_replaced_by_a_local_one() -> None:
     assert "tcp://far:2375" in refusal(replace(READY, engine=None, remote="tcp://far:2375")).what
 
 
@@ -227,48 +229,48 @@ def registered(*entries: binfmt.BinfmtEntry, running: str | None = "10.0.2", ins
     )
 
 
-def test_an_entry_without_flag_f_is_replaced_and_said_so() -> None:
+def test_entry_without_flag_f_is_replaced_and_named() -> None:
     machine = registered(replace(GOOD, flags="OC"))
     assert plan(machine) == [Register(("qemu-aarch64",))]
-    assert "in place of qemu-aarch64" in setup.plan_setup(machine, FACTS, None)[0].says
+    assert "in place of qemu-aarch64" in setup.plan_setup(machine, FACTS, None)[0].text
 
 
-def test_of_several_entries_only_those_that_do_not_serve_go() -> None:
+def test_only_unusable_entries_are_removed() -> None:
     assert plan(registered(GOOD, replace(GOOD, name="other", flags=""))) == [Register(("other",))]
 
 
-def test_a_registered_emulator_that_is_too_old_is_replaced() -> None:
+def test_old_registered_emulator_is_replaced() -> None:
     assert plan(registered(GOOD, running="7.2.1")) == [Register(("qemu-aarch64",))]
 
 
-def test_a_registered_emulator_that_does_not_tell_its_version_is_left_alone() -> None:
+def test_emulator_of_unknown_version_is_kept() -> None:
     assert plan(registered(GOOD, running=None)) == []
 
 
-def test_an_installed_emulator_that_is_not_registered_is_mounted_and_registered() -> None:
+def test_unregistered_emulator_is_mounted_and_registered() -> None:
     machine = replace(READY, emulation=binfmt.Emulation(installed="10.0.2"))
     assert plan(machine) == [Mount(), Register(())]
 
 
-def test_an_interrupted_installation_is_finished_first() -> None:
+def test_interrupted_installation_is_finished_first() -> None:
     assert plan(replace(READY, unfinished=frozenset({"docker.io"}))) == [Configure()]
     assert plan(replace(without(READY, "unpacker"), journal=True)) == [Configure(), Install(("mmdebstrap",))]
 
 
-def test_a_package_that_is_none_of_ours_is_left_half_done() -> None:
+def test_other_unfinished_packages_are_left_alone() -> None:
     assert plan(replace(READY, unfinished=frozenset({"texlive"}))) == []
 
 
-def test_without_root_nothing_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_starts_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "inspect_host", lambda: replace(BARE, root=False))
-    monkeypatch.setattr(command, "perform", lambda action: pytest.fail(f"did {action}"))
+    monkeypatch.setattr(command, "perform", lambda action: pytest.fail(f"executed {action}"))
     with pytest.raises(MachineError, match="apt-get install") as caught:
         command.run()
     assert caught.value.next_step == "sudo ./inv setup"
     command.run(dry_run=True)
 
 
-def test_files_are_replaced_whole_and_keep_their_mode(tmp_path: Path) -> None:
+def test_files_are_replaced_and_keep_their_mode(tmp_path: Path) -> None:
     file = tmp_path / "etc" / "daemon.json"
     actions.perform(Write(file, "{}"))
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("{}", 0o644)
