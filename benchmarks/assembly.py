@@ -51,7 +51,7 @@ from armwright.plan.plan import (  # noqa: E402 - the path is set first
 from armwright.proof import (  # noqa: E402 - the path is set first
     smoke,
 )
-from armwright.system import console, http, process  # noqa: E402
+from armwright.system import console, http_session, process  # noqa: E402
 from armwright.system.errors import FailedError, InputError, MachineError  # noqa: E402 - as above
 from benchmarks import outcome  # noqa: E402 - as above
 
@@ -183,7 +183,7 @@ def usual_way(engine: Engine, plan: Plan, scratch: Path, log: Path, settings: st
     root = debian_roots.CachedRoot(scratch / "root.tar", scratch / "root.status")
     names = [*(package.name for package in plan.base.archive.packages), PIP]
     with console.progress("unpack the root that is given to the usual way (not timed)") as shown:
-        debian_roots._unpack(plan.base, debian_roots.TARGET, names, root, log, shown)  # noqa: SLF001 - as our own roots are made
+        debian_roots.unpack_root(plan.base, debian_roots.TARGET_ARCHITECTURE, names, root, log, shown)
     secrets = write_context(scratch, plan, settings)
     outcome.empty_cache(log)
     words = ["docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"]
@@ -229,7 +229,7 @@ def write_context(scratch: Path, plan: Plan, settings: str) -> dict[str, Path]:
 
 def certificates() -> Path | None:
     """Return the certificates this machine trusts, if it has them in a file."""
-    bundle = http.find_ca_bundle()
+    bundle = http_session.find_ca_bundle()
     return bundle if bundle and bundle.is_file() else None
 
 

@@ -1,1 +1,1 @@
-"""Assembly: a plan's context, built by BuildKit into an image."""
+"""Assembly: BuildKit turns a plan's context into an image."""

@@ -1,4 +1,4 @@
-"""Images of Armwright in the engine: find one, require that it is built, read its target."""
+"""Armwright's images in the engine: finds one, requires that it is built, reads its target."""
 
 from __future__ import annotations
 
@@ -12,41 +12,47 @@ from armwright.system.errors import InputError
 
 
 def find_image(engine: Engine, reference: str) -> Image:
-    """Find an image of ours in the engine.
+    """Find an image in the engine that Armwright built.
 
     Raises:
-        InputError: the engine has none by that name, or it is somebody else's.
+        InputError: the engine does not have it, or Armwright did not build it.
     """
     image = engine.find(reference)
     if image is None:
-        raise InputError(f"the engine has no image {reference!r}", f"docker pull {reference}, or invoke list")
+        raise InputError(
+            f"the engine has no image {reference!r}",
+            f"docker pull {reference}",
+            hint="`invoke list` shows what to build",
+        )
     missing = [name for name in ("combo", "target", "inputs") if f"org.armwright.{name}" not in image.labels]
     if missing:
         raise InputError(
-            f"{reference} was not made by Armwright: it has no label org.armwright.{missing[0]}; it was not started",
-            "invoke list shows the images that can be built",
+            f"{reference} was not built by Armwright: it has no label org.armwright.{missing[0]}; it was not started",
+            "invoke list",
         )
     return image
 
 
 def require_built(engine: Engine, plans: Sequence[Plan]) -> None:
-    """Refuse plans whose images are not there.
+    """Check that the engine has the images of all plans.
 
     Raises:
-        InputError: they are named.
+        InputError: it does not; the message names them.
     """
-    absent = [one.combo.id for one in plans if engine.find(one.reference) is None]
+    absent = [plan.combo.id for plan in plans if engine.find(plan.reference) is None]
     if absent:
         raise InputError(f"not built: {', '.join(absent)}", f"invoke build --combo {absent[0]}")
 
 
 def read_target(matrix: Matrix, image: Image) -> Target:
-    """Return the target an image says it is for.
+    """Return the target that an image's label names.
 
     Raises:
-        InputError: no recipe knows it.
+        InputError: no recipe describes that target.
     """
     name = image.labels["org.armwright.target"]
     if name not in matrix.recipes.targets:
-        raise InputError(f"the image is for the target {name!r}, which no recipe here knows", "invoke list --all")
+        raise InputError(
+            f"the image is for the target {name!r}, which has no recipe in this checkout", "invoke list --all"
+        )
     return matrix.recipes.targets[name]

@@ -1,4 +1,4 @@
-"""The record of a build: which digest the build of a plan made on this machine."""
+"""Records which image digest the build of a plan produced on this machine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from armwright.system.files import write_whole
 
 
 def write_record(root: Path, plan: Plan, digest: str) -> None:
-    """Keep the digest that a build of a plan has just made."""
+    """Write the digest that a plan's build has just produced."""
     document = {"digest": digest, "inputs": plan.inputs}
     write_whole(_record_path(root, plan), json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
 def read_record(root: Path, plan: Plan) -> str | None:
-    """Return the digest that the last build of this very plan made; None if none was made here."""
+    """Return the digest that the last build of exactly this plan produced; None if it was not built here."""
     try:
         document = json.loads(_record_path(root, plan).read_text(encoding="utf-8"))
     except (OSError, ValueError):

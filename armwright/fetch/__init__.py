@@ -1,1 +1,1 @@
-"""What an image is made of: pinned in locks, and fetched with its hash or signature checked."""
+"""Fetching: root file systems from the distribution's archive, wheels and files from their servers, and the locks."""

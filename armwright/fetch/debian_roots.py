@@ -1,7 +1,7 @@
-"""Root file systems, unpacked from the distribution's signed archive without running a maintainer script.
+"""Unpacks root file systems from the distribution's signed archive without running a maintainer script.
 
 mmdebstrap's variant `extract` only unpacks: 6 s for an AArch64 root on any machine, where a bootstrap under emulation
-takes minutes. The archive's signature vouches for the packages, the lock says which ones they must be.
+takes minutes. The archive's signature vouches for the packages; the lock fixes their versions and hashes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from armwright.host import apt
-from armwright.plan import locks
+from armwright.host.inspect import read_os_release
 from armwright.plan.locks import BaseLock, Deb
 from armwright.recipes.bases import Base
 from armwright.system import console, process
@@ -29,20 +28,20 @@ from armwright.system.errors import FailedError, InputError, MachineError
 from armwright.system.files import sha256
 
 Role = Literal["root", "tools", "builder"]
-TARGET = "arm64"
+TARGET_ARCHITECTURE = "arm64"
 
 
 class StaleLockError(InputError):
-    """The archive no longer has a package that the lock names: it moved on (a point release, a security update)."""
+    """The archive no longer has a locked package, because of a point release or a security update."""
 
 
 @dataclass(frozen=True)
 class CachedRoot:
-    """A root in the cache.
+    """A root file system in the cache.
 
     Attributes:
-        tar: the root file system.
-        status: its package database (dpkg's status file), for scanners.
+        tar: the files.
+        status: the package database (dpkg's status file), for scanners.
     """
 
     tar: Path
@@ -50,122 +49,74 @@ class CachedRoot:
 
 
 def get_build_architecture() -> str:
-    """Return the Debian name of the build platform: amd64 or arm64."""
+    """Return Debian's name of this machine's architecture: amd64 or arm64."""
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
 def ensure_root(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: Path) -> CachedRoot:
-    """Return a root from the cache; unpack it first where it is not there.
+    """Return a root file system from the cache; unpack it if it is not cached.
 
     Args:
         cache: the folder build/cache.
         base: the distribution.
-        base_lock: its packages, exact versions and hashes.
-        role: "root" for the image, "tools" for the build platform, "builder" for what compiles.
-        log: where mmdebstrap's words go.
+        base_lock: its packages, with exact versions and hashes.
+        role: "root" for the image, "tools" for the build platform, "builder" for compilation.
+        log: the log file for mmdebstrap's output.
 
     Raises:
         StaleLockError: the archive no longer has a locked version.
-        FailedError: a package's hash is not the lock's, or mmdebstrap failed.
-        MachineError: the archive cannot be reached, the disk is full.
+        FailedError: a package's hash differs from the lock, or mmdebstrap failed.
+        MachineError: the archive cannot be reached, or the disk is full.
     """
-    architecture = get_build_architecture() if role == "tools" else TARGET
-    own = {"root": base_lock.root, "builder": base_lock.builder}
-    debs = own[role] if role in own else base_lock.tools.get(architecture, {})
+    architecture = get_build_architecture() if role == "tools" else TARGET_ARCHITECTURE
+    by_role = {"root": base_lock.root, "builder": base_lock.builder}
+    debs = by_role[role] if role in by_role else base_lock.tools.get(architecture, {})
     content = json.dumps({package: deb.model_dump() for package, deb in debs.items()}, sort_keys=True)
-    content += " ".join(_prepared(base))
+    content += " ".join(_setup_hooks(base))
     key = hashlib.sha256(content.encode()).hexdigest()
     name = f"{base.name}-{role}-{architecture}-{key[:12]}"
-    found = CachedRoot(cache / "roots" / f"{name}.tar", cache / "roots" / f"{name}.status")
-    if found.tar.exists() and found.status.exists():
-        return found
-    with console.progress(f"unpack {base.title} for {architecture} ({role}): {len(debs)} packages") as shown:
+    root = CachedRoot(cache / "roots" / f"{name}.tar", cache / "roots" / f"{name}.status")
+    if root.tar.exists() and root.status.exists():
+        return root
+    with console.progress(f"{role} of {base.name}: {len(debs)} packages") as progress:
         names = [f"{package}={deb.version}" for package, deb in debs.items()]
-        _unpack(base, architecture, names, found, log, shown, debs)
-    return found
+        unpack_root(base, architecture, names, root, log, progress, debs)
+    return root
 
 
-def resolve_lock(cache: Path, base: Base, log: Path) -> BaseLock:
-    """Resolve a base's packages against the archive as it is now."""
-
-    def resolve(architecture: str, names: Sequence[str]) -> dict[str, Deb]:
-        with console.progress(f"resolve {base.title} for {architecture}: {', '.join(names[:4])} …") as shown:
-            scratch = CachedRoot(cache / "roots" / "resolve.tar", cache / "roots" / "resolve.status")
-            try:
-                return _unpack(base, architecture, names, scratch, log, shown)
-            finally:
-                scratch.tar.unlink(missing_ok=True)
-                scratch.status.unlink(missing_ok=True)
-
-    tools = [package.name for package in base.tools]
-    return BaseLock(
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        root=resolve(TARGET, [package.name for package in base.archive.packages]),
-        tools={architecture: resolve(architecture, tools) for architecture in ("amd64", "arm64")},
-        builder=resolve(TARGET, [package.name for package in base.builder.packages]) if base.builder else {},
-    )
-
-
-def refresh_lock(root: Path, cache: Path, base: Base, log: Path) -> list[str]:
-    """Write a base's lock anew and say what moved.
-
-    Args:
-        root: the project's root.
-        cache: the folder build/cache.
-        base: the distribution.
-        log: where mmdebstrap's words go.
-
-    Returns:
-        one line for each of the image's packages that changed, "openssl 3.5.6-1 -> 3.5.7-1". When nothing changed the
-        file stays as it is, its time included, so that digests do not move for nothing.
-    """
-    old = locks.read_base_lock(root, base.name) if locks.base_lock_path(root, base.name).exists() else None
-    new = resolve_lock(cache, base, log)
-    if old is not None and (old.root, old.tools, old.builder) == (new.root, new.tools, new.builder):
-        return []
-    locks.write_base_lock(root, base.name, new)
-    before, after = (old.root if old else {}), new.root
-    versions = {name: (before.get(name), after.get(name)) for name in sorted({*before, *after})}
-    return [
-        f"{name} {was.version if was else '(new)'} -> {now.version if now else '(gone)'}"
-        for name, (was, now) in versions.items()
-        if was != now
-    ] or ["build tools only"]
-
-
-def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
+def unpack_root(  # noqa: PLR0913, PLR0917 - all of them differ between its callers
     base: Base,
     architecture: str,
     names: Iterable[str],
-    into: CachedRoot,
+    destination: CachedRoot,
     log: Path,
-    shown: console.Progress,
+    progress: console.Progress,
     expected: Mapping[str, Deb] | None = None,
 ) -> dict[str, Deb]:
-    """Run mmdebstrap; check every package against the lock before anything is kept."""
-    into.tar.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=into.tar.parent, prefix="unpack-") as folder:
+    """Unpack packages and their dependencies with mmdebstrap.
+
+    Args:
+        base: the distribution.
+        architecture: Debian's name of the architecture.
+        names: the packages, each with or without "=version".
+        destination: the files to write; they are complete or absent.
+        log: the log file for mmdebstrap's output.
+        progress: shows what mmdebstrap does.
+        expected: the packages of the lock; None accepts any.
+
+    Returns:
+        the packages with their versions and hashes.
+
+    Raises:
+        ArmwrightError: as in `ensure_root`.
+    """
+    destination.tar.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.tar.parent, prefix="unpack-") as folder:
         scratch = Path(folder)
-        scratch.chmod(0o755)  # apt downloads as a user of its own
+        scratch.chmod(0o755)  # apt downloads as another user
         archives = scratch / "archives"
         archives.mkdir()
-        # As root mmdebstrap mounts the host's /proc, /sys and /dev below its folder. In a mount namespace of its own
-        # the mounts end with it, however it ends, and removing the folder never reaches into the host.
-        words = ["unshare", "--mount"] if os.geteuid() == 0 else []
-        words += [
-            process.require_program("mmdebstrap"),
-            "--variant=extract",
-            f"--architectures={architecture}",
-            "--skip=check/qemu",
-            "--format=tar",
-        ]
-        words += [
-            "--skip=essential/unlink",
-            f"--extract-hook=copy-out /var/cache/apt/archives {shlex.quote(str(scratch))}",
-        ]
-        words += _prepared(base)
-        words += [f"--include={','.join(names)}", base.archive.suites[0], str(scratch / "root.tar"), *_sources(base)]
-        _run(words, base.name, log, shown, scratch)
+        _run_mmdebstrap(_mmdebstrap_arguments(base, architecture, names, scratch), base.name, log, progress, scratch)
         debs = {}
         with (scratch / "status").open("w", encoding="utf-8") as status:
             for path in sorted(archives.glob("*.deb")):
@@ -176,16 +127,38 @@ def _unpack(  # noqa: PLR0913, PLR0917 - one call in, one call out
         if expected is not None and debs != expected:
             differ = sorted(name for name in {*debs, *expected} if debs.get(name) != expected.get(name))
             raise FailedError(
-                f"the archive's packages are not those of the lock: {', '.join(differ)}; nothing was kept",
-                f"if you trust your mirror: invoke lock --base {base.name}",
+                f"the archive's packages differ from the lock: {', '.join(differ)}; nothing was kept",
+                f"invoke lock --base {base.name}",
+                hint="only if you trust your mirror: it accepts the archive's packages",
             )
-        shutil.move(scratch / "status", into.status)
-        shutil.move(scratch / "root.tar", into.tar)
+        shutil.move(scratch / "status", destination.status)
+        shutil.move(scratch / "root.tar", destination.tar)
     return debs
 
 
-def _prepared(base: Base) -> list[str]:
-    """Make links before anything is unpacked, folders of the root into /usr first; unpacking keeps them."""
+def _mmdebstrap_arguments(base: Base, architecture: str, names: Iterable[str], scratch: Path) -> list[str]:
+    # As root mmdebstrap mounts the host's /proc, /sys and /dev below its folder. In a mount namespace of its own these
+    # mounts end with the process, and removing the folder never reaches the host's.
+    namespace = ["unshare", "--mount"] if os.geteuid() == 0 else []
+    return [
+        *namespace,
+        process.require_program("mmdebstrap"),
+        "--variant=extract",
+        f"--architectures={architecture}",
+        "--skip=check/qemu",
+        "--format=tar",
+        "--skip=essential/unlink",
+        f"--extract-hook=copy-out /var/cache/apt/archives {shlex.quote(str(scratch))}",
+        *_setup_hooks(base),
+        f"--include={','.join(names)}",
+        base.archive.suites[0],
+        str(scratch / "root.tar"),
+        *_list_sources(base),
+    ]
+
+
+def _setup_hooks(base: Base) -> list[str]:
+    """Return the hooks that create links before anything is unpacked, first those of merged folders into /usr."""
     steps = []
     if base.archive.merged is not None:
         into = " ".join(f"usr/{folder}" for folder in base.archive.merged.folders)
@@ -194,46 +167,43 @@ def _prepared(base: Base) -> list[str]:
     return [f'--setup-hook=cd "$1" && {step}' for step in steps]
 
 
-def _sources(base: Base) -> list[str]:
-    """Name the archive: the host's own mirror where the host is of the same distribution, else mmdebstrap's default."""
-    release = platform.freedesktop_os_release()
-    own = release.get("VERSION_CODENAME", "")
+def _list_sources(base: Base) -> list[str]:
+    """Return apt sources with this host's mirror; none if the host's distribution differs: mmdebstrap's default."""
+    release = read_os_release()
+    codename = release.get("VERSION_CODENAME", "")
     if release.get("ID") != "debian":
         return []
     listing = process.capture(["apt-get", "update", "--print-uris"])
     first = base.archive.suites[0]
-    sites = {suite: apt.find_mirror(own + suite.removeprefix(first), listing) for suite in base.archive.suites}
+    sites = {suite: apt.find_mirror(codename + suite.removeprefix(first), listing) for suite in base.archive.suites}
     keyring = f"/usr/share/keyrings/{base.archive.keyring}"
     if not all(sites.values()):
-        return []  # a host without a security source: rather the archive's default than a root without its updates
+        return []  # a host without a security source: the default archive instead of a root without updates
     return [f"deb [signed-by={keyring}] {site} {suite} main" for suite, site in sites.items()]
 
 
-def _run(words: Sequence[str], base: str, log: Path, shown: console.Progress, scratch: Path) -> None:
-    seen: list[str] = []
+def _run_mmdebstrap(arguments: Sequence[str], base: str, log: Path, progress: console.Progress, scratch: Path) -> None:
+    lines: list[str] = []
 
     def follow(line: str) -> str:
-        seen.append(line)
+        lines.append(line)
         if line.startswith("I: "):
-            shown.update(line.removeprefix("I: ").removesuffix("..."))
+            progress.update(line.removeprefix("I: ").removesuffix("..."))
         return line
 
     try:
-        process.stream(words, log, follow, env={"TMPDIR": str(scratch)})
+        process.stream(arguments, log, follow, env={"TMPDIR": str(scratch)})
     except FailedError as failure:
-        raise _cause("\n".join(seen), failure, base) from failure
+        raise _explain("\n".join(lines), failure, base) from failure
 
 
-def _cause(said: str, failure: FailedError, base: str) -> Exception:
-    gone = re.search(r"Version '(?P<version>[^']+)' for '(?P<name>[^']+)' was not found", said)
+def _explain(output: str, failure: FailedError, base: str) -> FailedError | InputError | MachineError:
+    """Return the error that mmdebstrap's output stands for; the failure itself if the output is unknown."""
+    gone = re.search(r"Version '(?P<version>[^']+)' for '(?P<name>[^']+)' was not found", output)
     if gone:
         return StaleLockError(
-            f"the archive no longer has {gone['name']} {gone['version']}: it moved on since the lock was made",
-            f"invoke lock --base {base}, then the same command again",
+            f"the archive no longer has {gone['name']} {gone['version']}, which the lock names",
+            f"invoke lock --base {base}",
+            hint="then run the same command again",
         )
-    why, mend = apt.explain_failure(said)
-    return (
-        MachineError(f"{why}; {failure.what}", mend.replace("./inv setup", "the same command again"))
-        if why
-        else failure
-    )
+    return apt.explain_failure(output, failure) or failure

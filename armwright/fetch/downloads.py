@@ -1,4 +1,4 @@
-"""Sources and single wheels: taken once by the host itself, checked by their hash, kept in the cache."""
+"""Downloads source archives and single wheels once, checks their sha256, and keeps them in the cache."""
 
 from __future__ import annotations
 
@@ -14,75 +14,76 @@ from armwright.system import console, http, interrupt
 from armwright.system.errors import FailedError, InputError, MachineError
 from armwright.system.files import sha256
 
-LIMIT = 1_000_000_000  # bytes; the largest is the distribution archive of a build tool, about 120 MB
-SHOWN = 10_000_000  # bytes between two words about the progress
+LIMIT = 1_000_000_000  # bytes; the largest file is the distribution archive of a build tool, about 120 MB
+REPORTED = 10_000_000  # bytes between two reports of progress
 
 
 def cache_path(cache: Path, file: Download) -> Path:
-    """Return where the cache keeps a file: by its hash too, since another file may have the same name."""
+    """Return a file's path in the cache; its hash is part of the name, because two files may have the same name."""
     return cache / "downloads" / f"{file.sha256[:12]}-{file.file}"
 
 
-def ensure_download(cache: Path, file: Download, way_on: str) -> Path:
-    """Return a file from the cache; take it from where it is first.
+def ensure_download(cache: Path, file: Download, next_step: str, hint: str = "") -> Path:
+    """Return a file from the cache; download it if it is not cached.
 
     Args:
         cache: the folder build/cache.
-        file: which.
-        way_on: what helps where its host cannot be reached.
+        file: the file.
+        next_step: the next command if its host cannot be reached.
+        hint: the hint for that case.
 
     Raises:
         MachineError: the host cannot be reached.
-        FailedError: it is not there, or it is not the file with that hash.
+        FailedError: the host does not have the file, or its hash differs from the recipe.
     """
     kept = cache_path(cache, file)
     if kept.exists():
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with (
-        console.progress(f"download {file.file} from {file.place}") as shown,
+        console.progress(f"download {file.file} from {file.place}") as progress,
         tempfile.TemporaryDirectory(dir=kept.parent, prefix="download-") as scratch,
     ):
         new = Path(scratch, file.file)
-        with _Shown(new, shown) as sink:
+        with _ReportingFile(new, progress) as sink:
             try:
-                _take(file, sink)
+                _download(file, sink)
             except MachineError as error:
-                raise MachineError(error.what, way_on) from error
-        found = sha256(new)
-        if found != file.sha256:
+                raise MachineError(error.what, next_step, hint=hint) from error
+        digest = sha256(new)
+        if digest != file.sha256:
             raise FailedError(
-                f"{file.place} sent another {file.file}: its sha256 is {found}, the recipe's {file.sha256}; "
+                f"{file.place} sent another {file.file}: its sha256 is {digest}, the recipe's {file.sha256}; "
                 "nothing was kept",
-                "find out who changed it",
+                hint="find out who changed the file before you change the recipe",
             )
         new.rename(kept)
     return kept
 
 
 def adopt_file(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
-    """Keep a wheel that the user has, in place of its download.
+    """Put a user's own wheel into the cache in place of its download.
 
     Args:
         cache: the folder build/cache.
-        files: those that the chosen combos take.
-        given: the user's file; its own name does not matter.
+        files: the files that the selected combos use.
+        given: the user's file; its name does not matter.
 
     Raises:
-        InputError: it cannot be read, or it is none of them.
+        InputError: it cannot be read, or it is none of the files.
     """
     wheels = {file.sha256: file for file in files if file.wheel}
     if not wheels:
-        raise InputError("--wheel: no wheel of these combos comes as a file", "invoke build --help")
+        raise InputError("--wheel: the selected combos use no single wheel", "invoke build --help")
     try:
-        found = sha256(given)
+        digest = sha256(given)
     except OSError as error:
-        raise InputError(f"--wheel {given} cannot be read: {error.strerror}", "name a file") from error
-    if found not in wheels:
-        wanted = " or ".join(f"{file.file} has {digest}" for digest, file in wheels.items())
-        what = f"--wheel {given.name} is another file: its sha256 is {found}; {wanted}"
-        raise InputError(what, "nothing was started")
-    kept = cache_path(cache, wheels[found])
+        raise InputError(f"--wheel {given} cannot be read: {error.strerror}", "invoke build --help") from error
+    if digest not in wheels:
+        wanted = " or ".join(f"{file.file} has {file.sha256}" for file in wheels.values())
+        what = f"--wheel {given.name} is another file: its sha256 is {digest}; {wanted}; nothing was started"
+        raise InputError(what, f"sha256sum {given}")
+    kept = cache_path(cache, wheels[digest])
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix="adopt-") as scratch:
         copied = Path(scratch, kept.name)
@@ -91,31 +92,31 @@ def adopt_file(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
     return kept
 
 
-def _take(file: Download, sink: io.FileIO) -> None:
+def _download(file: Download, sink: io.FileIO) -> None:
     if file.url is not None:
-        http.fetch(file.url, sink, limit=LIMIT, called=file.place)
+        http.fetch(file.url, sink, limit=LIMIT, host=file.place)
         return
-    assert isinstance(file, PythonFile)  # noqa: S101 - for the type checker: nothing else is without an address
-    own = package_index.find_package_index()
-    url = next((one.url for one in own.files(file.pinned[0]) if one.name == file.file), None)
+    assert isinstance(file, PythonFile)  # noqa: S101 - for the type checker: only these have no address
+    index = package_index.find_package_index()
+    url = next((entry.url for entry in index.files(file.pinned[0]) if entry.name == file.file), None)
     if url is None:
-        raise FailedError(f"{file.place} has no {file.file}", package_index.WHICH)
-    http.fetch(url, sink, limit=LIMIT, called=file.place, bundle=own.bundle)
+        raise FailedError(f"{file.place} has no {file.file}", http.INDEX_COMMAND)
+    http.fetch(url, sink, limit=LIMIT, host=file.place, bundle=index.bundle)
 
 
-class _Shown(io.FileIO):
-    """A file that says how much of it is there."""
+class _ReportingFile(io.FileIO):
+    """A file that reports its size as it is written."""
 
-    def __init__(self, path: Path, shown: console.Progress) -> None:
+    def __init__(self, path: Path, progress: console.Progress) -> None:
         super().__init__(path, "wb")
-        self._shown = shown
-        self._said = 0
+        self._progress = progress
+        self._reports = 0
 
-    def write(self, data: bytes) -> int:  # type: ignore[override] # any buffer would do, and only bytes come
-        """Write a part, unless everything is being stopped."""
+    def write(self, data: bytes) -> int:  # type: ignore[override] # any buffer is allowed, but only bytes arrive
+        """Write data; raise KeyboardInterrupt if everything is being stopped."""
         interrupt.check_interrupted()
         written = super().write(data)
-        if self.tell() // SHOWN != self._said:
-            self._said = self.tell() // SHOWN
-            self._shown.update(console.megabytes(self._said * SHOWN))
+        if self.tell() // REPORTED != self._reports:
+            self._reports = self.tell() // REPORTED
+            self._progress.update(console.megabytes(self._reports * REPORTED))
         return written

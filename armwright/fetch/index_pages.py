@@ -1,4 +1,4 @@
-"""What a package index says of a distribution: its page as JSON (PEP 691) or HTML (PEP 503), every word of it data."""
+"""Parses a package index's page of a distribution, as JSON (PEP 691) or HTML (PEP 503). The page is untrusted."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class IndexFile:
     """A file on the index.
 
     Attributes:
-        name: its name, one that a wheel or a source distribution can have.
-        url: where it is.
+        name: its name, a valid name of a wheel or a source distribution.
+        url: its address.
         version: the distribution's version.
-        tags: what a wheel runs on; none for a source distribution.
-        build: which of two wheels of the same version and tags is newer.
-        sha256: its hash; empty where the index names none.
-        requires_python: the versions of Python it is for, as written.
-        yanked: why it was withdrawn, perhaps empty; None where it was not.
-        metadata_sha256: the hash of its METADATA, which is then offered beside it (PEP 658); else empty.
+        tags: the platforms that a wheel runs on; none for a source distribution.
+        build: the build tag, which orders wheels of the same version and tags.
+        sha256: its hash; empty if the index names none.
+        requires_python: the supported versions of Python, as written.
+        yanked: the reason of its withdrawal, possibly empty; None if it was not withdrawn.
+        metadata_sha256: the hash of its METADATA, if the index offers that as a file (PEP 658); else empty.
     """
 
     name: str
@@ -57,7 +57,7 @@ class IndexFile:
 
 
 class _Entry(BaseModel):
-    """A file as the page has it."""
+    """A file as the page describes it."""
 
     filename: str
     url: str
@@ -79,12 +79,12 @@ class _Page(BaseModel):
 
 
 def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[IndexFile]:
-    """Read the page of a distribution; what is neither a wheel nor a source distribution of it is left out.
+    """Parse the page of a distribution; skip files that are neither its wheels nor its source distributions.
 
     Args:
         content: the page.
         kind: its Content-Type.
-        url: where it came from: the addresses in it may be relative.
+        url: its address, because addresses in it may be relative.
         distribution: the distribution's name.
 
     Raises:
@@ -95,7 +95,7 @@ def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[I
         try:
             page = _Page.model_validate_json(content)
         except ValidationError as error:
-            raise FailedError(f"the package index's page of {distribution} is not what PEP 691 says") from error
+            raise FailedError(f"the package index's page of {distribution} does not conform to PEP 691") from error
         version, entries = page.meta.api, page.files
     elif media in _HTML:
         links = _Links(url)
@@ -104,12 +104,12 @@ def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[I
     else:
         raise FailedError(f"the package index's page of {distribution} is neither JSON nor HTML")
     if version.partition(".")[0] != "1":
-        raise FailedError("the package index speaks another version of the simple API than 1")
-    return list(_files(entries, url, canonicalize_name(distribution)))
+        raise FailedError("the package index uses another version of the simple API than 1")
+    return list(_select_files(entries, url, canonicalize_name(distribution)))
 
 
 class _Links(HTMLParser):
-    """Reads the links of an HTML page."""
+    """Collects the links of an HTML page."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -118,77 +118,77 @@ class _Links(HTMLParser):
         self.entries: list[_Entry] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "base" and "href" in given:
-            self.base = urljoin(self.base, given["href"])
-        elif tag == "meta" and given.get("name") == "pypi:repository-version":
-            self.api = given.get("content", "")
-        elif tag == "a" and "href" in given:
-            self.entries.append(_link(given))
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "base" and "href" in attributes:
+            self.base = urljoin(self.base, attributes["href"])
+        elif tag == "meta" and attributes.get("name") == "pypi:repository-version":
+            self.api = attributes.get("content", "")
+        elif tag == "a" and "href" in attributes:
+            self.entries.append(_parse_link(attributes))
 
 
-def _link(given: dict[str, str]) -> _Entry:
-    url, fragment = urldefrag(given["href"])
-    metadata = given.get("data-core-metadata", given.get("data-dist-info-metadata", ""))
+def _parse_link(attributes: dict[str, str]) -> _Entry:
+    url, fragment = urldefrag(attributes["href"])
+    metadata = attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata", ""))
     return _Entry.model_validate(
         {
             "filename": unquote(url.partition("?")[0].rpartition("/")[2]),
             "url": url,
-            "hashes": _hash(fragment),
-            "requires-python": given.get("data-requires-python"),
-            "yanked": "data-yanked" in given and (given["data-yanked"] or True),
-            "core-metadata": _hash(metadata),
+            "hashes": _parse_hash(fragment),
+            "requires-python": attributes.get("data-requires-python"),
+            "yanked": "data-yanked" in attributes and (attributes["data-yanked"] or True),
+            "core-metadata": _parse_hash(metadata),
         }
     )
 
 
-def _hash(text: str) -> dict[str, str]:
-    """Read `sha256=…`."""
+def _parse_hash(text: str) -> dict[str, str]:
+    """Parse `sha256=…`."""
     name, _, value = text.partition("=")
     return {name: value}
 
 
-def _files(entries: Iterable[_Entry], url: str, distribution: str) -> Iterable[IndexFile]:
-    for one in entries:
-        address = _address(url, one.url)
-        if address is None or not _NAME.fullmatch(one.filename):
+def _select_files(entries: Iterable[_Entry], url: str, distribution: str) -> Iterable[IndexFile]:
+    for entry in entries:
+        address = _resolve_address(url, entry.url)
+        if address is None or not _NAME.fullmatch(entry.filename):
             continue
         try:
-            if one.filename.endswith(".whl"):
-                name, version, build, tags = parse_wheel_filename(one.filename)
+            if entry.filename.endswith(".whl"):
+                name, version, build, tags = parse_wheel_filename(entry.filename)
             else:
-                name, version = parse_sdist_filename(one.filename)
+                name, version = parse_sdist_filename(entry.filename)
                 build, tags = (), frozenset()
         except (InvalidWheelFilename, InvalidSdistFilename):
             continue
         if name == distribution:
             yield IndexFile(
-                one.filename, address, version, tags, build, _sha256(one.hashes), one.requires_python or "",
-                _yanked(one.yanked), _sha256(one.metadata if isinstance(one.metadata, dict) else {}),
+                entry.filename, address, version, tags, build, _get_sha256(entry.hashes), entry.requires_python or "",
+                _get_yanked(entry.yanked), _get_sha256(entry.metadata if isinstance(entry.metadata, dict) else {}),
             )  # fmt: skip
 
 
-def _sha256(hashes: dict[str, str]) -> str:
-    found = hashes.get("sha256", "")
-    return found if _SHA256.fullmatch(found) else ""
+def _get_sha256(hashes: dict[str, str]) -> str:
+    digest = hashes.get("sha256", "")
+    return digest if _SHA256.fullmatch(digest) else ""
 
 
-def _yanked(value: bool | str | None) -> str | None:  # noqa: FBT001 - PEP 691: a truth, or the reason
+def _get_yanked(value: bool | str | None) -> str | None:  # noqa: FBT001 - PEP 691: a boolean, or the reason
     if not value:
         return None
     return value if isinstance(value, str) else ""
 
 
-def _address(page: str, written: str) -> str | None:
-    """Return the whole address of a file, with the page's user where it is on the same host; None if it is none."""
+def _resolve_address(page: str, written: str) -> str | None:
+    """Return a file's absolute address, with the page's user if both are on one host; None if it is invalid."""
     try:
         url = urldefrag(urljoin(page, written)).url
-        ours, its = urlsplit(page), urlsplit(url)
-        if its.scheme not in {"http", "https"} or not its.hostname or (its.port or 1) < 1:
+        page_parts, parts = urlsplit(page), urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or (parts.port or 1) < 1:
             return None
     except ValueError:  # http://[, port 99999
         return None
-    user, at, host = ours.netloc.rpartition("@")
-    if at and its.netloc == host and its.scheme == ours.scheme:
-        return its._replace(netloc=f"{user}@{host}").geturl()
+    user, at, host = page_parts.netloc.rpartition("@")
+    if at and parts.netloc == host and parts.scheme == page_parts.scheme:
+        return parts._replace(netloc=f"{user}@{host}").geturl()
     return url

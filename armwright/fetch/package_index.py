@@ -1,6 +1,6 @@
-"""The host's own package index: the files of a distribution, and what a wheel's METADATA says.
+"""This host's package index: the files of a distribution, and the METADATA of a wheel.
 
-Where it is, pip's configuration says; no address stands in a message, since one may hold a password.
+pip's configuration names the index. Its address never appears in a message, because it may hold a password.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ from armwright.system import http, process
 from armwright.system.errors import FailedError, InputError, MachineError
 from armwright.system.http import ResponseHead
 
-CALLED = "the package index"
-WHICH = "`pip config list` shows which index is asked"
-PAGE = 64_000_000  # bytes of a page; TensorFlow's has 660,000
-TEXT = 4_000_000  # bytes of a METADATA; PyTorch's has 36,000
+INDEX = "the package index"  # its name in messages
+PAGE = 64_000_000  # the most bytes of a page; TensorFlow's has 660,000
+TEXT = 4_000_000  # the most bytes of a METADATA file; PyTorch's has 36,000
 _MISSING = (404, 410)
 _DEFAULT = re.compile(r"--index-url <url>.*?\(default (https?://\S+)\)")
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
@@ -38,11 +37,11 @@ _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
 @dataclass(frozen=True)
 class WheelMetadata:
-    """What a wheel says of itself.
+    """The parts of a wheel's METADATA that Armwright uses.
 
     Attributes:
-        requires: the distributions it needs, each with its marker.
-        requires_python: the versions of Python it is for, as written.
+        requires: the required distributions, each with its marker.
+        requires_python: the supported versions of Python, as written.
     """
 
     requires: tuple[Requirement, ...]
@@ -51,11 +50,11 @@ class WheelMetadata:
 
 @dataclass(frozen=True)
 class PackageIndex:
-    """One or more package indexes; the first that has a distribution is asked about it, as the resolver does.
+    """One or more package indexes. The first one that has a distribution is used, as the resolver does.
 
     Attributes:
-        addresses: where they are, in the order in which they are asked.
-        bundle: the file of certificates they are trusted with; None for the machine's.
+        addresses: their addresses, in the order in which they are searched.
+        bundle: the file of trusted certificates; None for the machine's.
     """
 
     addresses: tuple[str, ...] = field(repr=False)
@@ -67,29 +66,29 @@ class PackageIndex:
         Raises:
             InputError: no index has it.
             MachineError: the index cannot be reached.
-            FailedError: its answer makes no sense.
+            FailedError: the index sent an invalid page.
         """
         for address in self.addresses:
             page = io.BytesIO()
-            where = f"{address.rstrip('/')}/{canonicalize_name(distribution)}/"
-            head = self._get(where, page, PAGE, {"Accept": index_pages.ACCEPT}, accept=_MISSING)
+            url = f"{address.rstrip('/')}/{canonicalize_name(distribution)}/"
+            head = self._get(url, page, PAGE, {"Accept": index_pages.ACCEPT}, accept=_MISSING)
             if head.status not in _MISSING:
                 return index_pages.parse_page(
                     page.getvalue(), head.headers.get("Content-Type", ""), head.url, distribution
                 )
-        raise InputError(f"{CALLED} has no distribution {distribution}", WHICH)
+        raise InputError(f"{INDEX} has no distribution {distribution}", http.INDEX_COMMAND)
 
     def metadata(self, file: IndexFile) -> WheelMetadata:
-        """Return what a wheel says of itself: from its METADATA beside it, else from inside the wheel.
+        """Return a wheel's METADATA: the copy next to the wheel, else the one inside it.
 
         Raises:
             MachineError: the index cannot be reached.
-            FailedError: what it sends is not what it names, or not the METADATA of this wheel.
+            FailedError: the content differs from its hash, or is not the METADATA of this wheel.
         """
-        content = self._beside(file) if file.metadata_sha256 else None
-        return _read(self._inside(file) if content is None else content, file)
+        content = self._fetch_beside(file) if file.metadata_sha256 else None
+        return _parse_metadata(self._fetch_inside(file) if content is None else content, file)
 
-    def _beside(self, file: IndexFile) -> bytes | None:
+    def _fetch_beside(self, file: IndexFile) -> bytes | None:
         sink = io.BytesIO()
         parts = urlsplit(file.url)
         url = parts._replace(path=f"{parts.path}.metadata").geturl()
@@ -99,9 +98,9 @@ class PackageIndex:
             raise FailedError("its METADATA is not the one whose hash the index names")
         return sink.getvalue()
 
-    def _inside(self, file: IndexFile) -> bytes:
-        def get(wanted: str, sink: IO[bytes], limit: int) -> ResponseHead:
-            return self._get(file.url, sink, limit, {"Range": wanted, "Accept-Encoding": "identity"})
+    def _fetch_inside(self, file: IndexFile) -> bytes:
+        def get(byte_range: str, sink: IO[bytes], limit: int) -> ResponseHead:
+            return self._get(file.url, sink, limit, {"Range": byte_range, "Accept-Encoding": "identity"})
 
         def check(whole: IO[bytes]) -> None:
             if file.sha256 and hashlib.file_digest(whole, "sha256").hexdigest() != file.sha256:  # type: ignore[arg-type]
@@ -109,7 +108,7 @@ class PackageIndex:
 
         with partial_download.open_remote(get, check) as wheel:
             try:
-                return _member(wheel)
+                return _read_member(wheel)
             except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
                 raise FailedError("its wheel cannot be read") from error
 
@@ -117,54 +116,58 @@ class PackageIndex:
         self, url: str, sink: IO[bytes], limit: int, headers: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (),
     ) -> ResponseHead:  # fmt: skip
-        return http.fetch(url, sink, limit=limit, called=CALLED, headers=headers, accept=accept, bundle=self.bundle)
+        return http.fetch(url, sink, limit=limit, host=INDEX, headers=headers, accept=accept, bundle=self.bundle)
 
 
 def find_package_index() -> PackageIndex:
-    """Return the index that this host's pip, and with it the resolver of the locks, is configured for.
+    """Return the index that this host's pip, and so the resolver of the locks, is configured for.
 
     Raises:
-        InputError: it is a folder and no address.
-        MachineError: pip does not say where its own index is.
+        InputError: it is a folder instead of a server.
+        MachineError: pip does not print its default index.
     """
     configured = resolve.read_index_environment()
     settings = {**os.environ, **configured}
-    first = [re.sub(r"^[\w-]+=(?=https?:)", "", one) for one in settings.get("UV_INDEX", "").split()]  # name=address
-    addresses = (*first, settings.get("UV_DEFAULT_INDEX") or _default())
-    if not all(re.match(r"https?://", one) for one in addresses):
-        raise InputError(f"{CALLED} is no address of a server", WHICH)
+    extra = [re.sub(r"^[\w-]+=(?=https?:)", "", entry) for entry in settings.get("UV_INDEX", "").split()]  # name=url
+    addresses = (*extra, settings.get("UV_DEFAULT_INDEX") or _read_default())
+    if not all(re.match(r"https?://", address) for address in addresses):
+        raise InputError(f"{INDEX} is not the address of a server", http.INDEX_COMMAND)
     return PackageIndex(addresses, configured.get("SSL_CERT_FILE"))
 
 
-def _default() -> str:
-    """Ask pip where it looks when nobody told it: no address of an index stands in this project."""
-    words = process.capture(["pip", "download", "--help"], env={"COLUMNS": "1000"})
-    found = _DEFAULT.search(words)
-    if found is None:
-        raise MachineError("pip does not say which index it uses", "pip config set global.index-url ADDRESS")
-    return found[1]
+def _read_default() -> str:
+    """Return pip's default index from its help, so that this project contains no address of an index."""
+    text = process.capture(["pip", "download", "--help"], env={"COLUMNS": "1000"})
+    match = _DEFAULT.search(text)
+    if match is None:
+        raise MachineError(
+            "pip does not print which index it uses",
+            http.INDEX_COMMAND,
+            hint="set it with: pip config set global.index-url ADDRESS",
+        )
+    return match[1]
 
 
-def _member(wheel: IO[bytes]) -> bytes:
-    """Return the METADATA of a wheel."""
+def _read_member(wheel: IO[bytes]) -> bytes:
+    """Return the METADATA file of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
-        found = [one for one in archive.infolist() if _METADATA.fullmatch(one.filename)]
-        if len(found) != 1 or found[0].compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise FailedError("its wheel has no METADATA, or more than one, or one that is packed in no usual way")
-        with archive.open(found[0]) as member:
-            content = member.read(TEXT + 1)
+        members = [member for member in archive.infolist() if _METADATA.fullmatch(member.filename)]
+        if len(members) != 1 or members[0].compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise FailedError("its wheel has no METADATA, or more than one, or an unusual compression")
+        with archive.open(members[0]) as file:
+            content = file.read(TEXT + 1)
     if len(content) > TEXT:
         raise FailedError(f"its METADATA has more than {TEXT} bytes")
     return content
 
 
-def _read(content: bytes, file: IndexFile) -> WheelMetadata:
+def _parse_metadata(content: bytes, file: IndexFile) -> WheelMetadata:
     raw, _ = parse_email(content)
     try:
-        said = canonicalize_name(raw.get("name", "")), Version(raw.get("version", ""))
-        requires = tuple(Requirement(one) for one in raw.get("requires_dist", []))
+        identity = canonicalize_name(raw.get("name", "")), Version(raw.get("version", ""))
+        requires = tuple(Requirement(line) for line in raw.get("requires_dist", []))
     except (InvalidVersion, InvalidRequirement) as error:
-        raise FailedError("its METADATA makes no sense") from error
-    if said != (canonicalize_name(file.name.partition("-")[0]), file.version):
+        raise FailedError("its METADATA is invalid") from error
+    if identity != (canonicalize_name(file.name.partition("-")[0]), file.version):
         raise FailedError("its METADATA is that of another distribution or version")
     return WheelMetadata(requires, raw.get("requires_python", ""))

@@ -1,4 +1,4 @@
-"""Files on a server, read in pieces: what stands inside a wheel of 400 MB costs the 1 MB that holds its table."""
+"""Reads parts of a file on a server with range requests: a member of a 400 MB wheel costs about 1 MB of transfer."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from typing import IO, cast
 from armwright.system.errors import FailedError
 from armwright.system.http import ResponseHead
 
-PIECE = 1 << 16
-MOST = 32_000_000  # bytes read of one file; the table of the largest wheels that were seen has 1.3 MB
-WHOLE = 1_000_000_000  # bytes of a file that the server only gives as a whole
+PIECE = 1 << 16  # bytes of the smallest request
+MOST = 32_000_000  # bytes to read of one file; the table of contents of the largest known wheel has 1.3 MB
+WHOLE = 1_000_000_000  # bytes of a file whose server does not support ranges
 _RANGE = re.compile(r"bytes (?P<start>\d{1,15})-(?P<end>\d{1,15})/(?P<size>\d{1,15})")
-_PART = 206
+_PARTIAL_CONTENT = 206
+_WRONG_RANGE = "the server sent another part of a file than requested"
 
-# Asks for a range of bytes, as the header says it, and writes the answer, up to a limit, into a file.
+# Requests a byte range, as the Range header writes it, and writes the response, up to a limit, into a file.
 Get = Callable[[str, IO[bytes], int], ResponseHead]
 
 
 class RangeFile(io.RawIOBase):
-    """A file of a known size, of which only the pieces that are read travel.
+    """A file on a server of which only the parts that are read are transferred.
 
     Args:
         get: see `Get`.
         size: the file's size.
-        tail: its end, which is known already.
+        tail: the file's end, which was transferred before.
     """
 
     def __init__(self, get: Get, size: int, tail: bytes) -> None:
@@ -39,45 +40,45 @@ class RangeFile(io.RawIOBase):
         self._known = (size - len(tail), tail)
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Return the place that is read next."""
+        """Return the position of the next read."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place."""
+        """Change the position; return it."""
         self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
         return self._at
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read exactly that many bytes, fewer only at the file's end.
+        """Read exactly `size` bytes, fewer only at the file's end.
 
         Raises:
-            FailedError: the server sent something else than it was asked for, or more was read than makes sense.
+            FailedError: the server sent another part than requested, or more than `MOST` bytes would be read.
         """
         wanted = max(0, min(size if size >= 0 else self._size, self._size - self._at))
         start, known = self._known
         if not start <= self._at <= self._at + wanted <= start + len(known):
-            start, known = self._known = self._at, self._piece(self._at, max(wanted, PIECE))
-        found = known[self._at - start : self._at - start + wanted]
+            start, known = self._known = self._at, self._fetch(self._at, max(wanted, PIECE))
+        data = known[self._at - start : self._at - start + wanted]
         self._at += wanted
-        return found
+        return data
 
-    def _piece(self, start: int, length: int) -> bytes:
+    def _fetch(self, start: int, length: int) -> bytes:
         end = min(start + length, self._size)
         self._left -= end - start
         if self._left < 0:
             raise FailedError(f"more than {MOST} bytes of a file would have to be read")
         sink = io.BytesIO()
         head = self._get(f"bytes={start}-{end - 1}", sink, end - start)
-        if _range(head) != (start, end, self._size) or len(sink.getvalue()) != end - start:
-            raise FailedError("the server sent another piece of a file than it was asked for")
+        if _parse_range(head) != (start, end, self._size) or len(sink.getvalue()) != end - start:
+            raise FailedError(_WRONG_RANGE)
         return sink.getvalue()
 
 
@@ -87,30 +88,32 @@ def open_remote(get: Get, check: Callable[[IO[bytes]], None]) -> Iterator[IO[byt
 
     Args:
         get: see `Get`.
-        check: looks at the whole file first, where the server knows no ranges and so sent the whole.
+        check: checks the whole file, if the server does not support ranges and sends all of it.
 
     Yields:
-        the file; it is gone again afterwards.
+        the file, which is closed afterwards.
 
     Raises:
-        FailedError: the server's answer makes no sense, or the file is too large to be read as a whole.
+        FailedError: the response is invalid, or the file is too large to be read as a whole.
     """
     with tempfile.SpooledTemporaryFile(max_size=2 * PIECE) as sink:
         head = get(f"bytes=-{PIECE}", sink, WHOLE)
         size = sink.tell()
         sink.seek(0)
-        if head.status != _PART:
+        if head.status != _PARTIAL_CONTENT:
             check(sink)
             sink.seek(0)
             yield sink
             return
-        found = _range(head)
-        if found is None or found[1] != found[2] or found[1] - found[0] != size or size > PIECE:
-            raise FailedError("the server sent another piece of a file than it was asked for")
-        yield cast("IO[bytes]", RangeFile(get, found[2], sink.read()))
+        sent = _parse_range(head)
+        if sent is None or sent[1] != sent[2] or sent[1] - sent[0] != size or size > PIECE:
+            raise FailedError(_WRONG_RANGE)
+        yield cast("IO[bytes]", RangeFile(get, sent[2], sink.read()))
 
 
-def _range(head: ResponseHead) -> tuple[int, int, int] | None:
-    """Read which bytes of how many an answer holds: first, last and one more, all."""
-    found = _RANGE.fullmatch(head.headers.get("Content-Range", ""))
-    return (int(found["start"]), int(found["end"]) + 1, int(found["size"])) if found and head.status == _PART else None
+def _parse_range(head: ResponseHead) -> tuple[int, int, int] | None:
+    """Parse which bytes a response holds: the first, one after the last, and the file's size; None if invalid."""
+    match = _RANGE.fullmatch(head.headers.get("Content-Range", ""))
+    if match is None or head.status != _PARTIAL_CONTENT:
+        return None
+    return int(match["start"]), int(match["end"]) + 1, int(match["size"])

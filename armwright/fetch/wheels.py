@@ -1,4 +1,4 @@
-"""Wheels, downloaded by the host's own pip with the host's own configuration, each checked against the lock's hash."""
+"""Downloads wheels with this machine's pip and its configuration, and checks each one against the lock's hash."""
 
 from __future__ import annotations
 
@@ -6,100 +6,119 @@ import hashlib
 import re
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from armwright.plan import locks
 from armwright.recipes.bases import Base
 from armwright.system import console, http, process
 from armwright.system.errors import ArmwrightError, FailedError, InputError, MachineError
 
-# What pip prints -> what kind of error it is, what it means, and what helps. The first that fits is told: an index
-# that cannot be reached comes before the wheel that pip then says it does not have.
-_CAUSES: tuple[tuple[str, type[ArmwrightError], str, str], ...] = (
-    (
+
+class _Cause(NamedTuple):
+    """Output of pip, the kind of error it means, why, and what helps."""
+
+    pattern: str
+    kind: type[ArmwrightError]
+    why: str
+    next_step: str
+    hint: str
+
+
+# The first match is used. A wrong hash comes first, and an unreachable index before the missing wheel that pip reports
+# after it.
+_CAUSES = (
+    _Cause(
         "DO NOT MATCH THE HASHES",
         InputError,
-        "a wheel on the index is not the one of the lock",
-        "find out who changed it, or make the lock anew with `invoke lock`",
+        "a wheel on the index differs from the locked one",
+        "invoke lock",
+        "find out first who changed it; `invoke lock` accepts the new wheel",
     ),
-    (
+    _Cause(
         "No space left",
         MachineError,
         "the disk is full",
-        "free some space (docker system prune), then the same command again",
+        "docker system prune",
+        "then run the same command again",
     ),
-    (
+    _Cause(
         "NewConnection|NameResolution|ConnectTimeout|ReadTimeout|Connection refused|Max retries|SSLError|ProxyError",
         MachineError,
         "the package index cannot be reached",
-        http.CHECK_INDEX,
+        http.INDEX_COMMAND,
+        http.INDEX_HINT,
     ),
-    (
+    _Cause(
         "No matching distribution",
         InputError,
-        "the index does not have a wheel of the lock for AArch64",
-        "make the lock anew with `invoke lock`",
+        "the index does not have a locked wheel for AArch64",
+        "invoke lock",
+        "it locks what the index has now",
     ),
 )
 
 
 def ensure_wheels(cache: Path, base: Base, text: str, log: Path) -> Path:
-    """Return the folder with the wheels of a lock; download them first where they are not there.
+    """Return the cached folder with the wheels of a lock; download them if they are not cached.
 
     Args:
         cache: the folder build/cache.
         base: the distribution, for Python's version and the newest manylinux tag.
         text: the lock.
-        log: where pip's words go.
+        log: the log file for pip's output.
 
     Raises:
-        InputError: a hash of the lock is wrong, or the index has no such wheel.
-        MachineError: the index cannot be reached, the disk is full.
+        InputError: a hash differs from the lock, or the index does not have a wheel.
+        MachineError: the index cannot be reached, or the disk is full.
     """
     key = hashlib.sha256(f"{base.python} {base.glibc} {text}".encode()).hexdigest()[:12]
     folder = cache / "wheels" / key
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    pinned = locks.locked_packages(text)
     with (
-        console.progress(f"download {len(pinned)} wheels for AArch64") as shown,
+        console.progress(f"wheels: {len(locks.locked_packages(text))} for AArch64") as progress,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as scratch,
     ):
-        requirements = Path(scratch, "requirements.txt")
+        requirements, wheels = Path(scratch, "requirements.txt"), Path(scratch, "wheels")
         requirements.write_text(text, encoding="utf-8")
-        wheels = Path(scratch, "wheels")
-        seen: list[str] = []
+        lines: list[str] = []
 
         def follow(line: str) -> str:
-            seen.append(line)
-            if found := re.search(r"(?:Downloading|Using cached) (?:\S*/)?(?P<name>\S+\.whl)", line):
-                shown.update(found["name"])
+            lines.append(line)
+            if match := re.search(r"(?:Downloading|Using cached) (?:\S*/)?(?P<name>\S+\.whl)", line):
+                progress.update(match["name"])
             return line
 
-        words = ["pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--progress-bar", "off"]
-        words += ["--no-input", "--retries", "2", "--implementation", "cp", "--python-version", base.python]
-        for tag in list_platform_tags(base.glibc):
-            words += ["--platform", tag]
         try:
-            process.stream([*words, "--requirement", str(requirements), "--dest", str(wheels)], log, follow)
+            process.stream(_pip_arguments(base, requirements, wheels), log, follow)
         except FailedError as failure:
-            raise _cause("\n".join(seen), failure) from failure
+            raise _explain("\n".join(lines), failure) from failure
         try:
             wheels.rename(folder)
-        except OSError:  # another run was first
+        except OSError:  # another run finished first
             if not folder.is_dir():
                 raise
     return folder
 
 
 def list_platform_tags(glibc: str) -> list[str]:
-    """Name the tags of wheels that run over a C library, newest first (PEP 600, and PEP 599 for older wheels)."""
+    """Return the tags of wheels that a C library can run, newest first (PEP 600; PEP 599 for older wheels)."""
     newest = int(glibc.split(".")[1])
     return [*(f"manylinux_2_{minor}_aarch64" for minor in range(newest, 16, -1)), "manylinux2014_aarch64"]
 
 
-def _cause(said: str, failure: FailedError) -> Exception:
-    for pattern, kind, why, mend in _CAUSES:
-        if re.search(pattern, said):
-            return kind(f"{why}; {failure.what}", mend)
+def _pip_arguments(base: Base, requirements: Path, destination: Path) -> list[str]:
+    arguments = ["pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--progress-bar", "off"]
+    arguments += ["--no-input", "--retries", "2", "--implementation", "cp", "--python-version", base.python]
+    for tag in list_platform_tags(base.glibc):
+        arguments += ["--platform", tag]
+    return [*arguments, "--requirement", str(requirements), "--dest", str(destination)]
+
+
+def _explain(output: str, failure: FailedError) -> ArmwrightError:
+    """Return the error that pip's output stands for; the failure itself if the output is unknown."""
+    for cause in _CAUSES:
+        if re.search(cause.pattern, output):
+            return cause.kind(f"{cause.why}; {failure.what}", cause.next_step, hint=cause.hint)
     return failure

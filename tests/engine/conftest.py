@@ -15,7 +15,7 @@ import pytest
 from armwright.assembly import buildx
 from armwright.engine.client import Engine, Image
 from armwright.engine.containers import PLATFORM
-from armwright.fetch import debian_roots
+from armwright.fetch import debian_roots, resolve
 from armwright.matrix.matrix import Matrix
 from armwright.plan import plan as plans
 from armwright.plan.locks import read_base_lock
@@ -95,7 +95,7 @@ def _root(matrix: Matrix, role: debian_roots.Role, factory: pytest.TempPathFacto
     try:
         return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
     except debian_roots.StaleLockError:  # the archive moved on since the lock was made, as `build` does
-        debian_roots.refresh_lock(matrix.root, cache, base, log)
+        resolve.refresh_base_lock(matrix.root, cache, base, log)
         return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
 
 

@@ -1,4 +1,4 @@
-"""BuildKit's events, as recorded: their words become a log, steps and seconds; their failures, causes."""
+"""BuildKit's recorded events become a log, steps and seconds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from armwright.assembly import buildx
-from armwright.assembly.buildx import BuildStep
-from armwright.assembly.buildx import EventReader
+from armwright.assembly.buildx import BuildStep, EventReader
 from armwright.system import console
 
 LOAD, COPY, RUN = "sha256:b584", "sha256:b62d", "sha256:36d8"
-# buildx 0.13.1 with Docker 26.1.5, a Dockerfile of a cached COPY and a RUN that fails; the digests are cut short, the
-# time of the context is made longer.
+# buildx 0.13.1 with Docker 26.1.5, a Dockerfile of a cached COPY and a RUN that fails; the digests are shortened and
+# the context's seconds increased.
 RECORDED: list[dict[str, Any]] = [
     {"vertexes": [{"digest": LOAD, "name": "[internal] load build context"}]},
     {"vertexes": [{
@@ -67,63 +66,63 @@ LOGGED = [
 ]
 
 
-def follow(lines: list[str], *, verbose: bool = False) -> tuple[EventReader, list[str]]:
-    follower = EventReader(console.Progress("a test"), verbose)
-    return follower, [kept for line in lines if (kept := follower.line(line)) is not None]
+def read_events(lines: list[str], *, verbose: bool = False) -> tuple[EventReader, list[str]]:
+    reader = EventReader(console.Progress("a test"), verbose)
+    return reader, [logged for line in lines if (logged := reader.read_line(line)) is not None]
 
 
 @pytest.mark.parametrize("lines", [ONE_LINE, MANY_LINES], ids=["one line each", "many lines each"])
-def test_events_become_the_same_log_and_steps_in_both_layouts(lines: list[str]) -> None:
-    follower, logged = follow([*lines, *TAIL])
+def test_both_layouts_give_the_same_log_and_steps(lines: list[str]) -> None:
+    reader, logged = read_events([*lines, *TAIL])
     assert logged == LOGGED
-    assert [(step.name, round(step.seconds, 2), step.cached) for step in follower.steps] == [
+    assert [(step.name, round(step.seconds, 2), step.cached) for step in reader.steps] == [
         ("[internal] load build context", 2.35, False),
         ("[1/2] COPY a /a", 0.0, True),
         ('[2/2] RUN ["/nope"]', 0.2, False),
     ]
 
 
-def test_words_between_documents_are_kept_in_their_place() -> None:
+def test_text_between_documents_keeps_its_place() -> None:
     middle = MANY_LINES.index("}") + 1
-    _, logged = follow([*MANY_LINES[:middle], "WARN: something", "", *MANY_LINES[middle:]])
+    _, logged = read_events([*MANY_LINES[:middle], "WARN: something", "", *MANY_LINES[middle:]])
     assert logged == ["WARN: something", "", *LOGGED[: -len(TAIL)]]
 
 
 @pytest.mark.parametrize("line", ["", "}", "{x", "[]", "3", '"text"', "null", "{ not json }", "-----"])
-def test_a_line_that_is_no_event_is_kept_as_it_is(line: str) -> None:
-    assert follow([line])[1] == [line]
+def test_line_that_is_not_an_event_is_logged(line: str) -> None:
+    assert read_events([line])[1] == [line]
 
 
-def test_a_document_that_is_broken_is_kept_and_the_next_one_is_read() -> None:
-    follower, logged = follow(["{", '  "vertexes": [', "}", *MANY_LINES])
+def test_broken_document_is_logged_and_the_next_is_read() -> None:
+    reader, logged = read_events(["{", '  "vertexes": [', "}", *MANY_LINES])
     assert logged[0] == '{  "vertexes": [}'
-    assert len(follower.steps) == 3
+    assert len(reader.steps) == 3
 
 
-def test_events_are_shown_as_they_come_only_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    follow(ONE_LINE)
-    assert "runc run failed" not in capsys.readouterr().err
-    follow(ONE_LINE, verbose=True)
+def test_output_of_steps_is_printed_only_if_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    read_events([*ONE_LINE, *TAIL])
+    assert capsys.readouterr().err == ""
+    read_events(ONE_LINE, verbose=True)
     assert "runc run failed" in "".join(capsys.readouterr().err.split("\n"))
 
 
-def test_several_logs_in_one_event_and_bytes_that_are_no_text_are_kept() -> None:
+def test_several_logs_and_invalid_bytes_are_logged() -> None:
     logs = [{"data": base64.b64encode(data).decode()} for data in (b"one\n", b"two \xff\n", b"")]
-    assert follow([json.dumps({"logs": logs})])[1] == ["one\ntwo \ufffd"]
+    assert read_events([json.dumps({"logs": logs})])[1] == ["one\ntwo \ufffd"]
 
 
 @pytest.mark.parametrize("event", [{}, {"vertexes": None, "logs": None}, {"logs": [{"data": None}]}])
-def test_an_empty_event_writes_nothing(event: dict[str, Any]) -> None:
-    assert follow([json.dumps(event)])[1] == []
+def test_empty_event_logs_nothing(event: dict[str, Any]) -> None:
+    assert read_events([json.dumps(event)])[1] == []
 
 
-def test_a_step_s_name_is_one_readable_line() -> None:
+def test_step_name_is_one_readable_line() -> None:
     name = (
         "[packages 3/3] RUN --network=none --mount=type=bind,source=wheels,target=/wheels <<SHELL (set -eu...)\nset -eu"
     )
-    assert buildx._short(name) == "[packages 3/3] RUN --network=none <<SHELL (set -eu...)"
-    assert buildx._short("") == ""
-    assert buildx._short("x" * 300) == "x" * 99 + "…"
+    assert buildx._shorten(name) == "[packages 3/3] RUN --network=none <<SHELL (set -eu...)"
+    assert buildx._shorten("") == ""
+    assert buildx._shorten("x" * 300) == "x" * 99 + "…"
 
 
 @pytest.mark.parametrize(
@@ -136,11 +135,11 @@ def test_a_step_s_name_is_one_readable_line() -> None:
         (None, "2026-11-20T09:59:19.5Z", 0.0),
     ],
 )
-def test_seconds_are_counted_from_times_of_any_precision(started: str | None, completed: str, seconds: float) -> None:
-    assert buildx._seconds({"started": started, "completed": completed}) == pytest.approx(seconds, abs=1e-9)
+def test_seconds_need_no_certain_precision(started: str | None, completed: str, seconds: float) -> None:
+    assert buildx._count_seconds({"started": started, "completed": completed}) == pytest.approx(seconds, abs=1e-9)
 
 
-def test_a_summary_names_what_took_time_and_was_not_cached() -> None:
+def test_summary_lists_long_uncached_steps() -> None:
     steps = [BuildStep("a", 12.34, cached=False), BuildStep("b", 99.0, cached=True), BuildStep("c", 0.5, cached=False)]
     assert buildx.summarize_steps(steps) == [" 12.3 s  a"]
     assert len(buildx.summarize_steps(steps, least=0.1)) == 2

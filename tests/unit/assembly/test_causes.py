@@ -1,4 +1,4 @@
-"""What tools print when they fail, and the kind of error, the sentence and the next command made of it."""
+"""Output of failed tools becomes an error of the right kind, with the cause, the next command and a hint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from armwright.assembly import buildx
 from armwright.fetch import debian_roots, wheels
 from armwright.system.errors import ArmwrightError, FailedError, InputError, MachineError
 
-FAILURE = FailedError("'tool' exited with 1:\n  | its tail", "the whole log: x.log")
+FAILURE = FailedError("'tool' exited with 1:\n  | its tail", "less x.log")
 
 UNREACHABLE = """Looking in indexes: http://127.0.0.1:9/simple
 WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by \
@@ -42,25 +42,32 @@ DISK = "ERROR: Could not install packages due to an OSError: [Errno 28] No space
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "words", "next_step"),
+    ("output", "kind", "why", "next_step", "hint"),
     [
-        (UNREACHABLE, MachineError, "the package index cannot be reached", "check the network"),
-        (UNRESOLVED, MachineError, "the package index cannot be reached", "check the network"),
-        (NO_CERTIFICATE, MachineError, "the package index cannot be reached", "pip config list"),
-        (DISK, MachineError, "the disk is full", "docker system prune"),
-        (NO_WHEEL, InputError, "the index does not have a wheel of the lock", "invoke lock"),
-        (WRONG_HASH, InputError, "a wheel on the index is not the one of the lock", "find out who changed it"),
-        (WRONG_HASH + UNREACHABLE, InputError, "a wheel on the index is not the one of the lock", "find out"),
+        (UNREACHABLE, MachineError, "the package index cannot be reached", "pip config list", "check the network"),
+        (UNRESOLVED, MachineError, "the package index cannot be reached", "pip config list", "check the network"),
+        (NO_CERTIFICATE, MachineError, "the package index cannot be reached", "pip config list", "check the network"),
+        (DISK, MachineError, "the disk is full", "docker system prune", "same command again"),
+        (NO_WHEEL, InputError, "the index does not have a locked wheel", "invoke lock", "what the index has"),
+        (WRONG_HASH, InputError, "a wheel on the index differs from the locked one", "invoke lock", "who changed it"),
+        (
+            WRONG_HASH + UNREACHABLE,
+            InputError,
+            "a wheel on the index differs from the locked one",
+            "invoke lock",
+            "who changed it",
+        ),
     ],
 )
-def test_pip_s_words_tell_the_kind_of_failure(
-    said: str, kind: type[ArmwrightError], words: str, next_step: str
+def test_pips_output_gives_the_kind_of_failure(
+    output: str, kind: type[ArmwrightError], why: str, next_step: str, hint: str
 ) -> None:
-    problem = wheels._cause(said, FAILURE)
-    assert type(problem) is kind
-    assert words in problem.what
-    assert "its tail" in problem.what
-    assert next_step in problem.next_step
+    error = wheels._explain(output, FAILURE)
+    assert type(error) is kind
+    assert why in error.what
+    assert "its tail" in error.what
+    assert error.next_step == next_step
+    assert hint in error.hint
 
 
 STALE = """I: running apt-get update...
@@ -79,55 +86,60 @@ NO_PACKAGE = "E: Unable to locate package libnonsense\n"
 FULL = "E: mmdebstrap: cannot write: No space left on device\ntar: write error\n"
 
 
-def test_a_package_that_the_archive_no_longer_has_is_a_stale_lock_with_the_command_that_mends_it() -> None:
-    problem = debian_roots._cause(STALE, FAILURE, "debian-13")
-    assert isinstance(problem, debian_roots.StaleLockError)
-    assert problem.code == 2
-    assert problem.what.startswith("the archive no longer has libssl3t64 3.5.6-1~deb13u2")
-    assert problem.next_step.startswith("invoke lock --base debian-13, then")
+def test_missing_package_is_a_stale_lock() -> None:
+    error = debian_roots._explain(STALE, FAILURE, "debian-13")
+    assert isinstance(error, debian_roots.StaleLockError)
+    assert error.code == 2
+    assert error.what.startswith("the archive no longer has libssl3t64 3.5.6-1~deb13u2")
+    assert error.next_step == "invoke lock --base debian-13"
 
 
 @pytest.mark.parametrize(
-    ("said", "words", "next_step"),
+    ("output", "why", "next_step", "hint"),
     [
-        (NO_MIRROR, "the package mirror cannot be reached", "check the network"),
-        (NO_NAME, "the package mirror cannot be reached", "check the network"),
-        (NO_KEY, "signature is not trusted", "debian-archive-keyring"),
-        (NO_PACKAGE, "the mirror does not have a package", "your mirror"),
-        (FULL, "the disk is full", "docker system prune"),
+        (NO_MIRROR, "the package mirror cannot be reached", "apt-get update", "check the network"),
+        (NO_NAME, "the package mirror cannot be reached", "apt-get update", "check the network"),
+        (NO_KEY, "signature is not trusted", "apt-get install --reinstall debian-archive-keyring", ""),
+        (NO_PACKAGE, "the package mirror does not have a package", "", "your mirror"),
+        (FULL, "the disk is full", "docker system prune", ""),
     ],
 )
-def test_mmdebstrap_s_words_tell_what_the_machine_lacks(said: str, words: str, next_step: str) -> None:
-    problem = debian_roots._cause(said, FAILURE, "debian-13")
-    assert isinstance(problem, MachineError)
-    assert words in problem.what
-    assert "its tail" in problem.what
-    assert next_step in problem.next_step
-    assert "./inv setup" not in problem.next_step  # what is wrong is not what setup mends
+def test_mmdebstraps_output_gives_the_cause(output: str, why: str, next_step: str, hint: str) -> None:
+    error = debian_roots._explain(output, FAILURE, "debian-13")
+    assert isinstance(error, MachineError)
+    assert why in error.what
+    assert "its tail" in error.what
+    assert error.next_step == next_step
+    assert hint in error.hint
+    assert error.hint.endswith("then run the same command again")  # setup would not help
 
 
 @pytest.mark.parametrize(
-    ("tail", "words", "next_step"),
+    ("tail", "why", "next_step"),
     [
         ("ERROR: failed to solve: write /x: no space left on device", "the disk is full", "docker system prune"),
         ("cp: error writing '/x': No space left on device", "the disk is full", "docker system prune"),
         ("docker: 'buildx' is not a docker command.", "no buildx plugin", "./inv setup"),  # older clients
         ("docker: unknown command: docker buildx\n\nRun 'docker --help'", "no buildx plugin", "./inv setup"),  # 28.2
         ("unknown flag: --progress\nSee 'docker buildx build --help'.", "no buildx plugin", "./inv setup"),
-        ("ERROR: failed to solve: Unavailable: error reading from server: EOF", "the engine went away", "./inv setup"),
-        ('ERROR: no builder "nope" found', "there is no such builder", "docker buildx ls"),
-        ('ERROR: failed to find driver "moon"', "there is no such builder", "docker buildx ls"),
+        (
+            "ERROR: failed to solve: Unavailable: error reading from server: EOF",
+            "the Docker Engine stopped",
+            "./inv setup",
+        ),
+        ('ERROR: no builder "nope" found', "the buildx builder does not exist", "docker buildx ls"),
+        ('ERROR: failed to find driver "moon"', "the buildx builder does not exist", "docker buildx ls"),
     ],
 )
-def test_buildx_s_words_tell_what_the_machine_lacks(tail: str, words: str, next_step: str) -> None:
-    problem = buildx._cause(FailedError(f"'docker buildx build' exited with 1:\n  | {tail}"))
-    assert isinstance(problem, MachineError)
-    assert words in problem.what
-    assert next_step in problem.next_step
+def test_buildxs_output_gives_the_cause(tail: str, why: str, next_step: str) -> None:
+    error = buildx._explain(FailedError(f"'docker buildx build' exited with 1:\n  | {tail}"))
+    assert isinstance(error, MachineError)
+    assert why in error.what
+    assert error.next_step == next_step
 
 
-def test_words_that_nobody_knows_stay_the_failure_they_are() -> None:
-    said = "something else altogether"
-    assert wheels._cause(said, FAILURE) is FAILURE
-    assert debian_roots._cause(said, FAILURE, "debian-13") is FAILURE
-    assert buildx._cause(FAILURE) is FAILURE
+def test_unknown_output_stays_the_failure() -> None:
+    output = "something else"
+    assert wheels._explain(output, FAILURE) is FAILURE
+    assert debian_roots._explain(output, FAILURE, "debian-13") is FAILURE
+    assert buildx._explain(FAILURE) is FAILURE

@@ -1,4 +1,4 @@
-"""Single files: taken once, kept only with the right hash, replaced by the user's own, missed with a sentence."""
+"""Single files: downloaded once, kept only with the right hash, replaced by the user's own, or a clear error."""
 
 from __future__ import annotations
 
@@ -36,60 +36,61 @@ def lamp(content: bytes = CONTENT) -> PythonFile:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A host that sends the same bytes for every address; returns the addresses it was asked for."""
-    asked: list[str] = []
+    """A host that sends the same bytes for every address; returns the requested addresses."""
+    requested: list[str] = []
 
-    def answer(url: str, sink: IO[bytes], **_: Any) -> ResponseHead:  # noqa: ANN401 - whatever it is asked with
-        asked.append(url)
+    def answer(url: str, sink: IO[bytes], **_: Any) -> ResponseHead:  # noqa: ANN401 - any option
+        requested.append(url)
         sink.write(CONTENT)
         return ResponseHead(200, {}, url)
 
     monkeypatch.setattr(http, "fetch", answer)
-    return asked
+    return requested
 
 
-def left(cache: Path) -> list[str]:
+def list_downloads(cache: Path) -> list[str]:
     return sorted(path.name for path in (cache / "downloads").rglob("*") if path.is_file())
 
 
-def test_a_file_is_taken_once_and_kept_under_its_hash(tmp_path: Path, sent: list[str]) -> None:
+def test_file_is_downloaded_once_and_kept_by_its_hash(tmp_path: Path, sent: list[str]) -> None:
     first = downloads.ensure_download(tmp_path, source(), "")
     assert first.read_bytes() == CONTENT
     assert downloads.ensure_download(tmp_path, source(), "") == first
     assert sent == ["https://127.0.0.1:1/a.tar.gz"]
-    assert left(tmp_path) == [f"{DIGEST[:12]}-a.tar.gz"]
+    assert list_downloads(tmp_path) == [f"{DIGEST[:12]}-a.tar.gz"]
 
 
-def test_another_file_of_that_name_is_refused_with_both_hashes_and_not_kept(tmp_path: Path, sent: list[str]) -> None:
+def test_file_with_another_hash_is_refused_and_not_kept(tmp_path: Path, sent: list[str]) -> None:
     wanted = source().model_copy(update={"sha256": "0" * 64})
     with pytest.raises(FailedError, match=f"another a.tar.gz: its sha256 is {DIGEST}, the recipe's {'0' * 64}"):
         downloads.ensure_download(tmp_path, wanted, "")
     assert sent
-    assert left(tmp_path) == []
+    assert list_downloads(tmp_path) == []
 
 
-def test_a_host_that_cannot_be_reached_is_a_sentence_with_the_way_on(tmp_path: Path, port: int) -> None:
-    with pytest.raises(MachineError, match=f"^127.0.0.1:{port} cannot be reached: Connection refused") as gone:
-        downloads.ensure_download(tmp_path, source(port), "take the train")
-    assert gone.value.next_step == "take the train"
-    assert left(tmp_path) == []
+def test_unreachable_host_gives_the_callers_advice(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("urllib3.util.Retry.sleep", lambda *_: None)
+    with pytest.raises(MachineError, match=f"^127.0.0.1:{port} cannot be reached: Connection refused") as error:
+        downloads.ensure_download(tmp_path, source(port), "invoke build", "elsewhere")
+    assert (error.value.next_step, error.value.hint) == ("invoke build", "elsewhere")
+    assert list_downloads(tmp_path) == []
 
 
-def test_a_file_without_an_address_is_the_index_s_of_that_name(
+def test_file_without_address_comes_from_the_index(
     tmp_path: Path, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = [IndexFile(name, f"https://files.example/{name}", Version("1.0")) for name in ("lamp-0.9.tar.gz", WHEEL)]
+    files = [IndexFile(name, f"https://files.example/{name}", Version("1.0")) for name in ("lamp-0.9.tar.gz", WHEEL)]
     monkeypatch.setattr(package_index, "find_package_index", lambda: PackageIndex(()))
-    monkeypatch.setattr(PackageIndex, "files", lambda _, name: there if name == "lamp" else [])
+    monkeypatch.setattr(PackageIndex, "files", lambda _, name: files if name == "lamp" else [])
     assert downloads.ensure_download(tmp_path, lamp(), "").read_bytes() == CONTENT
     assert sent == [f"https://files.example/{WHEEL}"]
-    there.pop()
+    files.pop()
     with pytest.raises(FailedError, match=r"the package index has no lamp-1\.0"):
         downloads.ensure_download(tmp_path / "other", lamp(), "")
 
 
-def test_a_wheel_of_the_user_s_takes_the_place_of_its_download(tmp_path: Path) -> None:
-    own = tmp_path / "whatever it is called"
+def test_users_wheel_replaces_its_download(tmp_path: Path) -> None:
+    own = tmp_path / "any name"
     own.write_bytes(CONTENT)
     kept = downloads.adopt_file(tmp_path, [lamp(), lamp(b"another")], own)
     assert downloads.ensure_download(tmp_path, lamp(), "") == kept
@@ -97,44 +98,44 @@ def test_a_wheel_of_the_user_s_takes_the_place_of_its_download(tmp_path: Path) -
     assert own.exists()
 
 
-def test_a_wheel_with_another_hash_is_refused_with_both(tmp_path: Path) -> None:
+def test_wheel_with_another_hash_is_refused_with_both(tmp_path: Path) -> None:
     own = tmp_path / "own.whl"
     own.write_bytes(b"other bytes")
-    found = hashlib.sha256(b"other bytes").hexdigest()
-    with pytest.raises(InputError, match=f"own.whl is another file: its sha256 is {found}; {WHEEL} has {DIGEST}"):
+    digest = hashlib.sha256(b"other bytes").hexdigest()
+    with pytest.raises(InputError, match=f"own.whl is another file: its sha256 is {digest}; {WHEEL} has {DIGEST}"):
         downloads.adopt_file(tmp_path, [lamp()], own)
     assert not (tmp_path / "downloads").exists()
 
 
-def test_a_wheel_for_combos_that_take_none_is_refused(tmp_path: Path) -> None:
+def test_wheel_for_combos_without_one_is_refused(tmp_path: Path) -> None:
     own = tmp_path / "own.whl"
     own.write_bytes(CONTENT)
     sdist = PythonFile(file="lamp-1.0.tar.gz", sha256=DIGEST, found="nowhere, a test")
-    with pytest.raises(InputError, match="no wheel of these combos comes as a file"):
+    with pytest.raises(InputError, match="the selected combos use no single wheel"):
         downloads.adopt_file(tmp_path, [sdist], own)
 
 
-def test_a_wheel_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_unreadable_wheel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         downloads.adopt_file(tmp_path, [lamp()], tmp_path / "own.whl")
 
 
-def test_a_build_that_cannot_reach_a_host_says_on_which_machine_to_run_which_command(
+def test_build_that_cannot_reach_a_host_says_what_to_run_where(
     matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(*_: object, called: str, **__: object) -> ResponseHead:
-        raise MachineError(f"{called} cannot be reached: Name or service not known", "invoke doctor")
+    def unreachable(*_: object, host: str, **__: object) -> ResponseHead:
+        raise MachineError(f"{host} cannot be reached: Name or service not known", "invoke doctor")
 
     monkeypatch.setattr(http, "fetch", unreachable)
     monkeypatch.setattr(debian_roots, "ensure_root", lambda *_: CachedRoot(tmp_path, tmp_path))
     monkeypatch.setattr(wheels, "ensure_wheels", lambda *_: tmp_path)
     combo = matrix.by_id["tensorflow-1.15.0-n1-eigen"]
     monkeypatch.setattr(Plan, "downloads", combo.release.files)
-    with pytest.raises(MachineError, match="cannot be reached: Name or service not known") as gone:
+    with pytest.raises(MachineError, match="cannot be reached: Name or service not known") as error:
         fetch_context(tmp_path, make_plan(matrix, combo))
     host = combo.release.files[0].place
-    command = "./inv build --framework tensorflow --version 1.15.0 --target n1 --backend eigen"
-    assert gone.value.next_step == (
-        f"it stays unverified until this was done on a machine that reaches {host}: {command}, "
-        f"or here with --wheel {combo.release.files[0].file}"
+    assert error.value.next_step == ("./inv build --framework tensorflow --version 1.15.0 --target n1 --backend eigen")
+    assert error.value.hint == (
+        f"run it on a machine that reaches {host}, or here with --wheel {combo.release.files[0].file}; "
+        "until then the combo stays unverified"
     )
