@@ -1,4 +1,4 @@
-"""The command `stage`: proven images go to a registry."""
+"""The command `stage`: pushes proven images to a registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(matrix: Matrix, chosen: Selector, registry: str, base: str) -> None:
         base: where the images' base came from: "archive" or "registry".
 
     Raises:
-        InputError: `registry` is no host and port; nothing was started.
+        InputError: `registry` is not a host and port; nothing was started.
         FailedError: an image is not proven (nothing is pushed), or the registry failed.
     """
     combos = select_built(select_buildable(matrix, chosen))

@@ -1,1 +1,1 @@
-"""Publishing: images in registries."""
+"""Publishing: images in registries, and the local registry that serves as staging."""

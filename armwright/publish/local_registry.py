@@ -1,4 +1,4 @@
-"""The local registry: the distribution's docker-registry on 127.0.0.1, staging by default, all of it under build/."""
+"""The local registry: docker-registry on 127.0.0.1, the default staging registry. All its files are under build/."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PORT = 5000
 
 @dataclass(frozen=True)
 class RegistryStatus:
-    """What the local registry is doing.
+    """The state of the local registry.
 
     Attributes:
-        running: our process is there.
-        address: `host:port`, as it stands in an image's reference.
-        pid: its process id; None when it does not run.
-        repositories: what it holds, sorted; empty when it does not run.
-        folder: where data, configuration and log are.
+        running: whether its process runs.
+        address: `host:port`, as in an image's reference.
+        pid: its process id; None if it does not run.
+        repositories: the names of its repositories, sorted; empty if it does not run.
+        folder: the folder of its data, configuration and log.
     """
 
     running: bool
@@ -39,60 +39,57 @@ class RegistryStatus:
     folder: Path
 
     def document(self) -> dict[str, Any]:
-        """Return it as a JSON document."""
+        """Return the state as a JSON document."""
         return {**vars(self), "folder": str(self.folder), "repositories": list(self.repositories)}
 
 
 def read_registry_status(home: Path) -> RegistryStatus:
-    """Look whether the registry runs and what it holds.
+    """Return whether the registry runs and what it holds.
 
     Raises:
-        MachineError: its process is there but does not answer.
+        MachineError: its process runs but does not answer.
     """
-    pid = _pid(home)
-    address = f"{HOST}:{_port(home)}"
-    held = http.get(f"http://{address}/v2/_catalog?n=1000").json()["repositories"] if pid else []
-    return RegistryStatus(pid is not None, address, pid, tuple(sorted(held)), home)
+    pid, port = _find_pid(home), _read_port(home)
+    repositories = http.get(f"{_api(port)}/_catalog?n=1000").json()["repositories"] if pid else []
+    return RegistryStatus(pid is not None, f"{HOST}:{port}", pid, tuple(sorted(repositories)), home)
 
 
 def is_registry_answering(home: Path) -> bool:
-    """Say whether something answers as a registry where ours is, or would be."""
-    return http.is_answering(f"http://{HOST}:{_port(home)}/v2/")
+    """Return whether a registry answers at the address of the local registry."""
+    return http.is_answering(f"{_api(_read_port(home))}/")
 
 
 def start_registry(home: Path, port: int = PORT) -> tuple[RegistryStatus, bool]:
-    """Start the registry, if it does not run, and wait until it answers.
+    """Start the registry if it does not run, and wait until it answers.
 
     Args:
         home: the folder for data, configuration, pid file and log.
-        port: where on 127.0.0.1; only this machine reaches it.
+        port: the port on 127.0.0.1; only this machine can reach it.
 
     Returns:
-        its status, and whether this call started it.
+        its state, and whether this call started it.
 
     Raises:
-        MachineError: docker-registry is not installed, the port is somebody else's, it runs on another port, or it
-            ends at once (its log's tail is in the message).
+        MachineError: docker-registry is not installed, the port is taken, the registry runs on another port, or it
+            exited at once (the message has its log's tail).
     """
     program = process.require_program("docker-registry")
     home.mkdir(parents=True, exist_ok=True)
     with process.alone(home / "lock"):
-        if _pid(home):
-            if _port(home) != port:
-                raise MachineError(f"the registry runs already, on port {_port(home)}", "invoke registry stop")
+        if _find_pid(home):
+            if _read_port(home) != port:
+                raise MachineError(f"the registry runs already, on port {_read_port(home)}", "invoke registry stop")
             return read_registry_status(home), False
         _refuse_taken(port)
-        write_whole(_configuration(home), _configured(port, home / "data"))
+        write_whole(_configuration(home), _render_configuration(port, home / "data"))
         arguments = [program, "serve", str(_configuration(home))]
-        pid = daemon.start_daemon(
-            arguments, _log(home), lambda: http.is_answering(f"http://{HOST}:{port}/v2/"), patience=20
-        )
+        pid = daemon.start_daemon(arguments, _log(home), lambda: http.is_answering(f"{_api(port)}/"), patience=20)
         (home / "pid").write_text(f"{pid}\n", encoding="utf-8")
         return read_registry_status(home), True
 
 
 def stop_registry(home: Path) -> bool:
-    """End the registry; its data stays.
+    """Stop the registry; keep its data.
 
     Returns:
         whether it ran.
@@ -103,7 +100,7 @@ def stop_registry(home: Path) -> bool:
     if not home.is_dir():
         return False
     with process.alone(home / "lock"):
-        pid = _pid(home)
+        pid = _find_pid(home)
         if pid:
             daemon.stop_daemon(pid)
         (home / "pid").unlink(missing_ok=True)
@@ -118,21 +115,25 @@ def _log(home: Path) -> Path:
     return home / "log"
 
 
-def _pid(home: Path) -> int | None:
+def _api(port: int) -> str:
+    return f"http://{HOST}:{port}/v2"
+
+
+def _find_pid(home: Path) -> int | None:
     return daemon.find_daemon(home / "pid", str(_configuration(home)))
 
 
-def _port(home: Path) -> int:
-    """Return the port of the last start; the usual one before the first."""
+def _read_port(home: Path) -> int:
+    """Return the port of the last start, or the default port."""
     try:
         address = yaml.safe_load(_configuration(home).read_text(encoding="utf-8"))["http"]["addr"]
-    except (FileNotFoundError, TypeError, KeyError, yaml.YAMLError):  # not there, or cut short by a full disk
+    except (FileNotFoundError, TypeError, KeyError, yaml.YAMLError):  # absent, or truncated by a full disk
         return PORT
     return int(address.rpartition(":")[2])
 
 
-def _configured(port: int, data: Path) -> str:
-    """Return the registry's configuration. The format: CNCF distribution 2.8, docs/configuration.md."""
+def _render_configuration(port: int, data: Path) -> str:
+    """Return the registry's configuration; its format is that of CNCF distribution 2.8, docs/configuration.md."""
     settings = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
@@ -143,22 +144,22 @@ def _configured(port: int, data: Path) -> str:
 
 
 def _refuse_taken(port: int, patience: float = 1) -> None:
-    """Raise MachineError if the port is not free, with the listener's name where the kernel tells it.
+    """Raise MachineError if the port is taken after `patience` seconds; the message names the process if possible.
 
-    Waits a moment first: a registry that was killed just now may still hold it while it ends.
+    A registry that was just killed may hold the port for a moment.
     """
     deadline = time.monotonic() + patience
-    while not _free(port):
+    while not _is_free(port):
         if time.monotonic() > deadline:
-            who = _listener(port) or "somebody listens there"
             raise MachineError(
-                f"port {port} on {HOST} is not free: {who}",
-                f"stop it, or: invoke registry start --port {port % 65535 + 1}",
+                f"port {port} on {HOST} is not free: {_find_listener(port) or 'another process'} uses it",
+                f"invoke registry start --port {port % 65535 + 1}",
+                hint="or stop that process",
             )
         time.sleep(0.05)
 
 
-def _free(port: int) -> bool:
+def _is_free(port: int) -> bool:
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -168,10 +169,10 @@ def _free(port: int) -> bool:
     return True
 
 
-def _listener(port: int) -> str:
-    """Return "python3 (process 123) listens there", as `ss` of iproute2 tells it; empty if it does not."""
+def _find_listener(port: int) -> str:
+    """Return the process that listens on a port, "python3 (process 123)", with `ss` of iproute2; empty if unknown."""
     if process.find_program("ss") is None:
         return ""
     listing = process.capture(["ss", "-Hltnp", f"sport = :{port}"], check=False)
-    found = re.search(r'\(\("(?P<name>[^"]+)",pid=(?P<pid>\d+)', listing)
-    return f"{found['name']} (process {found['pid']}) listens there" if found else ""
+    match = re.search(r'\(\("(?P<name>[^"]+)",pid=(?P<pid>\d+)', listing)
+    return f"{match['name']} (process {match['pid']})" if match else ""

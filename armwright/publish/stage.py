@@ -1,4 +1,4 @@
-"""Staging: proven images, and only those, go to a registry; immutable names first, everybody's names last."""
+"""Pushes proven images, and only those, to a staging registry: immutable names first, the names users pull last."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from armwright.engine.client import Engine
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan.plan import Plan, Source, make_plan
 from armwright.proof import verify
+from armwright.publish import local_registry
 from armwright.system import console
 from armwright.system.errors import FailedError, InputError
 
-LOCAL = "127.0.0.1:5000"
+LOCAL = f"{local_registry.HOST}:{local_registry.PORT}"
 STAGING = "staging"
-# What the engine takes for a registry: with a dot, a port, or called localhost. Any other word would mean Docker Hub.
+# What the engine takes for a registry: a name with a dot or a port, or localhost. Any other name means Docker Hub.
 _REGISTRY = re.compile(r"localhost(:\d{1,5})?|[a-z0-9-]+:\d{1,5}|[a-z0-9-]+(\.[a-z0-9-]+)+(:\d{1,5})?")
 
 
 @dataclass(frozen=True)
 class StagedImage:
-    """A staged image: its combo, digest, and the name to pull."""
+    """A staged image: its combo, its digest, and the name to pull."""
 
     combo: Combo
     digest: str
@@ -33,57 +34,59 @@ def stage_images(
 ) -> list[StagedImage]:
     """Push proven images.
 
-    Every image is first pushed under its immutable name (tag and inputs), and the registry's digest compared with the
-    proven one. Only when all of them are there do the names that people pull move: a set is never half published.
+    Each image is first pushed under its immutable name (tag and inputs), and the registry's digest is compared with the
+    proven one. The names that users pull move only after all images have arrived: a set is never half published.
 
     Args:
         matrix: the loaded matrix.
-        combos: what to stage.
+        combos: the combos to stage.
         registry: host and port, without a scheme.
         source: where the images' base came from.
 
     Raises:
-        InputError: `registry` is no host and port; nothing was started.
-        FailedError: an image is not proven for its very digest (nothing is pushed), or the registry failed.
+        InputError: `registry` is not a host and port; nothing was started.
+        FailedError: an image's digest is not proven (nothing is pushed), or the registry failed.
     """
     check_registry(registry, "--to")
     engine = Engine()
     plans = [make_plan(matrix, combo, source) for combo in combos]
-    digests = _proven(matrix, plans, engine)
+    digests = _require_proven(matrix, plans, engine)
     staged = []
-    with console.progress(f"stage {len(plans)} image(s) to {registry}/{STAGING}") as shown:
-        for one in plans:
-            _push(engine, one, f"{registry}/{STAGING}/{one.reference}", digests[one.combo.id], shown)
-        for one in plans:
-            name = f"{registry}/{STAGING}/{one.tag}"
-            _push(engine, one, name, digests[one.combo.id], shown)
-            staged.append(StagedImage(one.combo, digests[one.combo.id], name))
+    images = "1 image" if len(plans) == 1 else f"{len(plans)} images"
+    with console.progress(f"stage {images} to {registry}/{STAGING}") as progress:
+        for plan in plans:
+            _push(engine, plan, f"{registry}/{STAGING}/{plan.reference}", digests[plan.combo.id], progress)
+        for plan in plans:
+            name = f"{registry}/{STAGING}/{plan.tag}"
+            _push(engine, plan, name, digests[plan.combo.id], progress)
+            staged.append(StagedImage(plan.combo, digests[plan.combo.id], name))
     return staged
 
 
 def check_registry(registry: str, option: str) -> None:
-    """Look whether a word is the host and port of a registry.
+    """Check that an option's value is the host and port of a registry.
 
     Raises:
         InputError: it is not.
     """
     if not _REGISTRY.fullmatch(registry):
-        raise InputError(f"{option} {registry!r} is not the host and port of a registry", f"e.g. {option} {LOCAL}")
+        what = f"{option} {registry!r} is not the host and port of a registry"
+        raise InputError(what, "invoke registry show", hint=f"for example {option} {LOCAL}")
 
 
-def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, str]:
-    """Return the digest of each image; refuse all if one is not proven."""
+def _require_proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, str]:
+    """Return the digest of each image by combo; raise FailedError if one of them is not proven."""
     digests: dict[str, str] = {}
     problems: list[str] = []
-    for one in plans:
-        image = engine.find(one.reference)
+    for plan in plans:
+        image = engine.find(plan.reference)
         if image is None:
-            problems.append(f"{one.combo.id}: not built")
+            problems.append(f"{plan.combo.id}: not built")
             continue
-        doubt = verify.explain_stored_rejection(matrix.root, one, image.digest)
-        if doubt:
-            problems.append(f"{one.combo.id}: {doubt}")
-        digests[one.combo.id] = image.digest
+        rejection = verify.explain_stored_rejection(matrix.root, plan, image.digest)
+        if rejection:
+            problems.append(f"{plan.combo.id}: {rejection}")
+        digests[plan.combo.id] = image.digest
     if problems:
         first = problems[0].split(":")[0]
         raise FailedError(
@@ -92,17 +95,17 @@ def _proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> dict[str, 
     return digests
 
 
-def _push(engine: Engine, plan: Plan, name: str, digest: str, shown: console.Progress) -> None:
+def _push(engine: Engine, plan: Plan, name: str, digest: str, progress: console.Progress) -> None:
     if engine.remote_digest(name) != digest:
         before = engine.find(name)
         engine.tag(plan.reference, name)
         try:
-            engine.push(name, lambda status: shown.update(f"{plan.tag}: {status}"))
-        finally:  # the name belongs to the registry: here it is again what it was, perhaps an image somebody pulled
+            engine.push(name, lambda status: progress.update(f"{plan.tag}: {status}"))
+        finally:  # restore what the name was in this engine: nothing, or an image that a user pulled
             if before is None:
                 engine.untag(name)
             else:
                 engine.tag(before.digest, name)
-    there = engine.remote_digest(name)
-    if there != digest:
-        raise FailedError(f"the registry has {there} under {name}, and {digest} was proven", "invoke registry show")
+    pushed = engine.remote_digest(name)
+    if pushed != digest:
+        raise FailedError(f"the registry has {pushed} under {name}, but {digest} was proven", "invoke registry show")
