@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from armwright.bump import proposal
 from armwright.matrix.matrix import Matrix
-from armwright.matrix.rules import order
+from armwright.matrix.rules import version_key
 from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework
 from armwright.system.errors import InputError
@@ -45,4 +45,4 @@ def published_versions(matrix: Matrix, framework: Framework) -> list[PublishedVe
 def bases_of(published: Iterable[PublishedVersion]) -> list[Base]:
     """Return the bases of versions, the one with the newest Python first."""
     bases = {version.base.name: version.base for version in published}
-    return sorted(bases.values(), key=lambda base: (order(base.python), order(base.glibc)), reverse=True)
+    return sorted(bases.values(), key=lambda base: (version_key(base.python), version_key(base.glibc)), reverse=True)

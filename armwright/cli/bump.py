@@ -12,7 +12,7 @@ from armwright.bump.models import bases_of, published_versions
 from armwright.bump.proposal import Proposal
 from armwright.fetch import package_index
 from armwright.matrix.matrix import Matrix
-from armwright.matrix.rules import order
+from armwright.matrix.rules import version_key
 from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework
 from armwright.system import console
@@ -45,8 +45,9 @@ def run(matrix: Matrix, framework: str, version: str = "", *, write: bool = Fals
         framework: the framework's name, or one of its aliases.
         version: the version to propose; the newest acceptable one if empty.
         write: apply the proposed change.
-        as_json: print one JSON document: {framework, distribution, base, newest, versions: [{version, verdict, reason}],
-            proposed, diff, written}; `proposed` is null and `diff` empty if no version is acceptable.
+        as_json: print one JSON document: {framework, distribution, base, newest, versions, proposed, diff, written},
+            versions a list of {version, verdict, reason}; `proposed` is null and `diff` empty if no version is
+            acceptable.
 
     Raises:
         InputError: a name is unknown, or the version is not newer, not on the index, or refused.
@@ -89,7 +90,7 @@ def _parse_version(search: Search, text: str) -> Version:
         version = Version(text)
     except InvalidVersion as error:
         raise InputError(f"--version {text!r} is not a version", "invoke bump --help") from error
-    if version <= order(search.model):
+    if version <= version_key(search.model):
         raise InputError(
             f"--version {text}: {search.framework.title} {search.model} is published; bump looks for newer ones",
             f"invoke bump {search.framework.name}",
@@ -101,7 +102,7 @@ def _parse_version(search: Search, text: str) -> Version:
 def _check_versions(search: Search, requested: Version | None) -> list[Candidate]:
     with console.progress(f"check versions newer than {search.distribution} {search.model} on the index") as progress:
         index = package_index.find_package_index()
-        newer = candidates.newer(index.files(search.distribution), order(search.model))
+        newer = candidates.newer(index.files(search.distribution), version_key(search.model))
         if requested is not None and requested not in newer:
             known = f": {nearest(str(requested), map(str, newer))}" if newer else " and no newer version"
             raise InputError(

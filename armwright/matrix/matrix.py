@@ -9,7 +9,7 @@ from pathlib import Path
 
 from armwright.matrix import matrix_file
 from armwright.matrix.matrix_file import Axes
-from armwright.matrix.rules import Rule, apply_rules, order
+from armwright.matrix.rules import Rule, apply_rules, version_key
 from armwright.recipes import loader
 from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework, FrameworkBackend, Release
@@ -132,7 +132,9 @@ class Matrix:
 
     @cached_property
     def _versions(self) -> Mapping[str, list[str]]:
-        return {name: sorted(versions, key=order, reverse=True) for name, versions in self.axes.frameworks.items()}
+        return {
+            name: sorted(versions, key=version_key, reverse=True) for name, versions in self.axes.frameworks.items()
+        }
 
     def base(self, combo: Combo) -> Base:
         """Return the base of a combo."""

@@ -14,16 +14,16 @@ from pydantic import BeforeValidator, InstanceOf, model_validator
 from armwright.recipes.patterns import Name, Reason
 from armwright.system.strict_model import StrictModel
 
-NAMED = Version("0.dev0")
+NAME_KEY = Version("0.dev0")  # the key of every name that is not a version; lower than that of any version
 
 
 @cache
-def order(version: str) -> Version:
+def version_key(version: str) -> Version:
     """Return the sort key of a version; a name that is not a version, such as 1.x-compat, sorts before all versions."""
     try:
         return Version(version)
     except InvalidVersion:
-        return NAMED
+        return NAME_KEY
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Versions:
     """The versions that a rule matches: a range (">=2.10,<2.12") or a list of names.
 
     Attributes:
-        order: the range; a name that is not a version, such as 1.x-compat, is never in it.
+        specifiers: the range; a name that is not a version, such as 1.x-compat, is never in it.
         names: the list of names; empty for a range.
     """
 
-    order: SpecifierSet
+    specifiers: SpecifierSet
     names: frozenset[str] = frozenset()
 
     def contains(self, version: str) -> bool:
         """Return whether a version matches."""
         if self.names:
             return version in self.names
-        return order(version) > NAMED and self.order.contains(order(version), prereleases=True)
+        return version_key(version) > NAME_KEY and self.specifiers.contains(version_key(version), prereleases=True)
 
 
 def _as_list(value: object) -> object:

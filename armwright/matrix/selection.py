@@ -12,7 +12,7 @@ from armwright.recipes.loader import Axis
 from armwright.system.errors import InputError, nearest, some
 
 AXES = ("framework", "version", "target", "backend")
-NAMED = 4  # combos that a message lists; it counts the others
+LISTED = 4  # combos that a message lists; it counts the others
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ def reasons(combos: Iterable[Combo]) -> list[str]:
             grouped.setdefault(("refused", combo.refusal), []).append(combo.id)
         elif combo.unverified is not None:
             grouped.setdefault(("unverified", combo.unverified), []).append(combo.id)
-    return [f"{state}: {some(ids, NAMED)}: {reason}{_by_name(state, ids)}" for (state, reason), ids in grouped.items()]
+    return [f"{state}: {some(ids, LISTED)}: {reason}{_by_name(state, ids)}" for (state, reason), ids in grouped.items()]
 
 
 def _by_name(state: str, ids: Sequence[str]) -> str:
-    return f"; built only by name: invoke build --combo {','.join(ids[:NAMED])}" if state == "unverified" else ""
+    return f"; built only by name: invoke build --combo {','.join(ids[:LISTED])}" if state == "unverified" else ""
 
 
 def _suggest(matrix: Matrix, matched: Sequence[Combo]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import TypeAdapter, ValidationError
 
 from armwright.matrix.matrix import Matrix
-from armwright.matrix.rules import NAMED, order
+from armwright.matrix.rules import NAME_KEY, version_key
 from armwright.recipes import patterns
 from armwright.recipes.patterns import Dtype
 from armwright.request import cpu, cpu_names
@@ -99,7 +99,7 @@ class _RequestReader:
             return ""
         if text in published:
             return text
-        same = {order(version): version for version in published if order(version) > NAMED}
+        same = {version_key(version): version for version in published if version_key(version) > NAME_KEY}
         try:
             version = Version(_VERSION.validate_python(text))
             return same.get(version) or _VERSION.validate_python(str(version))

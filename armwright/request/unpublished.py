@@ -13,7 +13,7 @@ from armwright.bump.models import PublishedVersion
 from armwright.bump.proposal import Proposal
 from armwright.fetch import package_index
 from armwright.matrix.matrix import Matrix
-from armwright.matrix.rules import NAMED, order
+from armwright.matrix.rules import NAME_KEY, version_key
 from armwright.recipes.frameworks import Framework
 from armwright.system import console
 from armwright.system.errors import FailedError
@@ -64,7 +64,7 @@ def _candidates(
         index = package_index.find_package_index()
         for model in _models(published, version):
             progress.update(f"{model.distribution}, as in {model.version}")
-            available = candidates.newer(index.files(model.distribution), NAMED)
+            available = candidates.newer(index.files(model.distribution), NAME_KEY)
             if wanted not in available:
                 near = difflib.get_close_matches(version, map(str, available), n=3)
                 has = f"; it has {', '.join(near)}" if near else ""
@@ -77,8 +77,8 @@ def _candidates(
 
 def _models(published: Sequence[PublishedVersion], version: str) -> Iterator[PublishedVersion]:
     """Yield the next older version, else the next newer; also the next newer if its wheels have another name."""
-    older = [known for known in published if order(known.version) < order(version)]
-    newer = [known for known in reversed(published) if order(known.version) > order(version)]
+    older = [known for known in published if version_key(known.version) < version_key(version)]
+    newer = [known for known in reversed(published) if version_key(known.version) > version_key(version)]
     first = (older or newer)[0]
     yield first
     yield from (model for model in newer[:1] if model.distribution != first.distribution)
