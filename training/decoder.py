@@ -136,7 +136,7 @@ def texts(random: np.random.RandomState) -> Array:
     """Draw prompts of seven different letters and put the answers behind them."""
     letters = np.stack([random.permutation(26)[: PROMPT - 1] for _ in range(BATCH)])
     prompts = np.hstack([letters, np.full((BATCH, 1), WORKLOAD["ALPHABET"].index("="))])
-    return np.hstack([prompts, WORKLOAD["answered"](prompts)])
+    return np.hstack([prompts, WORKLOAD["make_answers"](prompts)])
 
 
 def train() -> dict[str, Array]:

@@ -136,7 +136,7 @@ def lessons(drawn: Mapping[str, Array]) -> tuple[Array, Array]:
     most = np.zeros((len(drawn["scenes"]), BOXES))
     for number, seat in np.argwhere(drawn["objects"][..., 0]).tolist():
         kind, box = drawn["objects"][number, seat, 0], drawn["objects"][number, seat, 1:].astype(np.float64)
-        overlap = WORKLOAD["shared"](box, corners)
+        overlap = WORKLOAD["compute_overlaps"](box, corners)
         overlap[overlap.argmax()] = 1  # its best default box answers for it in any case
         mine = (overlap > MATCH) & (overlap > most[number])
         most[number, mine] = overlap[mine]

@@ -89,10 +89,10 @@ def test_it_says_which_version_it_is(answer: Mapping[str, Any], proven: Images, 
 
 def test_contrib_says_in_one_sentence_what_to_do(answer: Mapping[str, Any]) -> None:
     assert answer["contrib"].startswith(
-        "AttributeError: tf.contrib left TensorFlow with 2.0, and this is TensorFlow 2.15.1"
+        "AttributeError: TensorFlow 2.0 removed tf.contrib, and this is TensorFlow 2.15.1"
     )
     assert answer["slim"].startswith(
-        "ModuleNotFoundError: No module named 'tensorflow.contrib': tf.contrib left TensorFlow"
+        "ModuleNotFoundError: No module named 'tensorflow.contrib': TensorFlow 2.0 removed tf.contrib"
     )
     for said in (answer["contrib"], answer["slim"]):
         assert "tf_slim" in said

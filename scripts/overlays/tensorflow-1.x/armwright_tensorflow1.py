@@ -1,15 +1,15 @@
 """The 1.x API on TensorFlow 2: `import tensorflow as tf` gives the 1.x names, with 2.x behaviour off.
 
-No environment variable does this: the package overwrites TF2_BEHAVIOR. So the .pth beside this file, which Python reads
-at every start (with -I too), puts a finder in front of the others. It is all that a program pays that does not import
-TensorFlow; the rest is in `armwright_tensorflow1_switch`.
+No environment variable does this: the package overwrites TF2_BEHAVIOR. The .pth file beside this file, which Python
+reads at every start (with -I too), installs a finder before all others. A program that does not import TensorFlow loads
+only this module; the rest is in `armwright_tensorflow1_switch`.
 """
 
 from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # the module typing is not loaded for this
+TYPE_CHECKING = False  # avoids loading the module typing
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Finder:
-    """Finds the package for a loader of our own; everything else is left to the other finders."""
+    """Finds the package and sets its loader; leaves every other module to the other finders."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -25,18 +25,18 @@ class Finder:
         """Return the package's spec; None for every other module.
 
         Raises:
-            ModuleNotFoundError: a part of the package that is gone; it says what to do.
+            ModuleNotFoundError: TensorFlow removed the module; the message says what to do instead.
         """
         if name == "tensorflow":
-            import armwright_tensorflow1_switch as switch  # noqa: PLC0415 - only who imports TensorFlow pays for it
+            import armwright_tensorflow1_switch as switch  # noqa: PLC0415 - loaded only if TensorFlow is imported
 
-            return switch.spec(path, target)
+            return switch.find_spec(path, target)
         if name.startswith("tensorflow.") and "armwright_tensorflow1_switch" in sys.modules:
-            sys.modules["armwright_tensorflow1_switch"].refuse(name)
+            sys.modules["armwright_tensorflow1_switch"].raise_if_removed(name)
         return None
 
 
 def install() -> None:
-    """Put the finder in front of the others, once."""
-    if not any(isinstance(one, Finder) for one in sys.meta_path):
+    """Insert the finder before all others, once."""
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())

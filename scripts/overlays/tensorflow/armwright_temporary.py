@@ -1,7 +1,7 @@
-"""A folder for temporary files, in a container that has none: read-only, and nothing mounted on /tmp.
+"""Provides a temporary folder in a read-only container with nothing mounted on /tmp.
 
-`import tensorflow` wants one (it imports absl.testing, which asks for its place at once) and ends with an error where
-Python finds none. `armwright_temporary.pth` has this run whenever Python starts, also past the image's entrypoint.
+`import tensorflow` imports absl.testing, which looks for the temporary folder at once, and fails if there is none.
+`armwright_temporary.pth` runs `settle` whenever Python starts, also without the image's entrypoint.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import MutableMapping
 
-USUAL = ("/tmp", "/var/tmp", "/usr/tmp", os.curdir)  # noqa: S108 - where Python's tempfile looks, in its order
-MEMORY = "/dev/shm"  # noqa: S108 - container engines mount it, also in a read-only container; it is small
+STANDARD = ("/tmp", "/var/tmp", "/usr/tmp", os.curdir)  # noqa: S108 - the folders Python's tempfile tries, in its order
+MEMORY = "/dev/shm"  # noqa: S108 - container engines mount it even in read-only containers; it is small
 
 
 def settle(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Name the shared memory as the last resort; what the user has set and what can be written to comes before it."""
-    if environ.keys() & {"TMPDIR", "TEMP", "TMP"} or any(map(_writable, USUAL)):
+    """Set TMPDIR to shared memory if the user set no folder and no standard folder is writable."""
+    if environ.keys() & {"TMPDIR", "TEMP", "TMP"} or any(map(_writable, STANDARD)):
         return
     if _writable(MEMORY):
         environ["TMPDIR"] = MEMORY

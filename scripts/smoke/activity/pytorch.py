@@ -1,4 +1,4 @@
-"""Recurrent networks in PyTorch: its own LSTM and GRU, and the minimal gated unit by hand."""
+"""Recurrent networks in PyTorch: its LSTM and GRU modules, and a minimal gated unit written here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS, HIDDEN = 16, 32
 
 
-class MGUCell(torch.nn.Module):  # type: ignore[misc] # where PyTorch is not installed it is Any
+class MGUCell(torch.nn.Module):  # type: ignore[misc] # Any without PyTorch installed
     """One step of the minimal gated unit (Zhou et al., 2016)."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
@@ -52,30 +52,31 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
     answers = {}
     with torch.inference_mode():
         for cell in CELLS:
-            for arrangement, run in (("labels", labels), ("traces", traces)):
+            for arrangement, run in (("labels", compute_labels), ("traces", generate_traces)):
                 prefix = f"{cell}.{arrangement}."
-                named = [name for name in weights if name.startswith(prefix)]
-                w = {name[len(prefix) :]: torch.from_numpy(weights[name]).to(TYPES[dtype]) for name in named}
-                answers[f"{cell}.{arrangement}"] = run(cell, w, frames if run is labels else starts).float().numpy()
+                names = [name for name in weights if name.startswith(prefix)]
+                w = {name[len(prefix) :]: torch.from_numpy(weights[name]).to(TYPES[dtype]) for name in names}
+                x = frames if run is compute_labels else starts
+                answers[f"{cell}.{arrangement}"] = run(cell, w, x).float().numpy()
     return answers
 
 
-def labels(cell: str, w: Weights, frames: torch.Tensor) -> torch.Tensor:
-    """Many to many: the whole sequences at once, and the logits of every step."""
+def compute_labels(cell: str, w: Weights, frames: torch.Tensor) -> torch.Tensor:
+    """Many to many: read whole sequences and return the logits of every step."""
     if cell in SEQUENCES:
-        states, _ = loaded(SEQUENCES[cell], w, frames.shape[2], "_l0", batch_first=True)(frames)
+        states, _ = load_module(SEQUENCES[cell], w, frames.shape[2], "_l0", batch_first=True)(frames)
     else:
-        network, steps = loaded(CELLS[cell], w, frames.shape[2]), [frames.new_zeros(len(frames), HIDDEN)]
+        network, steps = load_module(CELLS[cell], w, frames.shape[2]), [frames.new_zeros(len(frames), HIDDEN)]
         for frame in frames.transpose(0, 1).contiguous():
             steps.append(network(frame, steps[-1]))
         states = torch.stack(steps[1:], 1)
     return linear(states, w["head.weight"], w["head.bias"])
 
 
-def traces(cell: str, w: Weights, starts: torch.Tensor) -> torch.Tensor:
-    """One to many: the start at the first step, then what came out of the step before."""
+def generate_traces(cell: str, w: Weights, starts: torch.Tensor) -> torch.Tensor:
+    """One to many: read the start at the first step, then the output of the step before."""
     axes = len(w["head.weight"])
-    network = loaded(CELLS[cell], w, starts.shape[1] + axes)
+    network = load_module(CELLS[cell], w, starts.shape[1] + axes)
     zeros = starts.new_zeros(len(starts), HIDDEN)
     x, state, samples = pad(starts, (0, axes)), (zeros, zeros) if cell == "lstm" else zeros, []
     for _ in range(STEPS):
@@ -85,8 +86,10 @@ def traces(cell: str, w: Weights, starts: torch.Tensor) -> torch.Tensor:
     return torch.stack(samples, 1)
 
 
-def loaded(kind: type[torch.nn.Module], w: Weights, inputs: int, suffix: str = "", **how: bool) -> torch.nn.Module:
-    """Build a module of PyTorch and load its weights."""
-    module = kind(inputs, HIDDEN, **how)
+def load_module(
+    module_type: type[torch.nn.Module], w: Weights, inputs: int, suffix: str = "", **options: bool
+) -> torch.nn.Module:
+    """Build a recurrent module and load its weights."""
+    module = module_type(inputs, HIDDEN, **options)
     module.load_state_dict({name + suffix: tensor for name, tensor in w.items() if not name.startswith("head.")})
     return module.to(w["weight_hh"].dtype).eval()

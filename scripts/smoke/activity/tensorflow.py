@@ -1,4 +1,4 @@
-"""Recurrent networks in TensorFlow: loops in the graph, around LSTM, GRU and the minimal gated unit."""
+"""Recurrent networks in TensorFlow: LSTM, GRU and the minimal gated unit in loops of a graph."""
 
 from __future__ import annotations
 
@@ -29,35 +29,37 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
     w = {name: tf.cast(array.T, TYPES[dtype]) for name, array in weights.items()}
 
     def networks(frames: tf.Tensor, starts: tf.Tensor) -> dict[str, tf.Tensor]:
-        told, traces = labels(w, frames), generated(w, starts)
-        return {name: tf.cast(answer, tf.float32) for name, answer in {**told, **traces}.items()}
+        labels, traces = compute_labels(w, frames), generate_traces(w, starts)
+        return {name: tf.cast(answer, tf.float32) for name, answer in {**labels, **traces}.items()}
 
     run = tf.function(networks, autograph=False)
     answers = run(tf.cast(inputs["frames"], TYPES[dtype]), tf.cast(inputs["starts"], TYPES[dtype]))
     return {name: answer.numpy() for name, answer in answers.items()}
 
 
-def labels(w: Tensors, frames: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Many to many: what the cells read is multiplied before the loop, for all steps at once; the logits after it."""
+def compute_labels(w: Tensors, frames: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Many to many: compute the input products of all steps before the loop, and the logits after it."""
     count, steps, inputs = frames.shape
     rows = tf.reshape(tf.transpose(frames, (1, 0, 2)), (-1, inputs))
     read = {cell: tf.reshape(dense(w, f"{cell}.labels", rows, "ih"), (steps, count, -1)) for cell in CELLS}
 
     def body(
-        step: tf.Tensor, states: dict[str, list[tf.Tensor]], told: dict[str, tf.TensorArray]
+        step: tf.Tensor, states: dict[str, list[tf.Tensor]], outputs: dict[str, tf.TensorArray]
     ) -> tuple[object, ...]:
         states = {cell: move(w, f"{cell}.labels", read[cell][step], states[cell]) for cell, move in CELLS.items()}
-        return step + 1, states, {cell: told[cell].write(step, states[cell][0]) for cell in CELLS}
+        return step + 1, states, {cell: outputs[cell].write(step, states[cell][0]) for cell in CELLS}
 
     arrays = {cell: tf.TensorArray(frames.dtype, steps, element_shape=(count, HIDDEN)) for cell in CELLS}
-    loop = (tf.constant(0), begun(frames), arrays)
-    _, _, told = tf.while_loop(lambda step, *_: step < steps, body, loop)
-    logits = {cell: dense(w, f"{cell}.labels", tf.reshape(told[cell].stack(), (-1, HIDDEN)), "head") for cell in CELLS}
+    loop = (tf.constant(0), make_initial_states(frames), arrays)
+    _, _, outputs = tf.while_loop(lambda step, *_: step < steps, body, loop)
+    logits = {
+        cell: dense(w, f"{cell}.labels", tf.reshape(outputs[cell].stack(), (-1, HIDDEN)), "head") for cell in CELLS
+    }
     return {f"{cell}.labels": tf.transpose(tf.reshape(logits[cell], (steps, count, -1)), (1, 0, 2)) for cell in CELLS}
 
 
-def generated(w: Tensors, starts: tf.Tensor) -> dict[str, tf.Tensor]:
-    """One to many: the start at the first step, then what came out of the step before."""
+def generate_traces(w: Tensors, starts: tf.Tensor) -> dict[str, tf.Tensor]:
+    """One to many: read the start at the first step, then the output of the step before."""
     count, given = starts.shape
     axes = w["lstm.traces.head.weight"].shape[1]
 
@@ -74,25 +76,25 @@ def generated(w: Tensors, starts: tf.Tensor) -> dict[str, tf.Tensor]:
 
     arrays = {cell: tf.TensorArray(starts.dtype, STEPS, element_shape=(count, axes)) for cell in CELLS}
     first = tf.pad(starts, ((0, 0), (0, axes)))
-    loop = (tf.constant(0), dict.fromkeys(CELLS, first), begun(starts), arrays)
+    loop = (tf.constant(0), dict.fromkeys(CELLS, first), make_initial_states(starts), arrays)
     *_, out = tf.while_loop(lambda step, *_: step < STEPS, body, loop)
     return {f"{cell}.traces": tf.transpose(out[cell].stack(), (1, 0, 2)) for cell in CELLS}
 
 
-def begun(x: tf.Tensor) -> dict[str, list[tf.Tensor]]:
-    """Return the cells' first states."""
+def make_initial_states(x: tf.Tensor) -> dict[str, list[tf.Tensor]]:
+    """Return the cells' initial states."""
     zeros = tf.zeros((x.shape[0], HIDDEN), x.dtype)
     return {cell: [zeros, zeros] if cell == "lstm" else [zeros] for cell in CELLS}
 
 
 def dense(w: Tensors, name: str, x: tf.Tensor, part: str) -> tf.Tensor:
-    """Multiply by a network's weights and add their bias."""
+    """Apply a dense layer of a network."""
     weight, bias = ("head.weight", "head.bias") if part == "head" else (f"weight_{part}", f"bias_{part}")
     return tf.nn.bias_add(tf.matmul(x, w[f"{name}.{weight}"]), w[f"{name}.{bias}"])
 
 
 def lstm(w: Tensors, name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Move on by one step; the gates in PyTorch's order."""
+    """Return the next state; the gates are in PyTorch's order."""
     h, c = state
     i, f, g, o = tf.split(read + dense(w, name, h, "hh"), 4, axis=1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
@@ -100,7 +102,7 @@ def lstm(w: Tensors, name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list
 
 
 def gru(w: Tensors, name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Move on by one step; the reset gate applies after the product."""
+    """Return the next state; the reset gate applies after the product."""
     (h,) = state
     r, z, n = tf.split(read, 3, axis=1)
     of_r, of_z, of_n = tf.split(dense(w, name, h, "hh"), 3, axis=1)
@@ -110,7 +112,7 @@ def gru(w: Tensors, name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[
 
 
 def mgu(w: Tensors, name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Move on by one step of the minimal gated unit (Zhou et al., 2016)."""
+    """Return the next state of the minimal gated unit (Zhou et al., 2016)."""
     (h,) = state
     forget, new = tf.split(read, 2, axis=1)
     of_forget, of_new = tf.split(w[f"{name}.weight_hh"], 2, axis=1)

@@ -1,4 +1,4 @@
-"""Recurrent networks as a TensorFlow 1.x program has them: tf.while_loop in a graph that a session runs."""
+"""Recurrent networks as a TensorFlow 1.x program writes them: tf.while_loop in a graph that a session runs."""
 
 from __future__ import annotations
 
@@ -32,35 +32,41 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
         w = {name: tf.cast(tf.constant(array.T), TYPES[dtype]) for name, array in weights.items()}
         frames = tf.placeholder(tf.float32, [None, STEPS, inputs["frames"].shape[2]], name="frames")
         starts = tf.placeholder(tf.float32, [None, inputs["starts"].shape[1]], name="starts")
-        answers = labels(w, tf.cast(frames, TYPES[dtype]))
-        answers.update(generated(w, tf.cast(starts, TYPES[dtype])))
+        answers = compute_labels(w, tf.cast(frames, TYPES[dtype]))
+        answers.update(generate_traces(w, tf.cast(starts, TYPES[dtype])))
         answers = {name: tf.cast(answer, tf.float32) for name, answer in answers.items()}
         with tf.Session() as session:
-            found: dict[str, Array] = session.run(answers, {frames: inputs["frames"], starts: inputs["starts"]})
-    return found
+            arrays: dict[str, Array] = session.run(answers, {frames: inputs["frames"], starts: inputs["starts"]})
+    return arrays
 
 
-def labels(w: Mapping[str, tf.Tensor], frames: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Many to many: what the cells read is multiplied before the loop, for all steps at once; the logits after it."""
+def compute_labels(w: Mapping[str, tf.Tensor], frames: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Many to many: compute the input products of all steps before the loop, and the logits after it."""
     count = tf.shape(frames)[0]
     rows = tf.reshape(tf.transpose(frames, [1, 0, 2]), [-1, frames.shape[2]])
     read = {cell: dense(w, f"{cell}.labels", rows, "ih") for cell in CELLS}
     read = {cell: tf.reshape(product, [STEPS, count, product.shape[1]]) for cell, product in read.items()}
 
     def body(
-        step: tf.Tensor, states: dict[str, list[tf.Tensor]], told: dict[str, tf.TensorArray]
+        step: tf.Tensor, states: dict[str, list[tf.Tensor]], outputs: dict[str, tf.TensorArray]
     ) -> tuple[object, ...]:
         states = {cell: move(w, f"{cell}.labels", read[cell][step], states[cell]) for cell, move in CELLS.items()}
-        return step + 1, states, {cell: told[cell].write(step, states[cell][0]) for cell in CELLS}
+        return step + 1, states, {cell: outputs[cell].write(step, states[cell][0]) for cell in CELLS}
 
-    loop = (tf.constant(0), begun(count, frames.dtype), {cell: tf.TensorArray(frames.dtype, STEPS) for cell in CELLS})
-    _, _, told = tf.while_loop(lambda step, *_: step < STEPS, body, loop)
-    logits = {cell: dense(w, f"{cell}.labels", tf.reshape(told[cell].stack(), [-1, HIDDEN]), "head") for cell in CELLS}
+    loop = (
+        tf.constant(0),
+        make_initial_states(count, frames.dtype),
+        {cell: tf.TensorArray(frames.dtype, STEPS) for cell in CELLS},
+    )
+    _, _, outputs = tf.while_loop(lambda step, *_: step < STEPS, body, loop)
+    logits = {
+        cell: dense(w, f"{cell}.labels", tf.reshape(outputs[cell].stack(), [-1, HIDDEN]), "head") for cell in CELLS
+    }
     return {f"{cell}.labels": tf.transpose(tf.reshape(logits[cell], [STEPS, count, -1]), [1, 0, 2]) for cell in CELLS}
 
 
-def generated(w: Mapping[str, tf.Tensor], starts: tf.Tensor) -> dict[str, tf.Tensor]:
-    """One to many: the start at the first step, then what came out of the step before."""
+def generate_traces(w: Mapping[str, tf.Tensor], starts: tf.Tensor) -> dict[str, tf.Tensor]:
+    """One to many: read the start at the first step, then the output of the step before."""
     given, axes = starts.shape[1], w["lstm.traces.head.bias"].shape[0]
 
     def body(
@@ -76,25 +82,25 @@ def generated(w: Mapping[str, tf.Tensor], starts: tf.Tensor) -> dict[str, tf.Ten
 
     arrays = {cell: tf.TensorArray(starts.dtype, STEPS) for cell in CELLS}
     first = dict.fromkeys(CELLS, tf.pad(starts, [[0, 0], [0, axes]]))
-    loop = (tf.constant(0), first, begun(tf.shape(starts)[0], starts.dtype), arrays)
+    loop = (tf.constant(0), first, make_initial_states(tf.shape(starts)[0], starts.dtype), arrays)
     out = tf.while_loop(lambda step, *_: step < STEPS, body, loop)[-1]
     return {f"{cell}.traces": tf.transpose(out[cell].stack(), [1, 0, 2]) for cell in CELLS}
 
 
-def begun(count: tf.Tensor, dtype: tf.DType) -> dict[str, list[tf.Tensor]]:
-    """Return the cells' first states."""
+def make_initial_states(count: tf.Tensor, dtype: tf.DType) -> dict[str, list[tf.Tensor]]:
+    """Return the cells' initial states."""
     zeros = tf.zeros([count, HIDDEN], dtype)
     return {cell: [zeros, zeros] if cell == "lstm" else [zeros] for cell in CELLS}
 
 
 def dense(w: Mapping[str, tf.Tensor], name: str, x: tf.Tensor, part: str) -> tf.Tensor:
-    """Multiply by a network's weights and add their bias."""
+    """Apply a dense layer of a network."""
     weight, bias = ("head.weight", "head.bias") if part == "head" else (f"weight_{part}", f"bias_{part}")
     return tf.nn.bias_add(tf.matmul(x, w[f"{name}.{weight}"]), w[f"{name}.{bias}"])
 
 
 def lstm(w: Mapping[str, tf.Tensor], name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Move on by one step; the gates in PyTorch's order."""
+    """Return the next state; the gates are in PyTorch's order."""
     h, c = state
     i, f, g, o = tf.split(read + dense(w, name, h, "hh"), 4, axis=1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
@@ -102,7 +108,7 @@ def lstm(w: Mapping[str, tf.Tensor], name: str, read: tf.Tensor, state: list[tf.
 
 
 def gru(w: Mapping[str, tf.Tensor], name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Move on by one step; the reset gate applies after the product."""
+    """Return the next state; the reset gate applies after the product."""
     (h,) = state
     r, z, n = tf.split(read, 3, axis=1)
     of_r, of_z, of_n = tf.split(dense(w, name, h, "hh"), 3, axis=1)
@@ -112,7 +118,7 @@ def gru(w: Mapping[str, tf.Tensor], name: str, read: tf.Tensor, state: list[tf.T
 
 
 def mgu(w: Mapping[str, tf.Tensor], name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Move on by one step of the minimal gated unit (Zhou et al., 2016)."""
+    """Return the next state of the minimal gated unit (Zhou et al., 2016)."""
     (h,) = state
     forget, new = tf.split(read, 2, axis=1)
     of_forget, of_new = tf.split(w[f"{name}.weight_hh"], 2, axis=1)

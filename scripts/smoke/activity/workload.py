@@ -1,4 +1,4 @@
-"""The traces as they are stored and what the networks read, the same bits for every framework; and the accuracy."""
+"""Prepares the stored traces for the networks, bit for bit the same for every framework, and scores the answers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 ACTIVITIES = ("rest", "walk", "run", "stairs", "jump")
 CELLS = ("lstm", "gru", "mgu")
-COUNTS = 32  # to the g
-FRAME = 4  # samples that a network reads at a time
+COUNTS = 32  # per g
+FRAME = 4  # samples that a network reads per step
 TURNS = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], dtype=np.float32)  # cosine and sine of quarter turns
 
 
 def weights(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the weights in float32; the file has them in float16, which holds them exactly."""
+    """Return the weights in float32; the file stores them in float16, which is exact."""
     with np.load(folder / "weights.npz", allow_pickle=False) as archive:
         return {name: array.astype(np.float32) for name, array in dict(archive).items()}
 
 
 def prepare(inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
-    """Turn counts into g, and labels into what starts a trace.
+    """Convert counts to g, and labels to the first input of a trace.
 
     Args:
-        inputs: `traces` (N, 64, 3), counts of an accelerometer; `labels` (M,), places in `ACTIVITIES`; `phases` (M,),
-            in quarter turns.
+        inputs: `traces` (N, 64, 3), accelerometer counts; `labels` (M,), indices into `ACTIVITIES`; `phases` (M,), in
+            quarter turns.
 
     Returns:
         `frames` (N, 16, 12), four samples of three axes each, in g; `starts` (M, 7), the activity one-hot, and the
@@ -46,5 +46,5 @@ def prepare(inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
 
 def score(answers: Mapping[str, Array], inputs: Mapping[str, Array]) -> float:
     """Return the accuracy over all time steps, on average over the cells."""
-    told = [np.argmax(answers[f"{cell}.labels"], axis=2) for cell in CELLS]
-    return float(np.mean([one == inputs["activities"] for one in told]))
+    predictions = [np.argmax(answers[f"{cell}.labels"], axis=2) for cell in CELLS]
+    return float(np.mean([prediction == inputs["activities"] for prediction in predictions]))

@@ -15,15 +15,15 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
-    """Encode and draw the whole batch at once.
+    """Encode and decode the whole batch at once.
 
     Args:
         weights: the arrays of `weights.npz`.
         inputs: images (N, 1, 32, 32), from `prepare`.
-        dtype: of weights and activations; differences and their sum are float32.
+        dtype: the type of weights and activations; differences and their sum are float32.
 
     Returns:
-        codes (N, 8, 4, 4), reconstructions (8, 1, 32, 32) of the first eight, errors (N,).
+        codes (N, 8, 4, 4), reconstructions (8, 1, 32, 32) of the first eight images, errors (N,).
     """
     w = {name: torch.from_numpy(array).to(TYPES[dtype]) for name, array in weights.items()}
     images = torch.from_numpy(inputs["images"])
@@ -40,6 +40,6 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
         codes = encode(x, "encode3")
         x = relu(decode(codes, "decode1"))
         x = relu(decode(x, "decode2"))
-        drawn = torch.sigmoid(decode(x, "decode3")).float()
-        errors = ((drawn - images) ** 2).sum(dim=(1, 2, 3))
-        return {"codes": codes.float().numpy(), "reconstructions": drawn[:8].numpy(), "errors": errors.numpy()}
+        decoded = torch.sigmoid(decode(x, "decode3")).float()
+        errors = ((decoded - images) ** 2).sum(dim=(1, 2, 3))
+        return {"codes": codes.float().numpy(), "reconstructions": decoded[:8].numpy(), "errors": errors.numpy()}

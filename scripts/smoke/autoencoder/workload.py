@@ -1,4 +1,4 @@
-"""What every framework reads of the weaves, and how well the faulty ones are told: NumPy only, the same bits."""
+"""Prepares the weave images, bit for bit the same for every framework, and scores how well faults are detected."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def prepare(inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Scale the stored images, whose values are 0..15, to less than 1: sixteenths, exact in every data type.
+    """Scale the stored images from 0..15 to below 1: sixteenths, exact in every data type.
 
     Returns:
-        images: float32 (N, 1, 32, 32), that is NCHW, contiguous.
+        images: float32 (N, 1, 32, 32), contiguous NCHW.
     """
     return {"images": inputs["images"][:, np.newaxis].astype(np.float32) / np.float32(16)}
 
@@ -25,9 +25,9 @@ def prepare(inputs: Mapping[str, Array]) -> dict[str, Array]:
 def score(answers: Mapping[str, Array], inputs: Mapping[str, Array]) -> float:
     """Return the area under the ROC curve of the reconstruction error.
 
-    It is how often a faulty image has a larger error than a sound one, over all pairs, a tie counting half: the
+    It is the share of pairs in which the faulty image has a larger error than the sound one, a tie counting half: the
     statistic of Mann and Whitney (J. A. Hanley and B. J. McNeil, "The meaning and use of the area under a receiver
-    operating characteristic (ROC) curve", Radiology 143, 1982). An error that is no number is larger than none.
+    operating characteristic (ROC) curve", Radiology 143, 1982). A NaN never counts as larger.
 
     Args:
         answers: errors (N,).

@@ -1,4 +1,4 @@
-"""A decoder-only transformer in PyTorch, which writes token by token with a key-value cache."""
+"""A decoder-only transformer in PyTorch, which generates token by token with a key-value cache."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Array = npt.NDArray[np.float32]
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}  # between the layers
 HEADS = 4
-STEP = 2.0**-7  # of the weights, see workload.py
+STEP = 2.0**-7  # between two weights, see workload.py
 
 
 def forward(weights: Mapping[str, Array], inputs: Mapping[str, npt.NDArray[np.int64]], dtype: str) -> dict[str, Array]:
-    """Read all prompts at once, then take the best token of each again and again, until the last place is taken.
+    """Decode greedily: read all prompts at once, then append the best token of each until the last position.
 
     Args:
         weights: from `workload.weights`.
@@ -25,7 +25,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, npt.NDArray[np.in
         dtype: fp32, bf16 or int8.
 
     Returns:
-        `tokens` (N, 16) and, of each, the `logits` (N, 16, 29).
+        `tokens` (N, 16) and the `logits` (N, 16, 29) of each token.
     """
     with torch.inference_mode():
         decoder = Decoder({name: torch.from_numpy(array) for name, array in weights.items()}, dtype)
@@ -38,33 +38,33 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, npt.NDArray[np.in
 
 
 class Decoder:
-    """The network, and what it remembers of the tokens it has read."""
+    """The network and its cache of keys and values."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], dtype: str) -> None:
         self.w = {name: tensor.to(TYPES[dtype]) for name, tensor in weights.items()}
         self.packed = {}
         if dtype == "int8":
-            torch.backends.quantized.engine = "qnnpack"  # in every wheel, and the same on every CPU
+            torch.backends.quantized.engine = "qnnpack"  # in every wheel, and with the same results on every CPU
             for name in (name[: -len(".bias")] for name in weights if name.endswith(".bias") and "norm" not in name):
-                in_bytes = torch.quantize_per_tensor(self.w[f"{name}.weight"], STEP, 0, torch.qint8)
-                self.packed[name] = torch.ops.quantized.linear_prepack(in_bytes, self.w[f"{name}.bias"])
+                quantized = torch.quantize_per_tensor(self.w[f"{name}.weight"], STEP, 0, torch.qint8)
+                self.packed[name] = torch.ops.quantized.linear_prepack(quantized, self.w[f"{name}.bias"])
         self.layers = sum(name.endswith("attention.weight") for name in weights)
         self.places, self.width = self.w["place"].shape
         self.place = 0
         self.cache: list[torch.Tensor] = []
 
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Read (N, T) more tokens and return the logits of what follows, (N, 29)."""
+        """Read (N, T) more tokens and return the logits (N, 29) of the next token."""
         count, length = tokens.shape
         start, self.place = self.place, self.place + length
         if not self.cache:
-            room = (2, count, HEADS, self.places, self.width // HEADS)
-            self.cache = [self.w["token"].new_empty(room) for _ in range(self.layers)]
+            shape = (2, count, HEADS, self.places, self.width // HEADS)
+            self.cache = [self.w["token"].new_empty(shape) for _ in range(self.layers)]
         x = embedding(tokens, self.w["token"]) + self.w["place"][start : self.place]
         for number, cache in enumerate(self.cache):
             layer = f"layer{number}"
-            read = self.dense(self.norm(x, f"{layer}.norm1"), f"{layer}.attention")
-            queries, keys, values = read.view(count, length, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+            projected = self.dense(self.norm(x, f"{layer}.norm1"), f"{layer}.attention")
+            queries, keys, values = projected.view(count, length, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
             cache[0, :, :, start : self.place], cache[1, :, :, start : self.place] = keys, values
             keys, values = cache[:, :, :, : self.place]
             mixed = scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
@@ -74,11 +74,11 @@ class Decoder:
         return self.dense(self.norm(x[:, -1], "norm"), "head")
 
     def norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        """Normalise every token's numbers."""
+        """Apply a layer normalisation to each token."""
         return layer_norm(x, (self.width,), self.w[f"{name}.weight"], self.w[f"{name}.bias"])
 
     def dense(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        """Apply a layer's weights; those in bytes to bytes, on a scale for each batch."""
+        """Apply a dense layer; an int8 layer quantizes its input with one scale per batch."""
         if name in self.packed:
             return torch.ops.quantized.linear_dynamic(x, self.packed[name])
         return linear(x, self.w[f"{name}.weight"], self.w[f"{name}.bias"])

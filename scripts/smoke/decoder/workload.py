@@ -1,4 +1,4 @@
-"""The words of the decoder, the same bits for every framework; and the share of right letters."""
+"""Prepares the decoder's prompts, the same for every framework, and scores the share of correct characters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEP = 2.0**-7
 
 
 def weights(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the weights as numbers: the bytes in the file are multiples of 2**-7, exact in every floating type."""
+    """Return the weights in float32: the file's bytes count steps of 2**-7, exact in every floating-point type."""
     with np.load(folder / "weights.npz", allow_pickle=False) as archive:
         stored = dict(archive)
     return {
@@ -29,33 +29,33 @@ def weights(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def prepare(inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.int64]]:
-    """Number the characters of the prompts.
+    """Convert the prompts to tokens.
 
     Args:
-        inputs: `prompts` (N, 8), ASCII: a word of seven different letters, and an equals sign.
+        inputs: `prompts` (N, 8), ASCII: a word of seven different letters and an equals sign.
 
     Returns:
-        `tokens` (N, 8), places in the alphabet.
+        `tokens` (N, 8), indices into the alphabet.
     """
-    return {"tokens": numbered(inputs["prompts"])}
+    return {"tokens": tokenize(inputs["prompts"])}
 
 
-def numbered(characters: Array) -> npt.NDArray[np.int64]:
-    """Return each ASCII character's place in the alphabet."""
-    places = np.zeros(128, dtype=np.int64)
-    places[np.frombuffer(ALPHABET.encode(), dtype=np.uint8)] = np.arange(len(ALPHABET))
-    numbers: npt.NDArray[np.int64] = places[characters]
-    return numbers
+def tokenize(characters: Array) -> npt.NDArray[np.int64]:
+    """Return each ASCII character's index in the alphabet."""
+    indices = np.zeros(128, dtype=np.int64)
+    indices[np.frombuffer(ALPHABET.encode(), dtype=np.uint8)] = np.arange(len(ALPHABET))
+    tokens: npt.NDArray[np.int64] = indices[characters]
+    return tokens
 
 
-def answered(tokens: Array) -> npt.NDArray[np.int64]:
-    """Return what must follow: the letters in the alphabet's order, `;`, the word backwards, and a full stop."""
+def make_answers(tokens: Array) -> npt.NDArray[np.int64]:
+    """Return the correct answers: the letters in alphabetical order, `;`, the word backwards, and a full stop."""
     letters = np.asarray(tokens)[:, :-1]
-    ends = np.tile(numbered(np.frombuffer(b";.", dtype=np.uint8)), (len(letters), 1))
-    right: npt.NDArray[np.int64] = np.hstack([np.sort(letters, axis=1), ends[:, :1], letters[:, ::-1], ends[:, 1:]])
-    return right
+    ends = np.tile(tokenize(np.frombuffer(b";.", dtype=np.uint8)), (len(letters), 1))
+    correct: npt.NDArray[np.int64] = np.hstack([np.sort(letters, axis=1), ends[:, :1], letters[:, ::-1], ends[:, 1:]])
+    return correct
 
 
 def score(answers: Mapping[str, Array], inputs: Mapping[str, Array]) -> float:
-    """Return the share of characters that are right, which anybody can check by hand."""
-    return float(np.mean(answers["tokens"] == answered(prepare(inputs)["tokens"])))
+    """Return the share of correct characters, which can be checked by hand."""
+    return float(np.mean(answers["tokens"] == make_answers(prepare(inputs)["tokens"])))

@@ -15,15 +15,15 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
-    """Look at the whole batch at once.
+    """Detect objects in the whole batch at once.
 
     Args:
         weights: the arrays of `weights.npz`.
         inputs: images (N, 3, 48, 48), from `prepare`.
-        dtype: of weights and activations.
+        dtype: the type of weights and activations.
 
     Returns:
-        logits (N, 90, 4), of background and classes; offsets (N, 90, 4), from the default boxes.
+        logits (N, 90, 4) of background and classes; offsets (N, 90, 4) from the default boxes.
     """
     w = {name: torch.from_numpy(array).to(TYPES[dtype]) for name, array in weights.items()}
 

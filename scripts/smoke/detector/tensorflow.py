@@ -11,22 +11,22 @@ import tensorflow as tf
 Array = npt.NDArray[np.float32]
 
 TYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
-MARGIN = [[0, 0], [1, 1], [1, 1], [0, 0]]  # of one pixel on all sides: SAME has none before when it takes two steps
+MARGIN = [[0, 0], [1, 1], [1, 1], [0, 0]]  # one pixel on all sides: SAME with stride 2 pads only the end
 
 
 def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
-    """Look at the whole batch at once, in a graph: only there the framework sends its operators to oneDNN.
+    """Detect objects in the batch in a graph: eagerly executed operators do not use oneDNN.
 
     Args:
-        weights: the arrays of `weights.npz`; the kernels OIHW.
+        weights: the arrays of `weights.npz`; the kernels are OIHW.
         inputs: images (N, 3, 48, 48), from `prepare`.
-        dtype: of weights and activations.
+        dtype: the type of weights and activations.
 
     Returns:
-        logits (N, 90, 4), of background and classes; offsets (N, 90, 4), from the default boxes.
+        logits (N, 90, 4) of background and classes; offsets (N, 90, 4) from the default boxes.
     """
-    turned = {name: array.transpose(2, 3, 1, 0) if array.ndim == 4 else array for name, array in weights.items()}  # noqa: PLR2004
-    w = {name: tf.cast(tf.constant(array), TYPES[dtype]) for name, array in turned.items()}
+    transposed = {name: array.transpose(2, 3, 1, 0) if array.ndim == 4 else array for name, array in weights.items()}  # noqa: PLR2004
+    w = {name: tf.cast(tf.constant(array), TYPES[dtype]) for name, array in transposed.items()}
 
     def conv(x: tf.Tensor, name: str, stride: int = 1) -> tf.Tensor:
         return tf.nn.bias_add(tf.nn.conv2d(x, w[f"{name}.weight"], stride, MARGIN), w[f"{name}.bias"])

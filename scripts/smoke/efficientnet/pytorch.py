@@ -36,7 +36,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
 
 
 def block(x: torch.Tensor, w: Mapping[str, torch.Tensor], name: str, stride: int) -> torch.Tensor:
-    """Expand, convolve each channel by itself, gate the channels, project; where the shape stays, add the input."""
+    """Apply an inverted residual block with squeeze and excitation; add the input if the shape is unchanged."""
     y = silu(conv(x, w, f"{name}.expand")) if f"{name}.expand.weight" in w else x
     y = silu(conv(y, w, f"{name}.depthwise", stride=stride, groups=y.shape[1]))
     squeezed = silu(conv(y.mean((2, 3), keepdim=True), w, f"{name}.reduce"))
@@ -45,9 +45,9 @@ def block(x: torch.Tensor, w: Mapping[str, torch.Tensor], name: str, stride: int
 
 
 def conv(x: torch.Tensor, w: Mapping[str, torch.Tensor], name: str, stride: int = 1, groups: int = 1) -> torch.Tensor:
-    """Convolve with the authors' padding: the output is the input over the stride, rounded up; an odd pixel goes after.
+    """Convolve with the authors' padding: output size = ceil(input size / stride); an odd pixel is padded at the end.
 
-    `padding="same"` of PyTorch takes no strides.
+    PyTorch's `padding="same"` does not support strides.
     """
     weight, size = w[f"{name}.weight"], x.shape[-1]
     margin = max((-(-size // stride) - 1) * stride + weight.shape[-1] - size, 0)

@@ -14,17 +14,17 @@ TYPES = {"fp32": tf.float32, "bf16": tf.bfloat16}
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # of the 16 blocks
 
 
-def native(weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Turn the weights to TensorFlow's layout: kernels HWIO, those of depthwise layers HWC1, dense ones (in, out)."""
-    turned = {}
+def to_tensorflow_layout(weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Convert the weights to TensorFlow's layout: kernels HWIO, depthwise kernels HWC1, dense layers (in, out)."""
+    converted = {}
     for name, array in weights.items():
         axes = {4: (2, 3, 0, 1) if ".depthwise" in name else (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[array.ndim]
-        turned[name] = array.transpose(axes)
-    return turned
+        converted[name] = array.transpose(axes)
+    return converted
 
 
 def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
-    """Classify the whole batch at once, in a graph: only there the framework sends its operators to oneDNN.
+    """Classify the batch in a graph: eagerly executed operators do not use oneDNN.
 
     Args:
         weights: from `workload.weights`.
@@ -34,7 +34,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
     Returns:
         `logits` (N, 1000).
     """
-    w = {name: tf.cast(array, TYPES[dtype]) for name, array in native(weights).items()}
+    w = {name: tf.cast(array, TYPES[dtype]) for name, array in to_tensorflow_layout(weights).items()}
 
     def efficientnet(x: tf.Tensor) -> tf.Tensor:
         x = swish(conv(x, w, "stem", stride=2))
@@ -48,7 +48,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
 
 
 def block(x: tf.Tensor, w: Mapping[str, tf.Tensor], name: str, stride: int) -> tf.Tensor:
-    """Expand, convolve each channel by itself, gate the channels, project; where the shape stays, add the input."""
+    """Apply an inverted residual block with squeeze and excitation; add the input if the shape is unchanged."""
     y = swish(conv(x, w, f"{name}.expand")) if f"{name}.expand.weight" in w else x
     kernel, bias = w[f"{name}.depthwise.weight"], w[f"{name}.depthwise.bias"]
     y = swish(tf.nn.bias_add(tf.nn.depthwise_conv2d(y, kernel, (1, stride, stride, 1), padding="SAME"), bias))
@@ -58,10 +58,10 @@ def block(x: tf.Tensor, w: Mapping[str, tf.Tensor], name: str, stride: int) -> t
 
 
 def conv(x: tf.Tensor, w: Mapping[str, tf.Tensor], name: str, stride: int = 1) -> tf.Tensor:
-    """Convolve with the authors' padding, which is TensorFlow's."""
+    """Convolve with the authors' padding, which is TensorFlow's SAME."""
     return tf.nn.bias_add(tf.nn.conv2d(x, w[f"{name}.weight"], strides=stride, padding="SAME"), w[f"{name}.bias"])
 
 
 def swish(x: tf.Tensor) -> tf.Tensor:
-    """Return x * sigmoid(x), in two operators: the graph's optimizer makes them one."""
+    """Return x * sigmoid(x); the graph optimizer fuses the two operators."""
     return x * tf.sigmoid(x)

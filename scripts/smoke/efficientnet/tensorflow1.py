@@ -1,4 +1,4 @@
-"""EfficientNet-B0 as a TensorFlow 1.x program has it, which knows nothing but `import tensorflow as tf`."""
+"""EfficientNet-B0 as a TensorFlow 1.x program writes it, with `import tensorflow as tf` only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
     with tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, 3, 48, 48], name="images")
         network = Network(weights, TYPES[dtype])
-        x = tf.cast(tf.transpose(images, [0, 2, 3, 1]), TYPES[dtype])  # on a CPU convolutions read NHWC
+        x = tf.cast(tf.transpose(images, [0, 2, 3, 1]), TYPES[dtype])  # CPU convolutions need NHWC
         x = tf.nn.swish(network.conv(x, "stem", stride=2))
         for number, stride in enumerate(STRIDES):
             x = network.block(x, f"blocks.{number}", stride)
@@ -43,30 +43,30 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
 
 
 class Network:
-    """Builds the layers from their weights."""
+    """Adds layers with their weights to the graph."""
 
     def __init__(self, weights: Mapping[str, Array], dtype: tf.DType) -> None:
         self.weights = weights
         self.dtype = dtype
 
     def constant(self, name: str, axes: tuple[int, ...]) -> tf.Tensor:
-        """Put a weight into the graph, its axes in TensorFlow's order."""
+        """Add a weight to the graph, with its axes in TensorFlow's order."""
         return tf.cast(tf.constant(self.weights[name].transpose(axes), name=name), self.dtype)
 
     def conv(self, x: tf.Tensor, name: str, stride: int = 1) -> tf.Tensor:
-        """Convolve with the authors' padding, which is TensorFlow's."""
+        """Convolve with the authors' padding, which is TensorFlow's SAME."""
         kernel = self.constant(f"{name}.weight", (2, 3, 1, 0))
         x = tf.nn.conv2d(x, kernel, strides=[1, stride, stride, 1], padding="SAME")
         return tf.nn.bias_add(x, self.constant(f"{name}.bias", (0,)))
 
     def depthwise(self, x: tf.Tensor, name: str, stride: int) -> tf.Tensor:
-        """Convolve each channel by itself."""
+        """Convolve each channel separately."""
         kernel = self.constant(f"{name}.weight", (2, 3, 0, 1))
         x = tf.nn.depthwise_conv2d(x, kernel, strides=[1, stride, stride, 1], padding="SAME")
         return tf.nn.bias_add(x, self.constant(f"{name}.bias", (0,)))
 
     def block(self, x: tf.Tensor, name: str, stride: int) -> tf.Tensor:
-        """Expand, convolve each channel by itself, gate the channels, project; where the shape stays, add the input."""
+        """Apply an inverted residual block with squeeze and excitation; add the input if the shape is unchanged."""
         y = tf.nn.swish(self.conv(x, f"{name}.expand")) if f"{name}.expand.weight" in self.weights else x
         y = tf.nn.swish(self.depthwise(y, f"{name}.depthwise", stride))
         squeezed = tf.nn.swish(self.conv(tf.reduce_mean(y, [1, 2], keepdims=True), f"{name}.reduce"))

@@ -1,4 +1,4 @@
-"""The weights of EfficientNet-B0, drawn and not trained; and what it reads: the same bits for every framework."""
+"""Draws random weights for EfficientNet-B0 and prepares its images, bit for bit the same for every framework."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CLASSES = 1000
 # M. Tan and Q. V. Le, "EfficientNet", ICML 2019, table 1: kernel, expansion, channels, blocks. Strides need no weights.
 STAGES = ((3, 1, 16, 1), (3, 6, 24, 2), (5, 6, 40, 2), (3, 6, 80, 3), (5, 6, 112, 3), (5, 6, 192, 4), (3, 6, 320, 1))
 STEM, HEAD = 32, 1280
-SQUEEZE = 4  # a block's input channels for each unit that the squeezed image goes through
-# Uniform weights, their variance in units of 1 / inputs. He et al. (2015) have 2. A projection that replaces its input
-# has four times that, as it reads what gates have halved; one that is added has half of it, or the sums would grow. The
-# gates themselves stay off their ends.
+SQUEEZE = 4  # input channels of a block per squeezed channel
+# Variances of the uniform weights, in units of 1 / inputs. He et al. (2015) use 2. A projection that replaces its input
+# has four times that, because the gates halve its input; a projection that is added to its input has half of it, or the
+# sums would grow. The variance of the gates keeps them away from 0 and 1.
 HE, REPLACING, ADDED, GATING = 2.0, 8.0, 1.0, 0.5
 BIAS = 0.3
 
@@ -48,13 +48,12 @@ def layers() -> Iterator[tuple[str, tuple[int, int, int, int], float]]:
 def weights(_: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Draw the weights: 5.3 million, too many for a file.
 
-    NumPy promises that RandomState's numbers never change, and only products turn them into weights: no machine's
-    mathematical library has a say in them. Whole numbers of 16 bits take an emulated CPU a quarter of the time of
-    `uniform`.
+    NumPy guarantees RandomState's numbers, and only products turn them into weights, so they do not depend on the
+    machine's mathematical library. On an emulated CPU, 16-bit integers take a quarter of the time of `uniform`.
 
     Returns:
-        `<layer>.weight`, OIHW, the classifier's (outputs, inputs); `<layer>.bias`. Batch normalisation is folded into
-        them.
+        `<layer>.weight`, OIHW, the classifier's (outputs, inputs), and `<layer>.bias`; both include the batch
+        normalisation.
     """
     random = np.random.RandomState(SEED)
 
@@ -72,17 +71,17 @@ def weights(_: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def prepare(inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
-    """Scale bytes to -2..2: multiples of 1/64, exact in every data type.
+    """Scale bytes to -2..2 in steps of 1/64, exact in every data type.
 
     Args:
         inputs: `images` (N, 3, 48, 48), bytes.
 
     Returns:
-        `images` (N, 3, 48, 48), that is NCHW, contiguous.
+        `images` (N, 3, 48, 48), contiguous NCHW.
     """
     return {"images": (inputs["images"].astype(np.float32) - np.float32(128)) / np.float32(64)}
 
 
 def score(answers: Mapping[str, Array], inputs: Mapping[str, Array]) -> float:
-    """Return the share of images whose largest logit is that of the reference."""
+    """Return the share of images whose largest logit is at the reference's class."""
     return float(np.mean(np.argmax(answers["logits"], axis=1) == inputs["labels"]))

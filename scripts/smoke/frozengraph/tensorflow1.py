@@ -1,4 +1,4 @@
-"""LeNet-5 out of a frozen GraphDef, as a TensorFlow 1.x program runs one."""
+"""LeNet-5 from a frozen GraphDef, run as a TensorFlow 1.x program does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = Path(__file__).with_name("frozen.pb")
 
 
 def forward(_: Mapping[str, Array], inputs: Mapping[str, Array], __: str) -> dict[str, Array]:
-    """Classify the whole batch at once; the weights are those in the file.
+    """Classify the whole batch at once; the file contains the weights.
 
     Args:
         inputs: `images` (N, 1, 32, 32), from `prepare`.

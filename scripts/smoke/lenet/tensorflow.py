@@ -13,24 +13,24 @@ Array = npt.NDArray[np.float32]
 TYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
 
 
-def native(weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Turn the weights round to TensorFlow's layout: kernels HWIO, dense layers (in, out), images NHWC.
+def to_tensorflow_layout(weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Convert the weights to TensorFlow's layout: kernels HWIO, dense layers (in, out).
 
-    The first dense layer reads the flattened maps of the last convolution, 16 of 5x5. They were trained in the order
-    channel, row, column, and come here in the order row, column, channel: its inputs are put into that order too.
+    The first dense layer reads the flattened 16 maps of 5x5 of the last convolution. It was trained with the order
+    channel, row, column; TensorFlow flattens row, column, channel, so its inputs are reordered.
     """
-    turned = {name: array.transpose(2, 3, 1, 0) for name, array in weights.items() if array.ndim == 4}  # noqa: PLR2004
-    turned |= {name: array.T for name, array in weights.items() if array.ndim <= 2}  # noqa: PLR2004
-    channels = turned["conv2.bias"].size
-    inputs, outputs = turned["fc1.weight"].shape
+    converted = {name: array.transpose(2, 3, 1, 0) for name, array in weights.items() if array.ndim == 4}  # noqa: PLR2004
+    converted |= {name: array.T for name, array in weights.items() if array.ndim <= 2}  # noqa: PLR2004
+    channels = converted["conv2.bias"].size
+    inputs, outputs = converted["fc1.weight"].shape
     side = round((inputs / channels) ** 0.5)
-    maps = turned["fc1.weight"].reshape(channels, side, side, outputs)
-    turned["fc1.weight"] = maps.transpose(1, 2, 0, 3).reshape(inputs, outputs)
-    return turned
+    maps = converted["fc1.weight"].reshape(channels, side, side, outputs)
+    converted["fc1.weight"] = maps.transpose(1, 2, 0, 3).reshape(inputs, outputs)
+    return converted
 
 
 def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
-    """Classify the whole batch at once, in a graph: only there the framework sends its operators to oneDNN.
+    """Classify the batch in a graph: eagerly executed operators do not use oneDNN.
 
     Args:
         weights: the arrays of `weights.npz`.
@@ -40,7 +40,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
     Returns:
         `logits` (N, 10).
     """
-    w = {name: tf.cast(array, TYPES[dtype]) for name, array in native(weights).items()}
+    w = {name: tf.cast(array, TYPES[dtype]) for name, array in to_tensorflow_layout(weights).items()}
     images = inputs["images"]
 
     def lenet(x: tf.Tensor) -> tf.Tensor:

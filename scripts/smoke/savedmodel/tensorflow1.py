@@ -1,4 +1,4 @@
-"""LeNet-5 out of a SavedModel of 1.x, as a TensorFlow 1.x program runs one: by its tag and its signature."""
+"""LeNet-5 from a SavedModel of 1.x, loaded by tag and run by signature, as a TensorFlow 1.x program does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).with_name("model")
 
 
 def forward(_: Mapping[str, Array], inputs: Mapping[str, Array], __: str) -> dict[str, Array]:
-    """Classify the whole batch at once; the weights are those of the saved variables.
+    """Classify the whole batch at once; the weights are the saved variables.
 
     Args:
         inputs: `images` (N, 1, 32, 32), from `prepare`.

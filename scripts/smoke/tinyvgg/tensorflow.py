@@ -13,17 +13,17 @@ Array = npt.NDArray[np.float32]
 TYPES = {"fp32": tf.float32, "bf16": tf.bfloat16, "fp16": tf.float16}
 
 
-def native(weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Turn the weights to TensorFlow's layout: kernels HWIO, the dense layer (in, out), its inputs in the order HWC."""
-    turned = {name: array.transpose(2, 3, 1, 0) if array.ndim == 4 else array for name, array in weights.items()}  # noqa: PLR2004
+def to_tensorflow_layout(weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Convert the weights to TensorFlow's layout: kernels HWIO, the dense layer (in, out) with inputs in HWC order."""
+    converted = {name: array.transpose(2, 3, 1, 0) if array.ndim == 4 else array for name, array in weights.items()}  # noqa: PLR2004
     dense = weights["dense.weight"]
     maps = dense.reshape(len(dense), -1, 4, 4)
-    turned["dense.weight"] = maps.transpose(2, 3, 1, 0).reshape(-1, len(dense))
-    return turned
+    converted["dense.weight"] = maps.transpose(2, 3, 1, 0).reshape(-1, len(dense))
+    return converted
 
 
 def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
-    """Classify the whole batch at once, in a graph: only there the framework sends its operators to oneDNN.
+    """Classify the batch in a graph: eagerly executed operators do not use oneDNN.
 
     Args:
         weights: the arrays of `weights.npz`.
@@ -33,7 +33,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
     Returns:
         `logits` (N, 8).
     """
-    w = {name: tf.cast(array, TYPES[dtype]) for name, array in native(weights).items()}
+    w = {name: tf.cast(array, TYPES[dtype]) for name, array in to_tensorflow_layout(weights).items()}
 
     def tinyvgg(x: tf.Tensor) -> tf.Tensor:
         for block in (("conv1", "conv2"), ("conv3", "conv4")):

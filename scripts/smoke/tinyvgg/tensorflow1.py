@@ -1,4 +1,4 @@
-"""TinyVGG as a TensorFlow 1.x program has it, which knows nothing but `import tensorflow as tf`."""
+"""TinyVGG as a TensorFlow 1.x program writes it, with `import tensorflow as tf` only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
             return tf.get_variable(name, initializer=tf.cast(tf.constant(values), TYPES[dtype]))
 
         images = tf.placeholder(tf.float32, [None, 3, 28, 28], name="images")
-        x = tf.cast(tf.transpose(images, [0, 2, 3, 1]), TYPES[dtype])  # on a CPU convolutions read NHWC
+        x = tf.cast(tf.transpose(images, [0, 2, 3, 1]), TYPES[dtype])  # CPU convolutions need NHWC
         for block in (("conv1", "conv2"), ("conv3", "conv4")):
             for name in block:
                 kernel = variable(f"{name}/kernel", weights[f"{name}.weight"].transpose(2, 3, 1, 0))
@@ -41,7 +41,7 @@ def forward(weights: Mapping[str, Array], inputs: Mapping[str, Array], dtype: st
                 x = tf.nn.relu(tf.nn.bias_add(x, variable(f"{name}/bias", weights[f"{name}.bias"])))
             x = tf.nn.max_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "VALID")
         dense = weights["dense.weight"]
-        x = tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [-1, dense.shape[1]])  # back in the order the weights have
+        x = tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [-1, dense.shape[1]])  # back to the order of the weights
         x = tf.matmul(x, variable("dense/kernel", dense.T)) + variable("dense/bias", weights["dense.bias"])
         logits = tf.cast(x, tf.float32, name="logits")
         with tf.Session() as session:

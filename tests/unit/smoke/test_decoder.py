@@ -120,8 +120,8 @@ def test_prepare_numbers_the_characters() -> None:
 
 
 def test_the_right_answer_is_the_sorted_word_and_the_word_backwards() -> None:
-    assert text(WORKLOAD["answered"](PROMPTS))[0] == "acehimn;enihcam."
-    for prompt, answer in zip(text(PROMPTS), text(WORKLOAD["answered"](PROMPTS)), strict=True):
+    assert text(WORKLOAD["make_answers"](PROMPTS))[0] == "acehimn;enihcam."
+    for prompt, answer in zip(text(PROMPTS), text(WORKLOAD["make_answers"](PROMPTS)), strict=True):
         assert answer == "".join(sorted(prompt[:-1])) + ";" + prompt[-2::-1] + "."
 
 
@@ -133,7 +133,7 @@ def test_the_expected_tokens_are_the_right_ones_and_the_best() -> None:
     assert {name: f"{a.dtype} {a.shape}" for name, a in EXPECTED.items()} == {
         "tokens": "int64 (8, 16)", "logits": "float64 (8, 16, 29)",
     }  # fmt: skip
-    assert np.array_equal(EXPECTED["tokens"], WORKLOAD["answered"](PROMPTS))
+    assert np.array_equal(EXPECTED["tokens"], WORKLOAD["make_answers"](PROMPTS))
     assert np.array_equal(EXPECTED["tokens"], EXPECTED["logits"].argmax(axis=2))
     assert WORKLOAD["score"](EXPECTED, INPUTS) == MANIFEST["metric"]["minimum"] == 1
 

@@ -225,7 +225,7 @@ def test_precision_at_a_recall_is_the_largest_from_there_on() -> None:
 
 def test_suppression_keeps_the_most_confident_of_boxes_that_share_much() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 4], [20, 20, 30, 30]])
-    assert WORKLOAD["suppressed"](boxes, np.array([0.6, 0.9, 0.5, 0.7])) == [1, 3, 2]
+    assert WORKLOAD["suppress"](boxes, np.array([0.6, 0.9, 0.5, 0.7])) == [1, 3, 2]
 
 
 def test_wrong_answers_score_below_the_minimum() -> None:

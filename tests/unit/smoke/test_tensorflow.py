@@ -143,7 +143,7 @@ def test_the_lenet_computes_in_the_type_it_is_told_and_answers_in_fp32(lenet: Mo
 
 def test_the_weights_come_in_the_frameworks_layout(lenet: ModuleType) -> None:
     weights = arrays("weights.npz")
-    turned = lenet.native(weights)
+    turned = lenet.to_tensorflow_layout(weights)
     assert {name: array.shape for name, array in turned.items()} == {
         "conv1.weight": (5, 5, 1, 6),
         "conv1.bias": (6,),

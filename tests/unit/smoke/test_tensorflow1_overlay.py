@@ -198,8 +198,8 @@ GONE = [
     ("import tensorflow.examples.tutorials", "ModuleNotFoundError No module named 'tensorflow.examples': ", "examples"),
 ]
 ADVICE = {
-    "contrib": ("tf.contrib left TensorFlow with 2.0", "TensorFlow 2.15.1 with the 1.x API", "tf_slim", "frozen graph"),
-    "examples": ("tensorflow.examples left TensorFlow with 2.0", "tf.keras.datasets.mnist.load_data()"),
+    "contrib": ("TensorFlow 2.0 removed tf.contrib", "TensorFlow 2.15.1 with the 1.x API", "tf_slim", "frozen graph"),
+    "examples": ("TensorFlow 2.0 removed tensorflow.examples", "tf.keras.datasets.mnist.load_data()"),
 }
 
 
