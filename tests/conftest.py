@@ -14,8 +14,7 @@ import pytest
 from hypothesis import settings
 
 from armwright.engine.client import Engine
-from armwright.matrix import matrix as matrices
-from armwright.matrix.matrix import Matrix
+from armwright.matrix.matrix import Matrix, load_matrix
 from armwright.publish import local_registry
 from tests.support import ROOT, Tree
 
@@ -35,7 +34,7 @@ def tree(tmp_path: Path) -> Tree:
 @pytest.fixture(scope="session")
 def matrix() -> Matrix:
     """The project's own matrix."""
-    return matrices.load_matrix(ROOT)
+    return load_matrix(ROOT)
 
 
 @pytest.fixture(scope="session")

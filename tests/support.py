@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from armwright.matrix import matrix as matrices
-from armwright.matrix.matrix import Matrix
+from armwright.matrix.matrix import Matrix, load_matrix
 from armwright.plan.plan import Plan, Source, make_plan
 from armwright.system.errors import InputError
 
@@ -52,7 +51,7 @@ class Tree:
         (self.root / "matrix.yaml").write_text(text, encoding="utf-8")
 
     def load(self) -> Matrix:
-        return matrices.load_matrix(self.root)
+        return load_matrix(self.root)
 
     def mistakes(self) -> list[str]:
         """Load, and return the lines that say what is wrong."""

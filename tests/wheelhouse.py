@@ -1,4 +1,4 @@
-"""Small wheels, and what an index says of them: for tests of the package index."""
+"""Small wheels and their entries on an index, for tests of the package index."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ AARCH64 = "cp313-cp313-manylinux_2_28_aarch64"
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel and what the index says of it.
+    """A wheel and its entry on the index.
 
     Attributes:
-        hashed: the index names its sha256.
-        beside: the index offers its METADATA beside it (PEP 658).
-        size: bytes of something that cannot be packed, behind the METADATA.
+        hashed: whether the index has its sha256.
+        beside: whether the index has its METADATA as a separate file (PEP 658).
+        size: bytes of incompressible content after the METADATA.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Wheel:
     def metadata(self) -> bytes:
         lines = ["Metadata-Version: 2.1", f"Name: {self.name}", f"Version: {self.version}"]
         lines += [f"Requires-Python: {self.requires_python}"] if self.requires_python else []
-        lines += [f"Requires-Dist: {one}" for one in self.requires]
+        lines += [f"Requires-Dist: {requirement}" for requirement in self.requires]
         return "\n".join([*lines, "", "A description.", ""]).encode()
 
     @property
@@ -68,20 +68,20 @@ class Wheel:
         return hashlib.sha256(self.content).hexdigest()
 
     def entry(self) -> dict[str, Any]:
-        """Return what a page of PEP 691 says of it."""
-        found: dict[str, Any] = {"filename": self.file, "url": f"../../files/{self.file}", "hashes": {}}
+        """Return its entry on a JSON page (PEP 691)."""
+        entry: dict[str, Any] = {"filename": self.file, "url": f"../../files/{self.file}", "hashes": {}}
         if self.hashed:
-            found["hashes"] = {"sha256": self.sha256}
+            entry["hashes"] = {"sha256": self.sha256}
         if self.requires_python:
-            found["requires-python"] = self.requires_python
+            entry["requires-python"] = self.requires_python
         if self.yanked is not None:
-            found["yanked"] = self.yanked or True
+            entry["yanked"] = self.yanked or True
         if self.beside:
-            found["core-metadata"] = {"sha256": hashlib.sha256(self.metadata).hexdigest()}
-        return found
+            entry["core-metadata"] = {"sha256": hashlib.sha256(self.metadata).hexdigest()}
+        return entry
 
     def link(self) -> str:
-        """Return what a page of PEP 503 says of it."""
+        """Return its link on an HTML page (PEP 503)."""
         fragment = f"#sha256={self.sha256}" if self.hashed else ""
         more = f' data-requires-python="{escape(self.requires_python)}"' if self.requires_python else ""
         more += f' data-yanked="{escape(self.yanked)}"' if self.yanked is not None else ""
@@ -99,19 +99,19 @@ def packed(files: dict[str, bytes]) -> bytes:
 
 
 def page(wheels: Iterable[Wheel]) -> dict[str, Any]:
-    """Return the page of a distribution as PEP 691 has it."""
-    return {"meta": {"api-version": "1.1"}, "name": "lamp", "files": [one.entry() for one in wheels]}
+    """Return the JSON page of a distribution (PEP 691)."""
+    return {"meta": {"api-version": "1.1"}, "name": "lamp", "files": [wheel.entry() for wheel in wheels]}
 
 
 def html(wheels: Iterable[Wheel]) -> str:
-    """Return the page of a distribution as PEP 503 has it."""
-    links = "<br/>\n".join(one.link() for one in wheels)
+    """Return the HTML page of a distribution (PEP 503)."""
+    links = "<br/>\n".join(wheel.link() for wheel in wheels)
     head = '<head><meta name="pypi:repository-version" content="1.0"></head>'
     return f"<!DOCTYPE html><html>{head}<body>{links}</body></html>"
 
 
 RECIPE = """\
-# A framework that is only a test's.
+# A framework that only tests use.
 name: lamp
 title: Lamp
 aliases: [lantern]
@@ -125,7 +125,7 @@ versions:
     provider: wheel
     base: debian-13
     requires: [lamp==1.0.0, wick]
-    libraries: {Wax: "1.0"} # what only its proof can tell
+    libraries: {Wax: "1.0"} # its proof compares it
     environment:
       - {name: LAMP_OIL, value: "10", reason: it burns brighter}
 """
@@ -141,7 +141,7 @@ kernels:
 
 
 def add_lamp(tree: Tree) -> None:
-    """Add a framework of a test's own to a copy of the project."""
+    """Add the framework lamp to a copy of the project."""
     folder = tree.root / "recipes/frameworks/lamp"
     folder.mkdir()
     (folder / "framework.yaml").write_text(RECIPE)

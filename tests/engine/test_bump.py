@@ -88,12 +88,12 @@ class Modern(Folder):
         path = Path(self.translate_path(self.path))
         if path.is_dir() and "vnd.pypi.simple.v1+json" in self.headers.get("Accept", ""):
             return self._send(200, (path / "index.json").read_bytes(), "application/vnd.pypi.simple.v1+json")
-        found = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
-        if not found or not path.is_file():
+        span = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        if not span or not path.is_file():
             return super()._serve()
         content = path.read_bytes()
-        start = int(found[1]) if found[1] else max(0, len(content) - int(found[2]))
-        end = min(int(found[2]) + 1, len(content)) if found[1] and found[2] else len(content)
+        start = int(span[1]) if span[1] else max(0, len(content) - int(span[2]))
+        end = min(int(span[2]) + 1, len(content)) if span[1] and span[2] else len(content)
         return self._send(206, content[start:end], "application/zip", f"bytes {start}-{end - 1}/{len(content)}")
 
     def _send(self, status: int, content: bytes, kind: str, part: str = "") -> None:
@@ -148,7 +148,7 @@ class Project:
 
     def invoke(self, *arguments: str) -> CommandResult:
         done = subprocess.run(
-            [sys.executable, "-m", "armwright.cli.program", *arguments],
+            [sys.executable, "-m", "armwright.cli.program", "--search-root", str(self.tree.root), *arguments],
             cwd=self.tree.root, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert "secret" not in done.stdout + done.stderr
@@ -181,9 +181,7 @@ def indexed(project: Project, wheel_folder: Path, request: pytest.FixtureRequest
         yield project
 
 
-def test_newest_acceptable_version_of_a_real_index_is_written(
-    indexed: Project,
-) -> None:
+def test_newest_acceptable_version_of_a_real_index_is_written(indexed: Project) -> None:
     before = indexed.texts()
     result = indexed.invoke("bump", "lamp")
     assert result.code == 0, result.err

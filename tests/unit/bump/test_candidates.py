@@ -55,8 +55,8 @@ class UnusedIndex(PackageIndex):
 
 
 def refusal(base: Base, *wheels: Wheel, index: PackageIndex | None = None) -> str:
-    found = files(*wheels)
-    return candidates.judge_version(found[0].version, found, base, index or UnusedIndex(())).refusal
+    listed = files(*wheels)
+    return candidates.judge_version(listed[0].version, listed, base, index or UnusedIndex(())).refusal
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_abi_tag_is_that_of_the_python_version(base: Base, python: str, abi: str
 
 def test_source_distribution_is_refused(base: Base) -> None:
     entry = {"files": [{"filename": "lamp-1.1.0.tar.gz", "url": "lamp-1.1.0.tar.gz", "hashes": {"sha256": "0" * 64}}]}
-    found = index_pages.parse_page(json.dumps(entry).encode(), "application/json", "https://a.example/", "lamp")
-    judged = candidates.judge_version(Version("1.1.0"), found, base, UnusedIndex(()))
+    listed = index_pages.parse_page(json.dumps(entry).encode(), "application/json", "https://a.example/", "lamp")
+    judged = candidates.judge_version(Version("1.1.0"), listed, base, UnusedIndex(()))
     assert judged == candidates.Candidate("1.1.0", "no wheel for AArch64 and Python 3.13 with glibc 2.41")
 
 
@@ -230,7 +230,7 @@ def test_bad_metadata_is_refused_and_network_error_is_raised(base: Base) -> None
 
 
 def test_newer_versions_are_sorted_as_versions() -> None:
-    found = files(*(Wheel("lamp", version) for version in ("1.9.0", "1.10.0", "1.2.0", "1.8.0", "1.10.0", "1.8.0rc1")))
-    newer = candidates.newer(found, Version("1.8.0"))
+    listed = files(*(Wheel("lamp", version) for version in ("1.9.0", "1.10.0", "1.2.0", "1.8.0", "1.10.0", "1.8.0rc1")))
+    newer = candidates.newer(listed, Version("1.8.0"))
     assert [str(version) for version in newer] == ["1.10.0", "1.9.0"]
     assert [len(wheels) for wheels in newer.values()] == [2, 1]

@@ -12,8 +12,7 @@ from packaging.requirements import Requirement
 
 from armwright.bump import proposal, yaml_insert
 from armwright.cli import bump
-from armwright.fetch import index_pages, resolve
-from armwright.fetch import package_index as indexes
+from armwright.fetch import index_pages, package_index, resolve
 from armwright.fetch.index_pages import IndexFile
 from armwright.fetch.package_index import PackageIndex, WheelMetadata
 from armwright.plan import locks
@@ -47,10 +46,10 @@ class FakeIndex(PackageIndex):
     wheels: tuple[Wheel, ...] = ()
 
     def files(self, distribution: str) -> list[IndexFile]:
-        found = index_pages.parse_page(
+        files = index_pages.parse_page(
             json.dumps(page(self.wheels)).encode(), "application/json", "https://a.example/", distribution
         )
-        return found if distribution == "lamp" else []
+        return files if distribution == "lamp" else []
 
     def metadata(self, file: IndexFile) -> WheelMetadata:
         (wheel,) = (wheel for wheel in self.wheels if wheel.file == file.name)
@@ -68,7 +67,7 @@ def run(lamp: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     def bumped(*wheels: Wheel, refused: Refusals | None = None, framework: str = "lamp", **options: Any) -> Any:  # noqa: ANN401
         index = FakeIndex(())
         object.__setattr__(index, "wheels", wheels)
-        monkeypatch.setattr(indexes, "find_package_index", lambda: index)
+        monkeypatch.setattr(package_index, "find_package_index", lambda: index)
 
         def make(root: Path, recipe: Framework, version: str, base: Base) -> None:
             assert root != lamp.root
@@ -203,9 +202,7 @@ UNSOLVED = (
 
 def test_refused_lock_falls_back_to_the_next_older_version(run: Bump, lamp: Tree) -> None:
     wheels = [Wheel("lamp", version) for version in ("1.4.0", "1.3.0", "1.2.0")]
-    cuda = InputError(
-        "the lock has mistakes:\n  recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution", "do it"
-    )
+    cuda = InputError("the lock has mistakes:\n  recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution")
     result = run(*wheels, refused={"1.4.0": cuda, "1.3.0": FailedError(UNSOLVED)}, write=True)
     assert [(row["version"], row["reason"]) for row in result["versions"]][:2] == [
         ("1.4.0", "its lock: recipes/locks/lamp-1.4.0.txt:7: triton is a CUDA distribution"),
@@ -276,7 +273,7 @@ def test_version_without_a_pin_is_not_a_model(run: Bump, lamp: Tree, requirement
 
 def test_unsupported_file_is_an_error_not_a_refusal(run: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> str:
-        raise InputError("this program cannot extend it", "add the version by hand")
+        raise InputError("this program cannot extend it", hint="add the version by hand")
 
     monkeypatch.setattr(yaml_insert, "insert_item", refuse)
     with pytest.raises(InputError, match="this program cannot extend it"):

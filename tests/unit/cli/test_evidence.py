@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from armwright.cli import evidence as command
-from armwright.matrix import matrix as matrices
-from armwright.matrix.matrix import Matrix
+from armwright.matrix.matrix import Matrix, load_matrix
 from armwright.plan.plan import Plan, make_plan
 from armwright.proof import compare, evidence, verify
 from armwright.proof.evidence import Evidence
@@ -42,7 +41,7 @@ def project(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @cache
 def planned(combo: str) -> Plan:
-    matrix = matrices.load_matrix(ROOT)
+    matrix = load_matrix(ROOT)
     return make_plan(matrix, matrix.by_id[combo])
 
 

@@ -53,11 +53,11 @@ def refusal(matrix: Matrix, **options: object) -> InputError:
 
 
 def test_default_is_the_newest_versions_in_matrix_order(small: Matrix) -> None:
-    found = ids(small)
-    assert found == [combo.id for combo in small.combos if combo.id in set(found)]
-    assert "pytorch-2.9.1-generic-acl" in found
-    assert "pytorch-2.10.0-n1-acl" in found
-    assert "pytorch-2.9.1-n1-acl" not in found
+    selected = ids(small)
+    assert selected == [combo.id for combo in small.combos if combo.id in set(selected)]
+    assert "pytorch-2.9.1-generic-acl" in selected
+    assert "pytorch-2.10.0-n1-acl" in selected
+    assert "pytorch-2.9.1-n1-acl" not in selected
 
 
 ON = "pytorch-2.10.0-{}-acl"
@@ -147,9 +147,9 @@ def test_refusal_without_a_nearest_combo_points_to_the_list(tree: Tree) -> None:
 
 
 def test_match_includes_refused_combos(small: Matrix) -> None:
-    found = match_combos(small, Selector(target="generic", backend="acl", every=True))
-    assert [combo.version for combo in found] == ["2.10.0", "2.9.1"]
-    assert [combo.refusal is None for combo in found] == [False, True]
+    matched = match_combos(small, Selector(target="generic", backend="acl", every=True))
+    assert [combo.version for combo in matched] == ["2.10.0", "2.9.1"]
+    assert [combo.refusal is None for combo in matched] == [False, True]
 
 
 def test_unverified_version_gives_way_to_a_working_one(doubtful: Matrix) -> None:
@@ -226,14 +226,14 @@ VALUES = st.one_of(
 @settings(max_examples=200, deadline=None)
 def test_any_options_give_buildable_combos_or_an_error(doubtful: Matrix, selector: Selector) -> None:
     try:
-        found = select_combos(doubtful, selector)
+        combos = select_combos(doubtful, selector)
     except InputError as error:
         problem = error
     else:
-        assert found
-        assert all(combo.refusal is None and allowed(selector, combo) for combo in found)
-        assert all(combo.unverified is None or selector.names(combo) for combo in found)
-        assert len({combo.id for combo in found}) == len(found)
+        assert combos
+        assert all(combo.refusal is None and allowed(selector, combo) for combo in combos)
+        assert all(combo.unverified is None or selector.names(combo) for combo in combos)
+        assert len({combo.id for combo in combos}) == len(combos)
         return
     assert problem.what
     assert problem.next_step

@@ -63,7 +63,7 @@ def test_only_v1_has_bf16(n1: Target, v1: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "on_n1", "on_v1"),
+    ("fields", "on_n1", "on_v1"),
     [
         ({}, ("slow", "a note"), ("slow", "a note")),
         ({"fast": []}, ("fast", "a note"), ("fast", "a note")),
@@ -81,10 +81,10 @@ def test_only_v1_has_bf16(n1: Target, v1: Target) -> None:
     ],
 )
 def test_state_of_a_data_type_depends_on_cpu_features(
-    n1: Target, v1: Target, words: dict[str, Any], on_n1: tuple[str, str], on_v1: tuple[str, str]
+    n1: Target, v1: Target, fields: dict[str, Any], on_n1: tuple[str, str], on_v1: tuple[str, str]
 ) -> None:
-    one = DtypeSupport.model_validate({"note": "a note", **words})
-    assert (one.on_floor(n1.floor), one.on_floor(v1.floor)) == (on_n1, on_v1)
+    support = DtypeSupport.model_validate({"note": "a note", **fields})
+    assert (support.on_floor(n1.floor), support.on_floor(v1.floor)) == (on_n1, on_v1)
 
 
 def test_data_types_without_an_entry_are_not_run(v1: Target) -> None:
@@ -105,10 +105,12 @@ def states(backend: FrameworkBackend, target: Target, version: str = "2.0.0") ->
 
 def test_override_replaces_a_data_type_for_its_images(n1: Target, v1: Target) -> None:
     override = Override(targets=["n1"], versions=["2.0.0"], dtypes={"bf16": DtypeSupport(note="a note")})
-    one = framework_backend(dtypes={"fp32": PLAIN, "bf16": DtypeSupport(fast=[], note="a note")}, overrides=(override,))
-    assert states(one, n1) == ["fast", "slow", "not run", "not run", "not run"]
-    assert states(one, v1)[:2] == states(one, n1, "2.1.0")[:2] == ["fast", "fast"]
-    assert in_force(one, n1) == [["acl"]]
+    backend = framework_backend(
+        dtypes={"fp32": PLAIN, "bf16": DtypeSupport(fast=[], note="a note")}, overrides=(override,)
+    )
+    assert states(backend, n1) == ["fast", "slow", "not run", "not run", "not run"]
+    assert states(backend, v1)[:2] == states(backend, n1, "2.1.0")[:2] == ["fast", "fast"]
+    assert in_force(backend, n1) == [["acl"]]
 
 
 def test_fast_math_needs_its_variable() -> None:
@@ -125,7 +127,7 @@ def test_fast_math_needs_its_variable() -> None:
 
 
 def test_rule_applies_by_needed_and_lacking_features(n1: Target, v1: Target) -> None:
-    one = framework_backend(
+    backend = framework_backend(
         rule("always"),
         rule("with", needs=["bf16"]),
         rule("without", lacks=["bf16"]),
@@ -133,8 +135,8 @@ def test_rule_applies_by_needed_and_lacking_features(n1: Target, v1: Target) -> 
         rule("one-of", lacks=["asimd", "bf16"]),
         rule("neither", needs=["bf16"], lacks=["asimd"]),
     )
-    assert in_force(one, v1) == [["always"], ["with"], ["both"]]
-    assert in_force(one, n1) == [["always"], ["without"], ["one-of"]]
+    assert in_force(backend, v1) == [["always"], ["with"], ["both"]]
+    assert in_force(backend, n1) == [["always"], ["without"], ["one-of"]]
 
 
 def test_override_replaces_only_the_rule_with_its_id(n1: Target) -> None:
@@ -152,7 +154,7 @@ def test_override_replaces_only_the_rule_with_its_id(n1: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "replaced"),
+    ("condition", "replaced"),
     [
         ({}, True),
         ({"targets": ["n1"]}, True),
@@ -164,14 +166,16 @@ def test_override_replaces_only_the_rule_with_its_id(n1: Target) -> None:
         ({"targets": ["v1"], "versions": ["2.0.0"]}, False),
     ],
 )
-def test_override_applies_to_its_targets_and_versions(n1: Target, words: dict[str, Any], *, replaced: bool) -> None:
-    override = Override(kernels=grouped(rule("new", id="old")), **words)
+def test_override_applies_to_its_targets_and_versions(n1: Target, condition: dict[str, Any], *, replaced: bool) -> None:
+    override = Override(kernels=grouped(rule("new", id="old")), **condition)
     assert in_force(framework_backend(rule("old"), overrides=(override,)), n1) == [["new"] if replaced else ["old"]]
 
 
 def test_override_with_needs_keeps_the_rule_elsewhere(n1: Target, v1: Target) -> None:
-    one = framework_backend(rule("old"), overrides=(Override(kernels=grouped(rule("new", id="old", needs=["bf16"]))),))
-    assert (in_force(one, n1), in_force(one, v1)) == ([["old"]], [["new"]])
+    backend = framework_backend(
+        rule("old"), overrides=(Override(kernels=grouped(rule("new", id="old", needs=["bf16"]))),)
+    )
+    assert (in_force(backend, n1), in_force(backend, v1)) == ([["old"]], [["new"]])
 
 
 def test_openblas_cores_of_the_target_are_inserted(n1: Target) -> None:
@@ -191,12 +195,12 @@ def test_rule_for_several_operations_cannot_require_one() -> None:
 
 
 def test_overrides_of_the_project_replace_general_rules(matrix: Matrix) -> None:
-    one = matrix.recipes.frameworks["pytorch"].backends["acl"]
+    backend = matrix.recipes.frameworks["pytorch"].backends["acl"]
 
     def implementations(target: str, source: str, operation: str) -> list[list[str]]:
-        rules = one.kernel_rules(matrix.recipes.targets[target], "2.10.0")
-        asked = [found for found in rules if "fp32" in (found.dtypes or ["fp32"])]
-        return [found.implementations for found in asked if (found.source, found.operation) == (source, operation)]
+        rules = backend.kernel_rules(matrix.recipes.targets[target], "2.10.0")
+        in_fp32 = [rule for rule in rules if "fp32" in (rule.dtypes or ["fp32"])]
+        return [rule.implementations for rule in in_fp32 if (rule.source, rule.operation) == (source, operation)]
 
     assert implementations("a64fx", "onednn", "convolution") == [["brgconv*:sve_512"]]
     assert implementations("n1", "onednn", "convolution") == [["*:acl", "acl"]]

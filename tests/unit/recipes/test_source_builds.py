@@ -114,7 +114,7 @@ def test_known_cache_sizes_become_bazel_options(matrix: Matrix) -> None:
     backend = next(iter(build.backends))
     assert n1.compile.caches is not None
     assert [option for option in build.bazel_options(n1, backend, "9.4") if "CACHE" in option] == [
-        one.format(level1=n1.compile.caches.level1, level2=n1.compile.caches.level2) for one in build.caches
+        option.format(level1=n1.compile.caches.level1, level2=n1.compile.caches.level2) for option in build.caches
     ]
     assert m1.compile.caches is None
     assert not any("CACHE" in option for option in build.bazel_options(m1, backend, "9.4"))
@@ -169,28 +169,28 @@ def test_base_without_a_public_image_cannot_use_registry(tree: Tree) -> None:
 
 def test_every_download_is_checked_by_its_hash(matrix: Matrix) -> None:
     combo, build = builds(matrix)[0]
-    one = make_plan(matrix, combo)
-    text = one.files["Dockerfile"].decode()
-    for file in one.downloads:
+    plan = make_plan(matrix, combo)
+    text = plan.files["Dockerfile"].decode()
+    for file in plan.downloads:
         if file in combo.release.files:
-            assert f"--hash=sha256:{file.sha256}" in one.files["files.txt"].decode()
+            assert f"--hash=sha256:{file.sha256}" in plan.files["files.txt"].decode()
         else:
             assert f"echo '{file.sha256}  /downloads/{file.file}' > /sum\nsha256sum --check --quiet /sum\n" in text
-    assert {build.source.file, build.bazel.source.file} < {file.file for file in one.downloads}
+    assert {build.source.file, build.bazel.source.file} < {file.file for file in plan.downloads}
 
 
 def test_every_patch_is_in_the_context_and_applied_or_copied(matrix: Matrix) -> None:
     combo, build = builds(matrix)[0]
-    one = make_plan(matrix, combo)
-    parts = {stage.name: "\n".join(stage.instructions) for stage in stages(one.files["Dockerfile"])}
+    plan = make_plan(matrix, combo)
+    parts = {stage.name: "\n".join(stage.instructions) for stage in stages(plan.files["Dockerfile"])}
     for stage, patches in (("bazel", build.bazel.patches), ("compiled", build.patches)):
         for patch in patches:
-            assert f"patches/{patch.file}" in one.files
+            assert f"patches/{patch.file}" in plan.files
             applied = f"--directory={patch.folder or '.'} --input=/patches/{patch.file}\n"
             assert (f"cp /patches/{patch.file} {patch.copied}\n" if patch.copied else applied) in parts[stage]
     assert "--fuzz=0" in parts["compiled"]
     assert {f"patches/{patch.file}" for patch in build.all_patches} == {
-        x for x in one.files if x.startswith("patches/")
+        name for name in plan.files if name.startswith("patches/")
     }
 
 
@@ -209,8 +209,7 @@ def test_compiling_under_emulation_prints_a_warning(  # noqa: PLR0913, PLR0917 -
     monkeypatch.setattr(console, "say", lambda text, _: messages.append(text))
     monkeypatch.setattr(debian_roots, "get_build_architecture", lambda: machine)
     monkeypatch.setattr(buildx, "run_build", lambda *_, **__: [])
-    one = matrix.by_id[combo]
-    assemble.assemble(tmp_path, make_plan(matrix, one), builder)
+    assemble.assemble(tmp_path, make_plan(matrix, matrix.by_id[combo]), builder)
     assert bool(messages) is warned
     assert all("compiles under emulation" in text for text in messages)
 
@@ -234,16 +233,16 @@ def test_committed_patches_have_correct_line_counts() -> None:
 
 def test_image_lists_compiled_and_downloaded_packages(matrix: Matrix) -> None:
     for version in ("1.15.5", "1.15.0"):
-        one = make_plan(matrix, matrix.by_id[f"tensorflow-{version}-n1-eigen"])
-        text = one.files["image/opt/armwright/image.json"].decode()
+        plan = make_plan(matrix, matrix.by_id[f"tensorflow-{version}-n1-eigen"])
+        text = plan.files["image/opt/armwright/image.json"].decode()
         assert f'"tensorflow": "{version}"' in text
         assert '"gast": "0.2.2"' in text
 
 
 def test_downloaded_framework_is_installed_by_its_hash(matrix: Matrix) -> None:
-    one = make_plan(matrix, matrix.by_id["tensorflow-1.15.0-n1-eigen"])
-    names = {stage.name for stage in stages(one.files["Dockerfile"])}
+    plan = make_plan(matrix, matrix.by_id["tensorflow-1.15.0-n1-eigen"])
+    names = {stage.name for stage in stages(plan.files["Dockerfile"])}
     assert {"builder", "python"} < names
     assert not {"bazel", "compiled"} & names
-    assert b"tensorflow==1.15.0 --hash=sha256:" in one.files["files.txt"]
-    assert b"tensorflow==" not in one.files["requirements.txt"]
+    assert b"tensorflow==1.15.0 --hash=sha256:" in plan.files["files.txt"]
+    assert b"tensorflow==" not in plan.files["requirements.txt"]
