@@ -1,10 +1,11 @@
-"""The command `registry`: the local staging registry."""
+"""The command `registry`: starts, stops or shows the local staging registry."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from armwright.publish import local_registry
+from armwright.publish.local_registry import RegistryStatus
 from armwright.system import console
 from armwright.system.errors import InputError, nearest
 
@@ -12,36 +13,48 @@ ACTIONS = ("start", "stop", "show")
 
 
 def run(root: Path, action: str, port: str = "", *, as_json: bool = False) -> None:
-    """Do what `invoke registry` was asked for, and say how it ended.
+    """Execute an action and print the registry's state.
 
     Args:
         root: the project's root.
         action: start, stop or show.
-        port: where to start it.
-        as_json: one JSON document instead of words.
+        port: the port to start it on; empty for 5000.
+        as_json: print one JSON document instead of a line.
 
     Raises:
-        InputError: there is no such action, or no such port.
-        MachineError: see `start`, `stop` and `show`.
+        InputError: the action or the port is invalid.
+        MachineError: see `start_registry`, `stop_registry` and `read_registry_status`.
     """
     home = root.resolve() / local_registry.HOME
     if action not in ACTIONS:
         raise InputError(f"registry has no action '{action}': {nearest(action, ACTIONS)}", "invoke registry show")
-    number = int(port) if str(port).isascii() and str(port).isdecimal() else 0
-    if not 0 < number < 2**16:
-        raise InputError(f"{str(port)!r} is no port", f"invoke registry start --port {local_registry.PORT}")
-    stopped = action == "stop" and local_registry.stop_registry(home)
-    status, fresh = (
-        local_registry.start_registry(home, number)
-        if action == "start"
-        else (local_registry.read_registry_status(home), False)
-    )
+    number = _parse_port(port)
+    if action == "start":
+        status, started = local_registry.start_registry(home, number)
+        line = _describe(status, started=started)
+    elif action == "stop":
+        stopped = local_registry.stop_registry(home)
+        status = local_registry.read_registry_status(home)
+        line = f"registry: {'stopped' if stopped else 'did not run'}; its data stays in {home}"
+    else:
+        status = local_registry.read_registry_status(home)
+        line = _describe(status)
     if as_json:
         console.document(status.document())
-        return
-    if action == "stop":
-        console.result(f"registry: {'stopped' if stopped else 'did not run'}; its data stays in {home}")
-        return
-    runs = f"{'started' if fresh else 'runs'} on {status.address} (process {status.pid})"
-    held = f"; holds {', '.join(status.repositories) or 'nothing yet'}" if status.running else ""
-    console.result(f"registry: {runs if status.running else 'does not run: invoke registry start'}{held}")
+    else:
+        console.result(line)
+
+
+def _parse_port(text: str) -> int:
+    number = local_registry.PORT if not text else int(text) if text.isascii() and text.isdecimal() else 0
+    if not 0 < number < 2**16:
+        raise InputError(f"{text!r} is not a port", f"invoke registry start --port {local_registry.PORT}")
+    return number
+
+
+def _describe(status: RegistryStatus, *, started: bool = False) -> str:
+    if not status.running:
+        return "registry: does not run; start it with: invoke registry start"
+    held = ", ".join(status.repositories) or "nothing yet"
+    verb = "started" if started else "runs"
+    return f"registry: {verb} on {status.address} (process {status.pid}); holds {held}"

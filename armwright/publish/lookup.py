@@ -1,4 +1,7 @@
-"""Looks up whether a registry already has an image."""
+"""Looks up whether a registry has an image, over HTTP: no engine is needed, and a silent registry costs a second.
+
+Staging uses `Engine.remote_digest` instead, because it needs the credentials of `docker login`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What doctor makes of readings: every check can fail, and every failure names its mend."""
+"""Doctor judges readings: every check can fail, and every failure names its fix."""
 
 from __future__ import annotations
 
@@ -42,73 +42,88 @@ GOOD = Readings(
 )
 
 
-def check(name: str, seen: Readings, cpus: tuple[str, ...] = ("neoverse-n1",)) -> MachineCheck:
-    return next(row for row in doctor.judge_readings(cpus, FACTS, seen) if row.name.startswith(name))
+def find_check(name: str, readings: Readings, cpus: tuple[str, ...] = ("neoverse-n1",)) -> MachineCheck:
+    return next(check for check in doctor.judge_readings(cpus, FACTS, readings) if check.name.startswith(name))
 
 
-def on(machine: Host) -> Readings:
+def with_machine(machine: Host) -> Readings:
     return replace(GOOD, machine=machine)
 
 
-def emulating(**changes: object) -> Readings:
-    return on(replace(MACHINE, emulation=replace(MACHINE.emulation, **changes)))
+def with_emulation(**changes: object) -> Readings:
+    return with_machine(replace(MACHINE, emulation=replace(MACHINE.emulation, **changes)))
 
 
-def test_a_good_machine_has_no_complaint() -> None:
-    assert {row.state for row in doctor.judge_readings(("neoverse-n1",), FACTS, GOOD)} == {CheckState.OK}
+def test_good_machine_passes_every_check() -> None:
+    assert {check.state for check in doctor.judge_readings(("neoverse-n1",), FACTS, GOOD)} == {CheckState.OK}
 
 
 BAD = [
     ("python", replace(GOOD, python=(3, 10, 9)), CheckState.FAIL, "3.10.9"),
     (
         "engine answers",
-        on(replace(MACHINE, engine=None, silence="it does not run")),
+        with_machine(replace(MACHINE, engine=None, silence="it does not run")),
         CheckState.FAIL,
         "it does not run",
     ),
-    ("engine answers", on(replace(MACHINE, engine=None, have={})), CheckState.FAIL, "absent"),
-    ("engine >=", on(replace(MACHINE, engine=replace(ENGINE, version="20.10.24"))), CheckState.FAIL, "20.10.24"),
-    ("containerd", on(replace(MACHINE, engine=replace(ENGINE, containerd_store=False))), CheckState.FAIL, "off"),
-    ("buildx", on(replace(MACHINE, have={**MACHINE.have, "buildx": "0.9.1"})), CheckState.FAIL, "0.9.1"),
-    ("emulator registered", emulating(entries=()), CheckState.FAIL, "not registered"),
-    ("emulator registered", emulating(entries=(replace(ENTRY, flags="OC"),)), CheckState.FAIL, "flags OC"),
-    ("emulator >=", emulating(running="7.2.1"), CheckState.FAIL, "7.2.1"),
-    ("emulator >=", emulating(running=None), CheckState.WARN, "unknown"),
+    ("engine answers", with_machine(replace(MACHINE, engine=None, have={})), CheckState.FAIL, "absent"),
+    (
+        "engine >=",
+        with_machine(replace(MACHINE, engine=replace(ENGINE, version="20.10.24"))),
+        CheckState.FAIL,
+        "20.10.24",
+    ),
+    (
+        "containerd",
+        with_machine(replace(MACHINE, engine=replace(ENGINE, containerd_store=False))),
+        CheckState.FAIL,
+        "off",
+    ),
+    ("buildx", with_machine(replace(MACHINE, have={**MACHINE.have, "buildx": "0.9.1"})), CheckState.FAIL, "0.9.1"),
+    ("emulator registered", with_emulation(entries=()), CheckState.FAIL, "not registered"),
+    ("emulator registered", with_emulation(entries=(replace(ENTRY, flags="OC"),)), CheckState.FAIL, "flags OC"),
+    ("emulator >=", with_emulation(running="7.2.1"), CheckState.FAIL, "7.2.1"),
+    ("emulator >=", with_emulation(running=None), CheckState.WARN, "unknown"),
     ("emulator's CPUs", replace(GOOD, cpus=frozenset({"a64fx"})), CheckState.FAIL, "neoverse-n1"),
-    ("mmdebstrap", on(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
-    ("docker-registry", on(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
+    ("mmdebstrap", with_machine(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
+    ("docker-registry", with_machine(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
     ("registry answers", replace(GOOD, registry=False), CheckState.WARN, "127.0.0.1:5000"),
     ("disk: build/", replace(GOOD, disks={"build/": 15 * 10**9}), CheckState.WARN, "15 GB"),
     ("disk: build/", replace(GOOD, disks={"build/": 9 * 10**9}), CheckState.FAIL, "9 GB"),
     ("memory", replace(GOOD, memory=10**9), CheckState.WARN, "1.0 GB"),
     ("CA bundle", replace(GOOD, bundle=None), CheckState.FAIL, "none"),
-    ("CA bundle", replace(GOOD, bundle_readable=False), CheckState.FAIL, "no certificates"),
+    ("CA bundle", replace(GOOD, bundle_readable=False), CheckState.FAIL, "no readable certificates"),
     ("package index", replace(GOOD, index="it does not answer"), CheckState.WARN, "does not answer"),
 ]
 
 
-@pytest.mark.parametrize(("name", "seen", "state", "found"), BAD, ids=[f"{name}: {found}" for name, _, _, found in BAD])
-def test_what_is_wrong_is_named_with_its_mend(name: str, seen: Readings, state: CheckState, found: str) -> None:
-    row = check(name, seen)
-    assert row.state is state
-    assert found in row.found
-    assert row.mend
+@pytest.mark.parametrize(
+    ("name", "readings", "state", "found"), BAD, ids=[f"{name}: {found}" for name, _, _, found in BAD]
+)
+def test_failure_is_named_with_its_fix(name: str, readings: Readings, state: CheckState, found: str) -> None:
+    check = find_check(name, readings)
+    assert check.state is state
+    assert found in check.found
+    assert check.fix
 
 
-def test_an_arm_host_needs_no_emulator() -> None:
-    names = [row.name for row in doctor.judge_readings(("neoverse-n1",), FACTS, on(Host(machine="aarch64")))]
+def test_arm_host_needs_no_emulator() -> None:
+    names = [
+        check.name for check in doctor.judge_readings(("neoverse-n1",), FACTS, with_machine(Host(machine="aarch64")))
+    ]
     assert [name for name in names if name.startswith("emulator")] == ["emulator"]
-    assert check("emulator", on(Host(machine="aarch64"))).state is CheckState.OK
+    assert find_check("emulator", with_machine(Host(machine="aarch64"))).state is CheckState.OK
 
 
-def test_who_may_not_talk_to_the_engine_is_not_sent_to_setup() -> None:
-    row = check(
-        "engine answers", on(replace(MACHINE, engine=None, forbidden=True, silence="this user may not talk to it"))
+def test_user_without_permission_is_not_sent_to_setup() -> None:
+    check = find_check(
+        "engine answers",
+        with_machine(replace(MACHINE, engine=None, forbidden=True, silence="this user may not use it")),
     )
-    assert "usermod" in row.mend
+    assert "usermod" in check.fix
 
 
-def test_a_failure_is_exit_code_3_and_json_is_the_only_thing_on_stdout(
+def test_failure_is_exit_code_3_and_json_is_alone_on_stdout(
     matrix: Matrix, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     every_cpu = {model for target in matrix.recipes.targets.values() for model in target.emulator.models}
@@ -119,16 +134,17 @@ def test_a_failure_is_exit_code_3_and_json_is_the_only_thing_on_stdout(
     monkeypatch.setattr(doctor, "read_machine", lambda _: replace(good, cpus=frozenset()))
     assert doctor.run(matrix, as_json=True) == 3
     document = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in document["checks"] if row["state"] == "fail"] == ["emulator's CPUs"]
+    assert [check["name"] for check in document["checks"] if check["state"] == "fail"] == ["emulator's CPUs"]
+    assert set(document["checks"][0]) == {"name", "state", "found", "fix"}
 
 
-def test_the_disk_behind_a_folder_that_is_not_there_yet_is_read(tmp_path: Path) -> None:
-    assert doctor._free(tmp_path / "not" / "yet") > 0
+def test_free_space_of_an_absent_folder_is_read(tmp_path: Path) -> None:
+    assert doctor._read_free_space(tmp_path / "not" / "yet") > 0
 
 
-@pytest.mark.parametrize(("content", "good"), [("-----BEGIN CERTIFICATE-----\n", True), ("", False), (None, False)])
-def test_a_bundle_must_hold_certificates(tmp_path: Path, content: str | None, *, good: bool) -> None:
+@pytest.mark.parametrize(("content", "expected"), [("-----BEGIN CERTIFICATE-----\n", True), ("", False), (None, False)])
+def test_bundle_must_hold_certificates(tmp_path: Path, content: str | None, *, expected: bool) -> None:
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)
-    assert doctor._certificates(file) is good
+    assert doctor._has_certificates(file) is expected
