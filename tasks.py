@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from armwright.cli import parsing
 from armwright.cli.command import command
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ JSON = "print one JSON document on stdout and nothing else"
 REPO = "owner/name of the issue's repository (default: GITHUB_REPOSITORY, then the git remote `origin`)"
 SCHEMA = "print the JSON Schema of the --json output"
 IMAGE = "check this image, by name or digest, instead of the combos of this checkout"
-
-parsing.answer_wrong_words()
 
 
 def _matrix() -> Matrix:

@@ -107,7 +107,7 @@ def listed(tree: Path, combos: int) -> tuple[float, float]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "invoke", "list", "--all"],
+        [sys.executable, "-m", "armwright.cli.program", "list", "--all"],
         cwd=tree, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)

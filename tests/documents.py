@@ -16,13 +16,12 @@ from pathlib import Path
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit
-from invoke.parser import Parser
 from invoke.parser.context import ParserContext
-from invoke.program import Program
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 import tasks
+from armwright.cli.program import ArmwrightProgram
 from armwright.cli.test import TIERS
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector, match_combos, select_combos
@@ -116,14 +115,15 @@ def explain_mistake(command: CommandLine, matrix: Matrix) -> str:
     if command.inline and len(arguments) == 1 and arguments[0] in _contexts():
         return ""
     try:
-        core, *parsed = _parser().parse_argv(arguments)
+        program = _parse(arguments)
     except Exit as refused:
-        return str(refused.message)
-    helped = core.args["help"].value
+        return refused.message or ""
+    helped = program.args["help"].value
     if helped and helped not in _contexts():
         return f"there is no command {helped!r}"
     values = [
-        (str(context.name), {name: argument.value for name, argument in context.args.items()}) for context in parsed
+        (str(context.name), {name: argument.value for name, argument in context.args.items()})
+        for context in program.tasks
     ]
     return "; ".join(filter(None, (_explain_values(name, given, matrix) for name, given in values)))
 
@@ -193,11 +193,14 @@ def _contexts() -> Mapping[str, ParserContext]:
     return {str(context.name): context for context in Collection.from_module(tasks).to_contexts()}
 
 
-def _parser() -> Parser:
-    """Return the parser that `invoke` uses for the project's commands."""
-    program = Program()
-    initial = ParserContext(args=[*program.core_args(), *program.task_args()])
-    return Parser(initial=initial, contexts=Collection.from_module(tasks).to_contexts())
+def _parse(arguments: list[str]) -> ArmwrightProgram:
+    """Parse a command line as `invoke` does, and run nothing."""
+    program = ArmwrightProgram()
+    program.create_config()
+    program.parse_core(["invoke", *arguments])
+    program.collection = Collection.from_module(tasks)
+    program.parse_tasks()
+    return program
 
 
 def _explain_program(program: str, arguments: list[str]) -> str:
