@@ -131,7 +131,7 @@ def test_target_without_flags_for_the_compiler_is_an_error(tree: Tree) -> None:
 
 def test_backend_without_bazel_options_is_an_error(tree: Tree) -> None:
     tree.edit(TENSORFLOW, "        eigen: []\n", "")
-    with pytest.raises(InputError, match=r"cannot compile it: build\.backends has no eigen"):
+    with pytest.raises(InputError, match=r"cannot compile over eigen: build\.backends has no eigen"):
         tree.plan(COMPILED)
 
 
