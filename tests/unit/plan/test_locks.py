@@ -174,7 +174,7 @@ def test_the_epoch_is_the_lock_s_time_in_utc() -> None:
 
 def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
     lines = ["global.index-url='https://a/simple'", "install.cert='/etc/ca.pem'", ":env:.extra-index-url='b c'"]
-    assert dict(resolve._settings(lines)) == {
+    assert dict(resolve._parse_settings(lines)) == {
         "index-url": "https://a/simple",
         "cert": "/etc/ca.pem",
         "extra-index-url": "b c",
@@ -183,6 +183,6 @@ def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
 
 def test_a_list_of_indexes_over_several_lines_is_read_as_pip_prints_it() -> None:
     line = r"global.extra-index-url='\nhttps://one.example/simple\nhttps://two.example/simple'"
-    (found,) = resolve._settings([line])
+    (found,) = resolve._parse_settings([line])
     assert found[0] == "extra-index-url"
     assert found[1].split() == ["https://one.example/simple", "https://two.example/simple"]
