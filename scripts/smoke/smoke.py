@@ -73,7 +73,7 @@ def prove(
     if not failure:
         checks += versions(image, answers.versions)
         checks += [row for run in answers.runs for row in grade(run)]
-        checks += judged(image, answers, selected, on_meant_cpu=on_meant_cpu)
+        checks += judge_kernels(image, answers, selected, on_meant_cpu=on_meant_cpu)
     left_out = [run for run in every if run not in selected and not run.reason]
     checks += [check(f"run {run.workload} {run.dtype}", NOT_RUN, "right answers", "not selected") for run in left_out]
     return {
@@ -100,7 +100,7 @@ def prove(
     }
 
 
-def judged(image: dict[str, Any], answers: Answers, runs: list[Run], *, on_meant_cpu: bool) -> list[Check]:
+def judge_kernels(image: dict[str, Any], answers: Answers, runs: list[Run], *, on_meant_cpu: bool) -> list[Check]:
     """Compare the kernels that ran with the recipe's rules: one check a rule, and one for kernels without a rule."""
     operations = {(run.workload, run.dtype): run.operations for run in runs if not run.reason}
     checks = []

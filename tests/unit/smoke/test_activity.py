@@ -1,4 +1,4 @@
-"""The files of the recurrent networks' smoke workload: whole, right, and sharp enough to notice a wrong cell."""
+"""The files of the recurrent networks' smoke workload are complete and correct, and detect a wrong cell."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def gru(x: Array, state: list[Array], w: Arrays) -> list[Array]:
 
 
 def reset_before(x: Array, state: list[Array], w: Arrays) -> list[Array]:
-    """Compute the GRU as its paper has it: the reset gate applies before the product."""
+    """Compute the GRU as in its paper: the reset gate applies before the product."""
     read = np.split(x @ w["weight_ih"].T + w["bias_ih"], 3, axis=1)
     of_r, of_z, of_n = np.split(w["weight_hh"], 3)
     bias_r, bias_z, bias_n = np.split(w["bias_hh"], 3)
@@ -73,7 +73,7 @@ CELLS: dict[str, Step] = {"lstm": lstm, "gru": gru, "mgu": mgu}
 
 
 def run(network: str, weights: Arrays, number: type[np.floating[Any]] = np.float64, step: Step | None = None) -> Array:
-    """Run one network with matrix products: another method than the one that made the expected answers."""
+    """Run one network with matrix products: a different method from the one that made the expected answers."""
     cell, arrangement = network.split(".")
     w = {name[len(network) + 1 :]: a.astype(number) for name, a in weights.items() if name.startswith(f"{network}.")}
     frames, starts = PREPARED["frames"].astype(number), PREPARED["starts"].astype(number)
@@ -87,7 +87,7 @@ def run(network: str, weights: Arrays, number: type[np.floating[Any]] = np.float
 
 
 def worst(network: str, answer: Array, dtype: str = "fp32") -> float:
-    """Return the largest difference as a multiple of what the manifest tolerates."""
+    """Return the largest error as a multiple of the manifest's tolerance."""
     tolerance = MANIFEST["dtypes"][dtype]
     allowed = tolerance["absolute"] + tolerance["relative"] * np.abs(EXPECTED[network])
     return float((np.abs(answer - EXPECTED[network]) / allowed).max())
@@ -100,7 +100,7 @@ def to_bf16(array: Array) -> Array:
 
 
 def turned(network: str) -> Arrays:
-    """Return the weights with a network's gates in another order."""
+    """Return the weights with a network's gates in a different order."""
     found = dict(WEIGHTS)
     for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         name = f"{network}.{part}"
@@ -123,7 +123,7 @@ def test_the_weights_have_the_documented_shapes() -> None:
     assert {array.dtype for array in WEIGHTS.values()} == {np.dtype(np.float32)}
 
 
-def test_the_weights_are_exact_in_half_precision_and_lie_on_the_grid_of_the_training() -> None:
+def test_weights_are_exact_in_fp16_and_on_the_training_grid() -> None:
     stored = arrays("weights.npz")
     assert {array.dtype for array in stored.values()} == {np.dtype(np.float16)}
     assert list(stored) == list(WEIGHTS)
@@ -132,7 +132,7 @@ def test_the_weights_are_exact_in_half_precision_and_lie_on_the_grid_of_the_trai
         assert np.array_equal(array * 2.0**8, np.round(array * 2.0**8))
 
 
-def test_the_inputs_are_traces_in_which_every_activity_occurs_and_changes() -> None:
+def test_input_traces_contain_every_activity_and_change() -> None:
     assert {name: f"{a.dtype} {a.shape}" for name, a in INPUTS.items()} == {
         "traces": "int8 (32, 64, 3)", "activities": "uint8 (32, 16)", "labels": "uint8 (20,)", "phases": "uint8 (20,)",
     }  # fmt: skip
@@ -184,7 +184,7 @@ def test_the_expected_answers_name_the_activities() -> None:
 
 
 @pytest.mark.parametrize("cell", GATES)
-def test_the_score_notices_one_cell_that_says_nothing(cell: str) -> None:
+def test_score_drops_if_one_cell_answers_nothing(cell: str) -> None:
     silent = EXPECTED | {f"{cell}.labels": np.zeros_like(EXPECTED[f"{cell}.labels"])}
     assert WORKLOAD["score"](silent, INPUTS) < MANIFEST["metric"]["minimum"] - 0.2
 
@@ -202,7 +202,7 @@ def test_float32_is_far_within_the_tolerance(network: str) -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_weights_in_bfloat16_are_noticed_in_fp32_and_tolerated_in_bf16(network: str) -> None:
+def test_bfloat16_weights_fail_in_fp32_and_pass_in_bf16(network: str) -> None:
     answer = run(network, {name: to_bf16(array) for name, array in WEIGHTS.items()})
     assert worst(network, answer) > 10
     assert worst(network, answer, "bf16") < 1
@@ -216,15 +216,15 @@ def test_gates_in_another_order_are_noticed_in_every_data_type(network: str, dty
 
 @pytest.mark.parametrize("dtype", MANIFEST["dtypes"])
 @pytest.mark.parametrize("network", ["gru.labels", "gru.traces"])
-def test_a_reset_gate_before_the_product_is_noticed_in_every_data_type(network: str, dtype: str) -> None:
+def test_reset_gate_before_the_product_fails_everywhere(network: str, dtype: str) -> None:
     assert worst(network, run(network, WEIGHTS, step=reset_before), dtype) > 1
 
 
 @pytest.mark.parametrize("dtype", MANIFEST["dtypes"])
 @pytest.mark.parametrize("network", NETWORKS)
-def test_a_state_that_is_not_carried_on_is_noticed_in_every_data_type(network: str, dtype: str) -> None:
+def test_state_that_is_not_carried_over_fails_everywhere(network: str, dtype: str) -> None:
     cell = CELLS[network.split(".", maxsplit=1)[0]]
-    forgetful = run(network, WEIGHTS, step=lambda x, state, w: cell(x, [np.zeros_like(one) for one in state], w))
+    forgetful = run(network, WEIGHTS, step=lambda x, state, w: cell(x, [np.zeros_like(array) for array in state], w))
     assert worst(network, forgetful, dtype) > 1
 
 

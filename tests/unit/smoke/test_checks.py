@@ -1,4 +1,4 @@
-"""The checks of a proof that need no framework, on made-up readings."""
+"""The checks of a smoke run that need no framework, on invented readings."""
 
 from __future__ import annotations
 
@@ -71,20 +71,20 @@ def test_a_changed_and_a_missing_file_are_named(tmp_path: Path, monkeypatch: pyt
 )
 def test_a_variable_that_makes_fp32_less_precise_is_noticed(value: str | None, state: str, found: str) -> None:
     environ = {} if value is None else {FAST_MATH["name"]: value}
-    (one,) = checks.precision(FAST_MATH, environ)
-    assert (one["name"], one["state"], one["found"]) == ("precision", state, found)
-    assert one["expected"] == "full fp32"
+    (check,) = checks.precision(FAST_MATH, environ)
+    assert (check["name"], check["state"], check["found"]) == ("precision", state, found)
+    assert check["expected"] == "full fp32"
 
 
 def test_an_image_that_knows_no_fast_math_has_no_such_check() -> None:
     assert checks.precision(None, {FAST_MATH["name"]: "BF16"}) == []
 
 
-def test_versions_are_compared_one_by_one_and_a_silent_library_is_not_right() -> None:
-    found = {one["name"]: one["state"] for one in checks.versions(IMAGE, {"torch": "2.10.0", "oneDNN": "3.7.2"})}
+def test_each_version_is_compared_and_a_missing_one_fails() -> None:
+    found = {check["name"]: check["state"] for check in checks.versions(IMAGE, {"torch": "2.10.0", "oneDNN": "3.7.2"})}
     assert found == {"version torch": "pass", "version oneDNN": "fail", "version python": "pass"}
     missing = checks.versions({**IMAGE, "python": "2.7"}, {"oneDNN": "3.7.1"})
-    assert [one["state"] for one in missing] == ["fail", "pass", "fail"]
+    assert [check["state"] for check in missing] == ["fail", "pass", "fail"]
     assert missing[0]["found"] == "not found"
 
 
@@ -105,7 +105,7 @@ def test_answers_are_right_number_by_number_and_by_the_metric(
 ) -> None:
     measured = {"name": "precision at 0.5", "value": value, "minimum": 0.97}
     rows = checks.grade({**RUN, "workload": "detector", "dtype": "bf16", **changes, "metric": measured})
-    assert [(one["name"], one["state"]) for one in rows] == [
+    assert [(check["name"], check["state"]) for check in rows] == [
         ("answers detector bf16", answers),
         ("precision at 0.5 detector bf16", metric),
     ]

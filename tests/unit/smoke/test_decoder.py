@@ -1,4 +1,4 @@
-"""The files of the decoder smoke workload: whole, right, sharp enough, and answers that anybody can check by hand."""
+"""The files of the decoder smoke workload are complete, correct and strict; the answers can be checked by hand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def norm(x: Array, weights: Arrays, name: str) -> Array:
 
 
 def forward(weights: Arrays, number: type[np.floating[Any]] = np.float64, wrong_place: int = -1) -> Arrays:
-    """Decode with a cache and matrix products: another method than the one that made the expected answers.
+    """Decode with a cache and matrix products: a different method from the one that made the expected answers.
 
     Args:
         weights: from `workload.weights`.
@@ -73,7 +73,7 @@ def forward(weights: Arrays, number: type[np.floating[Any]] = np.float64, wrong_
 
 
 def worst(answers: Arrays, dtype: str = "fp32") -> float:
-    """Return the largest difference as a multiple of what the manifest tolerates; a wrong token is infinitely wrong."""
+    """Return the largest error as a multiple of the manifest's tolerance; a wrong token gives a huge number."""
     tolerance = MANIFEST["dtypes"][dtype]
     allowed = tolerance["absolute"] + tolerance["relative"] * np.abs(EXPECTED["logits"])
     largest = float((np.abs(answers["logits"] - EXPECTED["logits"]) / allowed).max())
@@ -119,7 +119,7 @@ def test_prepare_numbers_the_characters() -> None:
     assert text(PROMPTS) == [row.tobytes().decode() for row in INPUTS["prompts"]]
 
 
-def test_the_right_answer_is_the_sorted_word_and_the_word_backwards() -> None:
+def test_answer_is_the_sorted_word_and_the_word_backwards() -> None:
     assert text(WORKLOAD["make_answers"](PROMPTS))[0] == "acehimn;enihcam."
     for prompt, answer in zip(text(PROMPTS), text(WORKLOAD["make_answers"](PROMPTS)), strict=True):
         assert answer == "".join(sorted(prompt[:-1])) + ";" + prompt[-2::-1] + "."
@@ -150,7 +150,7 @@ def test_the_expected_answers_come_out_of_decoding_with_a_cache() -> None:
     assert np.abs(answers["logits"] - EXPECTED["logits"]).max() < 2.0**-20
 
 
-def test_the_best_token_leads_by_what_the_manifest_says_and_by_more_than_any_data_type_may_differ() -> None:
+def test_lead_of_the_best_token_exceeds_every_tolerance() -> None:
     ordered = np.sort(EXPECTED["logits"], axis=2)
     lead = (ordered[..., -1] - ordered[..., -2]).min()
     assert f"at least {lead:.2f}" in MANIFEST["metric"]["reason"]
@@ -167,13 +167,13 @@ def test_weights_in_half_precision_are_noticed() -> None:
 
 @pytest.mark.parametrize("dtype", MANIFEST["dtypes"])
 @pytest.mark.parametrize("place", [0, 5, 8, 15])
-def test_a_wrong_place_in_the_cache_is_noticed_in_every_data_type(place: int, dtype: str) -> None:
+def test_wrong_position_in_the_cache_fails_everywhere(place: int, dtype: str) -> None:
     assert worst(forward(WEIGHTS, wrong_place=place), dtype) > 1
 
 
 @pytest.mark.parametrize("dtype", MANIFEST["dtypes"])
 @pytest.mark.parametrize("name", [name for name, array in WEIGHTS.items() if array.ndim == 2 and "layer" in name])
-def test_a_layer_without_its_product_is_noticed_in_every_data_type(name: str, dtype: str) -> None:
+def test_layer_without_its_product_fails_everywhere(name: str, dtype: str) -> None:
     assert worst(forward(WEIGHTS | {name: np.zeros_like(WEIGHTS[name])}), dtype) > 1
 
 

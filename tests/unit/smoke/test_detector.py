@@ -1,4 +1,4 @@
-"""The files of the detector smoke workload: whole, right, sharp enough, and scored as the definition says."""
+"""The files of the detector smoke workload are complete, correct and strict; the score follows its definition."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def kind(array: Array) -> str:
 
 
 def forward(weights: Arrays, images: Array, number: type[np.floating[Any]]) -> Arrays:
-    """Run the detector by windows and einsum: another method than the one that made the expected answers."""
+    """Run the detector by windows and einsum: a different method from the one that made the expected answers."""
     w = {name: array.astype(number) for name, array in weights.items()}
 
     def conv(x: Array, layer: str) -> Array:
@@ -56,7 +56,7 @@ def forward(weights: Arrays, images: Array, number: type[np.floating[Any]]) -> A
 
 
 def worst(answers: Arrays, dtype: str = "fp32") -> float:
-    """Return the largest difference as a multiple of what the manifest tolerates."""
+    """Return the largest error as a multiple of the manifest's tolerance."""
     tolerance, largest = MANIFEST["dtypes"][dtype], 0.0
     for name, answer in answers.items():
         right = EXPECTED[name][: len(answer)]
@@ -127,7 +127,7 @@ def test_the_expected_answers_come_out_of_another_method() -> None:
         assert np.abs(answer - EXPECTED[name]).max() < 2.0**-19 + 1e-9
 
 
-def test_the_expected_answers_find_the_objects_with_room_to_spare() -> None:
+def test_expected_answers_find_the_objects_with_a_margin() -> None:
     assert MANIFEST["metric"]["name"] == "mean average precision"
     assert MANIFEST["metric"]["minimum"] == 0.9
     assert score(EXPECTED) > 0.95
@@ -139,17 +139,17 @@ def test_float32_is_far_within_the_tolerance() -> None:
 
 @pytest.mark.parametrize("rounded", ["fp16", "bf16"])
 def test_weights_of_half_the_size_are_noticed_in_fp32(rounded: str) -> None:
-    some = {name: to_bf16(one) if rounded == "bf16" else one.astype(np.float16) for name, one in WEIGHTS.items()}
+    some = {name: to_bf16(array) if rounded == "bf16" else array.astype(np.float16) for name, array in WEIGHTS.items()}
     assert worst(forward(some, IMAGES, np.float64)) > 2
 
 
 def test_weights_of_bf16_are_within_the_tolerance_of_bf16() -> None:
-    rounded = {name: to_bf16(one) for name, one in WEIGHTS.items()}
+    rounded = {name: to_bf16(array) for name, array in WEIGHTS.items()}
     assert 1 / 20 < worst(forward(rounded, IMAGES, np.float64), "bf16") < 1 / 2
 
 
 @pytest.mark.parametrize("layer", list(LAYERS))
-def test_a_layer_without_its_bias_or_in_another_layout_is_noticed_in_every_data_type(layer: str) -> None:
+def test_missing_bias_or_wrong_layout_fails_everywhere(layer: str) -> None:
     bias, weight = f"{layer}.bias", f"{layer}.weight"
     without = forward(WEIGHTS | {bias: np.zeros_like(WEIGHTS[bias])}, IMAGES[:6], np.float64)
     mirrored = forward(WEIGHTS | {weight: WEIGHTS[weight][..., ::-1]}, IMAGES[:6], np.float64)
@@ -223,7 +223,7 @@ def test_precision_at_a_recall_is_the_largest_from_there_on() -> None:
     assert WORKLOAD["average_precision"](claims, [box[None]] * 4) == pytest.approx(2 / 3 * 2 / 4)
 
 
-def test_suppression_keeps_the_most_confident_of_boxes_that_share_much() -> None:
+def test_suppression_keeps_the_most_confident_box() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 4], [20, 20, 30, 30]])
     assert WORKLOAD["suppress"](boxes, np.array([0.6, 0.9, 0.5, 0.7])) == [1, 3, 2]
 

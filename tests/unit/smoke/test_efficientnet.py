@@ -1,4 +1,4 @@
-"""The files of the EfficientNet-B0 smoke workload: the whole network, right, and sharp: a wrong layer is noticed."""
+"""The files of the EfficientNet-B0 smoke workload are complete and correct, and detect a wrong layer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def margins(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 class Network:
-    """EfficientNet-B0 by windows and einsum: another method than the one that made the expected logits."""
+    """EfficientNet-B0 by windows and einsum: a different method from the one that made the expected logits."""
 
     def __init__(self, weights: Arrays, number: type[np.floating[Any]], *, symmetric: bool = False) -> None:
         self.weights = {name: array.astype(number) for name, array in weights.items()}
@@ -177,7 +177,7 @@ def test_rounding_within_the_tolerance_of_fp32_changes_no_class() -> None:
     assert (ordered[:, -1] - ordered[:, -2]).min() > 1.5
 
 
-def test_weights_rounded_to_half_the_bits_are_noticed_in_fp32_and_tolerated_in_bf16() -> None:
+def test_rounded_weights_fail_in_fp32_and_pass_in_bf16() -> None:
     halves = {name: array.astype(np.float16) for name, array in WEIGHTS.items()}
     assert error(halves) > 2 * tolerated("fp32")
     bf16 = error({name: to_bf16(array) for name, array in WEIGHTS.items()})
@@ -195,7 +195,7 @@ def test_a_layer_left_out_is_noticed_in_every_data_type(layer: str) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 3, 8, 15])  # the others take as long again, and are noticed too
-def test_every_kind_of_layer_is_noticed_in_fp32_when_its_weights_are_rounded(number: int) -> None:
+def test_rounded_weights_of_any_layer_type_fail_in_fp32(number: int) -> None:
     for layer in ("expand", "depthwise", "reduce", "excite", "project"):
         name = f"blocks.{number}.{layer}.weight"
         if name in WEIGHTS:
@@ -208,10 +208,10 @@ def test_mirrored_kernels_are_noticed(number: int) -> None:
     assert error({**WEIGHTS, name: WEIGHTS[name][..., ::-1]}) > tolerated("bf16-fast-math")
 
 
-def test_the_score_is_the_share_of_images_with_the_reference_s_class() -> None:
+def test_score_is_the_share_of_reference_classes() -> None:
     assert WORKLOAD["score"]({"logits": LOGITS}, INPUTS) == MANIFEST["metric"]["minimum"] == 1
     assert WORKLOAD["score"]({"logits": LOGITS[::-1]}, INPUTS) == 0
-    one = LOGITS.copy()
-    one[0, 0] = 99
-    assert WORKLOAD["score"]({"logits": one}, INPUTS) == 0.5
+    logits = LOGITS.copy()
+    logits[0, 0] = 99
+    assert WORKLOAD["score"]({"logits": logits}, INPUTS) == 0.5
     assert WORKLOAD["score"]({"logits": np.full_like(LOGITS, np.nan)}, INPUTS) == 0

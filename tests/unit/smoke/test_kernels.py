@@ -1,4 +1,4 @@
-"""Which kernels ran: the libraries' own words counted for each run, and the recipe's rules held against them."""
+"""The kernels that ran: the libraries' output is counted for each run and compared with the recipe's rules."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ M = "M:"
 
 
 @pytest.mark.parametrize("version", TRACES)
-def test_an_executed_primitive_is_counted_for_its_run_in_every_format(version: str) -> None:
+def test_primitive_is_counted_for_its_run_in_every_format(version: str) -> None:
     operation, implementation, types = SEEN[version]
     table = kernels.read([f"{M}lenet fp32", TRACES[version]], M)
     row = Row("lenet", "fp32", "onednn", operation, implementation, types)
@@ -69,7 +69,7 @@ def test_what_was_not_executed_does_not_count(line: str) -> None:
     assert not kernels.read([f"{M}lenet fp32", line], M).calls
 
 
-def test_a_line_that_was_cut_off_is_a_kernel_of_which_nothing_is_known() -> None:
+def test_truncated_line_is_an_unreadable_kernel() -> None:
     (row,) = kernels.read([f"{M}lenet fp32", TRACES["3.7"][:60]], M).calls
     assert (row.operation, row.implementation) == ("inner_product", "unreadable")
 
@@ -88,11 +88,11 @@ def test_the_core_that_openblas_chose_is_read(line: str, core: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["Core not found: Haswell", "Core:", "Core: a b", "the Core: a64fx", "core: a64fx"])
-def test_other_words_are_not_openblas_s_core(line: str) -> None:
+def test_other_lines_are_not_openblas_s_core(line: str) -> None:
     assert kernels.core(line) == ""
 
 
-def test_a_trace_attributes_every_kernel_to_the_run_that_was_announced_before_it() -> None:
+def test_each_kernel_belongs_to_the_run_announced_before_it() -> None:
     lines = [TRACES["3.7"], f"{M}lenet fp32", TRACES["3.5"], "chatter", TRACES["3.5"], *NOISE, f"{M}lenet bf16"]
     lines += [TRACES["3.5"], M, TRACES["2.4"]]
     by_acl = ("onednn", "convolution", "indirect_gemm:acl", "f32")
@@ -107,7 +107,7 @@ def test_a_trace_attributes_every_kernel_to_the_run_that_was_announced_before_it
 # --- the table
 
 
-def test_a_table_counts_and_keeps_the_first_problem_and_takes_in_another() -> None:
+def test_table_counts_keeps_the_first_shape_and_merges() -> None:
     row, other = Row("lenet", "fp32", "onednn", "convolution", "acl", "f32"), Row("", "", "openblas", "core", "a64fx")
     table, second = Table(), Table()
     table.add(row, shape="mb1")
@@ -117,7 +117,7 @@ def test_a_table_counts_and_keeps_the_first_problem_and_takes_in_another() -> No
     table.update(second)
     fields = {"source": "onednn", "operation": "convolution", "implementation": "acl", "types": "f32"}
     assert table.of("lenet", "fp32") == [{**fields, "calls": 7, "shape": "mb1"}]
-    assert [(one["implementation"], one["calls"]) for one in table.of("", "")] == [("a64fx", 1)]
+    assert [(row["implementation"], row["calls"]) for row in table.of("", "")] == [("a64fx", 1)]
     assert table.of("lenet", "bf16") == []
 
 
@@ -158,7 +158,7 @@ def test_kernels_of_the_family_hold_and_are_counted() -> None:
 @pytest.mark.parametrize(
     "stranger", ["ref:any", "gemm:ref", "jit:sve_512", "acl:ref", "ACL", "indirect_gemm:acl2", "unreadable", "unnamed"]
 )
-def test_one_stranger_among_right_kernels_breaks_the_rule_and_is_named_alone(stranger: str) -> None:
+def test_only_the_unexpected_kernel_is_named(stranger: str) -> None:
     verdict = kernels.judge(rule("*:acl", "acl"), ran(ACL, ACL, f"onednn convolution {stranger}"), LENET)
     assert (verdict.holds, verdict.found) == (False, f"convolution by {stranger} in lenet fp32")
 
@@ -169,7 +169,7 @@ def test_a_stranger_is_named_with_its_types_and_its_problem() -> None:
 
 
 def test_of_many_strangers_some_are_named_and_the_others_counted() -> None:
-    verdict = kernels.judge(rule("*:acl"), ran(*(f"onednn convolution ref:{one}" for one in "abcde")), LENET)
+    verdict = kernels.judge(rule("*:acl"), ran(*(f"onednn convolution ref:{letter}" for letter in "abcde")), LENET)
     assert verdict.found.count("ref:") == 3
     assert verdict.found.endswith(" and 2 more")
 
@@ -187,19 +187,19 @@ def test_nothing_ran_breaks_a_rule_unless_it_is_optional() -> None:
     assert kernels.judge(rule("*:acl", optional=True), others, LENET) == (True, "convolution by *:acl", "none ran")
 
 
-def test_every_run_whose_manifest_has_the_operation_must_show_it_and_no_other() -> None:
-    asked = {
+def test_runs_with_the_operation_must_show_a_kernel() -> None:
+    operations = {
         ("lenet", "fp32"): ["convolution"],
         ("lstm", "fp32"): ["matmul"],
         ("vgg", "fp32"): ["convolution"],
         ("lenet", "bf16"): ["convolution"],
     }
-    verdict = kernels.judge(rule("*:acl"), ran(ACL), asked)
+    verdict = kernels.judge(rule("*:acl"), ran(ACL), operations)
     assert verdict.found == "no convolution ran in vgg fp32, lenet bf16: the backend is off"
-    verdict = kernels.judge(rule("*:acl", dtypes=["fp32"]), ran(ACL), asked)
+    verdict = kernels.judge(rule("*:acl", dtypes=["fp32"]), ran(ACL), operations)
     assert verdict.found == "no convolution ran in vgg fp32: the backend is off"
     assert kernels.judge(rule("*:acl"), ran(ACL), LENET).holds
-    assert kernels.judge(rule("*:acl", dtypes=["int8"]), ran(ACL), asked).holds
+    assert kernels.judge(rule("*:acl", dtypes=["int8"]), ran(ACL), operations).holds
 
 
 def test_openblas_names_its_core_once_when_it_is_loaded() -> None:
@@ -223,7 +223,7 @@ def test_no_implementation_at_all_means_it_must_not_run() -> None:
     )  # fmt: skip
 
 
-def test_a_rule_speaks_only_of_its_own_source_and_operation() -> None:
+def test_rule_covers_its_source_and_operation_only() -> None:
     rows = ran(ACL, "onednn eltwise ref:any", "openblas core armv8", "profiler convolution aten::_slow_conv2d_forward")
     assert kernels.judge(rule("*:acl"), rows, LENET).holds
     assert not kernels.judge(rule("neoversen1", source="openblas", operation="core"), rows, LENET).holds
@@ -231,7 +231,7 @@ def test_a_rule_speaks_only_of_its_own_source_and_operation() -> None:
     assert not kernels.judge(rule("*:acl", operation="elt*", optional=True), rows, LENET).holds
 
 
-def test_a_rule_speaks_only_of_its_own_data_types_and_of_what_ran_at_load() -> None:
+def test_rule_covers_its_data_types_and_library_loading() -> None:
     off = rule(operation="*", dtypes=["bf16", "fp16"])
     assert kernels.judge(off, ran(ACL), LENET).holds
     assert not kernels.judge(off, ran(ACL, dtype="bf16"), LENET).holds
@@ -267,10 +267,10 @@ def test_the_right_implementation_on_other_types_is_a_stranger(
     assert verdict.expected == "convolution by acl" + (f" on {pattern}" if pattern != "*" else "")
 
 
-# --- what no rule speaks of
+# --- kernels without a rule
 
 
-def test_a_kernel_without_a_rule_fails_by_its_name_with_its_problem_and_its_run() -> None:
+def test_kernel_without_a_rule_fails_with_its_shape_and_run() -> None:
     rules = [rule("*:acl"), rule("*", operation="matmul", dtypes=["fp32"], optional=True)]
     assert kernels.without_rule(rules, ran(ACL, "onednn matmul ref:any")) == (
         True, "a rule in the recipe for every kernel that ran", "all kernels have a rule",
@@ -279,7 +279,7 @@ def test_a_kernel_without_a_rule_fails_by_its_name_with_its_problem_and_its_run(
         verdict = kernels.without_rule(rules, ran(row, dtype=dtype, shape="mb8x10"))
         operation = row.split()[1]
         assert (verdict.holds, verdict.found) == (False, f"{operation} by acl (f32, mb8x10) in lenet {dtype}")
-    many = kernels.without_rule(rules, ran(*(f"onednn softmax acl{one}" for one in range(5))))
+    many = kernels.without_rule(rules, ran(*(f"onednn softmax acl{number}" for number in range(5))))
     assert many.found.endswith("; softmax by acl2 in lenet fp32 and 2 more")
     assert not kernels.without_rule([], ran("profiler convolution Conv2D")).holds
 
@@ -292,31 +292,31 @@ def rules_of(combo: Combo) -> list[KernelRule]:
 
 
 def accepts(rules: list[KernelRule], dtype: str, kernel: str) -> bool:
-    """Say whether rules let a run in a data type show a kernel, "operation implementation types" of oneDNN."""
+    """Return whether the rules allow a kernel in a run of a data type, "operation implementation types" of oneDNN."""
     operation, implementation, types = kernel.split(" ", 2)
     table = Table()
     table.add(Row("lenet", dtype, "onednn", operation, implementation, types))
-    told = [
+    entries = [
         Rule(id=one.id, source=one.source, operation=one.operation, implementations=one.implementations,
              types=one.types, dtypes=[*one.dtypes] if one.dtypes else None, optional=one.optional, reason=one.reason)
         for one in rules
     ]  # fmt: skip
-    others = [one for one in told if one["source"] == "onednn"]
-    return kernels.without_rule(told, table).holds and all(kernels.judge(one, table, {}).holds for one in others)
+    others = [rule for rule in entries if rule["source"] == "onednn"]
+    return kernels.without_rule(entries, table).holds and all(kernels.judge(rule, table, {}).holds for rule in others)
 
 
 def runs(combo: Combo, *states: str) -> Iterator[str]:
     """Yield the data types that a combo runs, or those of some states."""
-    told = combo.framework_backend.dtype_support(combo.target, combo.version)
-    return (one["name"] for one in told if one["state"] in (states or {"fast", "slow"}))
+    supports = combo.framework_backend.dtype_support(combo.target, combo.version)
+    return (support["name"] for support in supports if support["state"] in (states or {"fast", "slow"}))
 
 
 REFERENCE = ("convolution gemm:ref", "convolution ref:any", "matmul ref:any", "inner_product gemm:ref")
 
 
-def test_the_project_s_rules_accept_a_reference_kernel_in_no_data_type_that_is_fast(matrix: Matrix) -> None:
+def test_fast_data_types_reject_reference_kernels(matrix: Matrix) -> None:
     checked = 0
-    for combo in (one for one in matrix.combos if one.is_known_to_work):
+    for combo in (combo for combo in matrix.combos if combo.is_known_to_work):
         for dtype in runs(combo, "fast"):
             for kernel in (*REFERENCE, "convolution unreadable", "matmul unnamed"):
                 for types in ("f32", "bf16"):
@@ -354,7 +354,7 @@ def test_the_project_s_rules_accept_a_reference_kernel_in_no_data_type_that_is_f
         ("tensorflow-2.21.0-v1-eigen", "fp32", "convolution indirect_gemm:acl f32", False),
     ],
 )
-def test_the_kernel_that_is_right_on_a_cpu_in_a_data_type_is_the_one_its_rules_want(
+def test_rules_accept_only_the_kernel_of_the_cpu_and_data_type(
     matrix: Matrix, combo: str, dtype: str, kernel: str, *, right: bool
 ) -> None:
     assert accepts(rules_of(matrix.by_id[combo]), dtype, kernel) is right
@@ -395,7 +395,7 @@ LINES = st.lists(st.one_of(st.text(), st.lists(PIECES, max_size=9).map("".join))
 
 @given(LINES)
 @settings(max_examples=150, deadline=None)
-def test_no_line_makes_reading_fail_and_only_the_library_s_own_lines_count(lines: list[str]) -> None:
+def test_any_line_can_be_read_and_only_library_lines_count(lines: list[str]) -> None:
     table = kernels.read(lines, M)
     for line in lines:
         kernels.core(line)

@@ -1,4 +1,4 @@
-"""The files of the LeNet-5 smoke workload: whole, right, and sharp enough to notice one wrong weight."""
+"""The files of the LeNet-5 smoke workload are complete and correct, and detect one wrong weight."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def kind(array: Array) -> str:
 
 
 def forward(weights: dict[str, Array], images: Array, number: type[np.floating[Any]]) -> Array:
-    """Run LeNet-5 by windows and einsum: another method than the one that made the expected logits."""
+    """Run LeNet-5 by windows and einsum: a different method from the one that made the expected logits."""
     w = {name: array.astype(number) for name, array in weights.items()}
     x = prepare(images).astype(number)
     for layer in ("conv1", "conv2"):
@@ -69,7 +69,7 @@ def forward(weights: dict[str, Array], images: Array, number: type[np.floating[A
 
 
 def worst(logits: Array, expected: Array, dtype: str = "fp32") -> float:
-    """Return the largest difference as a multiple of what the manifest tolerates, as the smoke run does."""
+    """Return the largest error as a multiple of the manifest's tolerance, as the smoke run does."""
     return worker.compare({"logits": logits}, {"logits": expected}, MANIFEST["dtypes"][dtype])[1]
 
 
@@ -126,7 +126,7 @@ def test_the_expected_logits_come_out_of_another_method() -> None:
     assert np.abs(forward(WEIGHTS, INPUTS["images"], np.float64) - LOGITS).max() < 1e-9
 
 
-def test_the_expected_logits_recognise_the_digits_with_room_to_spare() -> None:
+def test_expected_logits_classify_the_digits_with_a_margin() -> None:
     assert (MANIFEST["metric"]["name"], MANIFEST["metric"]["minimum"]) == ("accuracy", 0.97)
     assert workload.score(EXPECTED, INPUTS) >= 0.98
 
@@ -149,7 +149,7 @@ def test_rounding_within_the_tolerance_changes_no_answer() -> None:
 
 
 @pytest.mark.parametrize("dtype", MANIFEST["dtypes"])
-def test_the_digits_that_a_data_type_reads_are_recognised_and_no_rounding_as_it_was_measured_turns_one(
+def test_measured_rounding_changes_no_digit_of_a_data_type(
     dtype: str,
 ) -> None:
     tolerance = MANIFEST["dtypes"][dtype]
@@ -183,7 +183,7 @@ def test_one_changed_convolution_weight_is_noticed(layer: str, change: float) ->
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "fc1", "fc2", "fc3"])
-def test_weights_in_another_layout_are_noticed_in_every_data_type(layer: str) -> None:
+def test_weights_in_a_wrong_layout_fail_everywhere(layer: str) -> None:
     some = 60  # digits, as few as a data type reads
     name = f"{layer}.weight"
     turned = WEIGHTS[name][..., ::-1]

@@ -1,4 +1,4 @@
-"""oneDNN's trace in every format it has had: lines that the library wrote, lines made up, and lines cut off."""
+"""oneDNN's trace in all formats: lines written by the library, invented lines and truncated lines."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_there_is_a_trace_of_every_generation_of_the_format() -> None:
         ("forward_training", "g1mb8_ic1oc16_ih30oh30kh3sh1dh0ph1", "convolution"),
     ],
 )
-def test_convolutions_with_kernels_of_their_own_are_told_apart(prop: str, shape: str, operation: str) -> None:
+def test_depthwise_and_transposed_convolutions_are_named(prop: str, shape: str, operation: str) -> None:
     before, after = CONVOLUTION.split("forward_training")
     event = onednn.read(f"{before}{prop}{after.replace('mb8_ic3oc16_ih32oh30kh3sh1dh0ph0', shape)}")
     assert event is not None
@@ -81,7 +81,7 @@ MILLISECONDS = st.floats(0, 1e7).map("{:g}".format)
 
 
 def old(event: Event, roles: tuple[str, str]) -> str:
-    """Write two tensors as oneDNN did up to 3.5; the attribute of the temporary memory is there too."""
+    """Write two tensors like oneDNN up to 3.5, with the attribute of the temporary memory."""
     source, other = types_of(event)
     return f"{roles[0]}_{source}::blocked:acdb::f0 {roles[1]}_{other}:a:blocked:Acdb4a::f0"
 
@@ -146,7 +146,7 @@ def test_a_line_that_is_cut_off_is_never_read_as_another_kernel(file: Path) -> N
         ((CONVOLUTION[CONVOLUTION.index("src:") : CONVOLUTION.index(",attr-")], "#"), "convolution"),
     ],
 )
-def test_an_executed_primitive_that_cannot_be_read_is_not_dropped(change: tuple[str, str], operation: str) -> None:
+def test_unreadable_primitive_is_kept(change: tuple[str, str], operation: str) -> None:
     line = CONVOLUTION.replace(*change)
     assert line != CONVOLUTION
     found = onednn.read(line)
@@ -170,7 +170,7 @@ def test_a_primitive_without_an_implementation_has_none() -> None:
     assert (found.operation, found.implementation, found.types) == ("convolution", "unnamed", "f32:bf16")
 
 
-def test_what_another_writer_left_unfinished_before_a_line_does_not_hide_it() -> None:
+def test_text_of_another_writer_before_an_entry_is_skipped() -> None:
     assert onednn.read("step 1 of 3 ... " + CONVOLUTION) == onednn.read(CONVOLUTION)
     assert onednn.read("onednn_verbose,v1,info,cpu" + CONVOLUTION) == onednn.read(CONVOLUTION)
 

@@ -1,4 +1,4 @@
-"""A report on one screen: what a user of an image reads, and how much of it there may be."""
+"""The report as text: its content and its largest size."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def run(workload: str, dtype: str) -> dict[str, Any]:
 def report(**changes: Any) -> Report:  # noqa: ANN401 - fields of a JSON document
     """Make the report of an image that runs every workload in every data type."""
     runs = [run(workload, dtype) for workload in WORKLOADS for dtype in DTYPES]
-    names = [f"{one['workload']} {one['dtype']}" for one in runs]
-    checks = [passed(one) for one in ("floor", "cpu", "user", "files", "precision", "import")]
-    checks += [passed(f"version {one}", "1.0") for one in ("torch", "oneDNN", "Arm Compute Library", "OpenBLAS")]
+    names = [f"{run['workload']} {run['dtype']}" for run in runs]
+    checks = [passed(name) for name in ("floor", "cpu", "user", "files", "precision", "import")]
+    checks += [passed(f"version {name}", "1.0") for name in ("torch", "oneDNN", "Arm Compute Library", "OpenBLAS")]
     checks += [passed(f"{head} {name}") for name in names for head in ("answers", "accuracy")]
-    checks += [passed(f"kernels {one}-{dtype}") for one in OPERATIONS for dtype in DTYPES]
+    checks += [passed(f"kernels {operation}-{dtype}") for operation in OPERATIONS for dtype in DTYPES]
     return {
         "schema": 3, "combo": "pytorch-2.10.0-v1-acl", "proven": True,
         "cpu": {
@@ -61,7 +61,7 @@ def lines(**changes: Any) -> list[str]:  # noqa: ANN401 - as above
 
 def failing(*names: str) -> list[dict[str, str]]:
     found = {"state": "fail", "expected": "what is right", "found": "what is wrong"}
-    return [{**one, **found} if one["name"] in names else one for one in report()["checks"]]
+    return [{**check, **found} if check["name"] in names else check for check in report()["checks"]]
 
 
 def test_a_full_report_fits_on_one_screen() -> None:
@@ -77,21 +77,21 @@ def test_a_full_report_fits_on_one_screen() -> None:
 
 
 def test_it_fits_with_what_is_not_run_and_with_failures_too() -> None:
-    reasons = {"int8": "8-bit models run elsewhere", "fp16": "nobody has looked at what it comes to"}
+    reasons = {"int8": "8-bit models run elsewhere", "fp16": "not measured yet"}
     left = [{"workload": name, "dtype": dtype, "reason": one} for name in WORKLOADS for dtype, one in reasons.items()]
-    runs = [one for one in report()["runs"] if one["dtype"] not in reasons]
+    runs = [run for run in report()["runs"] if run["dtype"] not in reasons]
     checks = failing("answers lenet bf16", "kernels convolution-fp32", "floor", "accuracy gru fp32")
-    checks = [one for one in checks if not one["name"].endswith(("int8", "fp16"))]
+    checks = [check for check in checks if not check["name"].endswith(("int8", "fp16"))]
     assert len(lines(runs=runs, not_run=left, checks=checks, proven=False)) <= MOST
 
 
-def test_on_a_real_cpu_nothing_is_said_of_emulation() -> None:
+def test_page_of_a_real_cpu_does_not_mention_emulation() -> None:
     page = lines(cpu={**report()["cpu"], "emulator": ""})
     assert page[0] == "pytorch-2.10.0-v1-acl on Arm Neoverse V1"
     assert page[-1] == "proven in 71 s, peak memory 512 MB"
 
 
-def test_a_failure_is_marked_in_its_row_and_told_at_the_end() -> None:
+def test_failure_is_marked_in_its_row_and_explained_last() -> None:
     wrong = ["floor", "version oneDNN", "answers lenet bf16", "accuracy gru fp32", "kernels convolution-fp32"]
     page = lines(checks=failing(*wrong), proven=False)
     rows = {line.split()[0]: line.split() for line in page if line.split()[1:2] == ["accuracy"]}
@@ -104,28 +104,28 @@ def test_a_failure_is_marked_in_its_row_and_told_at_the_end() -> None:
     assert page[-1].startswith("NOT PROVEN in")
 
 
-def test_a_kernel_without_a_rule_is_told_at_the_end() -> None:
+def test_kernel_without_a_rule_is_explained_last() -> None:
     page = lines(checks=failing("kernels known"), proven=False)
     assert page[-2] == "kernels known: expected what is right, found what is wrong"
 
 
-def test_what_was_not_asked_for_is_no_failure_and_no_proof() -> None:
+def test_unselected_runs_neither_fail_nor_prove() -> None:
     runs = [run("lenet", "fp32")]
     page = lines(runs=runs, checks=[passed("floor"), {**passed("run gru fp32"), "state": "not run"}], proven=False)
     assert page[-1].startswith("no check failed, but not all were run, in")
     assert not any("gru" in line for line in page)
 
 
-def test_a_workload_that_lacks_a_data_type_has_a_sign_in_its_place() -> None:
+def test_missing_data_type_of_a_workload_is_a_dash() -> None:
     page = lines(runs=[run("lenet", "fp32"), run("lenet", "bf16"), run("gru", "bf16")])
     rows = {line.split()[0]: line.split() for line in page if line.split()[1:2] == ["accuracy"]}
     assert (rows["lenet"][2:], rows["gru"][2:]) == (["0.9800", "0.9800"], ["-", "0.9800"])
 
 
-def test_each_operation_names_what_computed_it_and_how_often_in_which_data_types() -> None:
+def test_operations_list_kernels_calls_and_data_types() -> None:
     page = lines()
     found = [line.split(None, 1)[1] for line in page if line.split()[0:1] == ["convolution"]]
-    assert [" ".join(one.split()) for one in found] == [
+    assert [" ".join(line.split()) for line in found] == [
         "fp32 bf16-fast-math indirect_gemm:acl x60",
         "bf16 gemm:acl x30",
     ]
@@ -140,7 +140,7 @@ def test_what_two_tell_of_one_call_is_not_added_up() -> None:
     assert row.split(None, 2)[2] == "Conv2D x2, acl x2"
 
 
-def test_a_reason_is_said_once_with_its_data_types_and_with_workloads_where_it_is_not_of_all() -> None:
+def test_each_skip_reason_is_printed_once() -> None:
     left = [
         {"workload": name, "dtype": dtype, "reason": "elsewhere"} for name in ("lenet", "gru") for dtype in DTYPES[2:4]
     ]
@@ -152,10 +152,10 @@ def test_a_reason_is_said_once_with_its_data_types_and_with_workloads_where_it_i
     ]
 
 
-def test_a_report_of_an_image_whose_framework_does_not_load_is_still_a_page() -> None:
-    import_failed = {**passed("import"), "state": "fail", "found": "signal 4: it said nothing"}
+def test_report_without_a_loaded_framework_is_a_page() -> None:
+    import_failed = {**passed("import"), "state": "fail", "found": "signal 4: no error output"}
     page = lines(runs=[], loaded=[], checks=[passed("floor"), import_failed], proven=False, peak_memory_bytes=0)
-    assert page[-2] == "import: expected right, found signal 4: it said nothing"
+    assert page[-2] == "import: expected right, found signal 4: no error output"
     assert not any("workload" in line for line in page)
 
 

@@ -1,4 +1,4 @@
-"""The proof that runs inside an image, as a whole: its report, its exit code, and what makes it fail."""
+"""The whole smoke run: its report, its exit code, and the causes of a failure."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ def prove(
 ) -> Report:
     report = smoke.prove(IMAGE, workloads, dtypes, machine, **options)
     document: Report = json.loads(json.dumps(report, allow_nan=False))
-    evidence.parse_report(document)  # it is what the outside expects, whatever became of the checks
+    evidence.parse_report(document)  # the report stays valid even if checks fail
     return document
 
 
 def states(report: Report) -> dict[str, str]:
     """Return the checks that did not pass."""
-    assert len({one["name"] for one in report["checks"]}) == len(report["checks"])
-    return {one["name"]: one["state"] for one in report["checks"] if one["state"] != "pass"}
+    assert len({check["name"] for check in report["checks"]}) == len(report["checks"])
+    return {check["name"]: check["state"] for check in report["checks"] if check["state"] != "pass"}
 
 
 @pytest.mark.usefixtures("bench")
-def test_a_proven_image_has_passed_every_check_in_every_data_type_that_it_runs() -> None:
+def test_proven_image_passes_all_checks_in_all_data_types() -> None:
     report = prove()
     assert (states(report), report["proven"]) == ({}, True)
-    names = [one["name"] for one in report["checks"]]
+    names = [check["name"] for check in report["checks"]]
     ran = [f"{workload} {dtype}" for dtype in ("fp32", "bf16", "bf16-fast-math") for workload in WORKLOADS]
     assert {f"{head} {name}" for head in ("answers", "accuracy") for name in ran} <= set(names)
-    assert sorted(f"{one['workload']} {one['dtype']}" for one in report["runs"]) == sorted(ran)
+    assert sorted(f"{run['workload']} {run['dtype']}" for run in report["runs"]) == sorted(ran)
     assert {
         "floor", "cpu", "user", "files", "precision", "import", "version torch", "version oneDNN", "version python",
         "kernels convolution-fp32", "kernels convolution-fast-math", "kernels nothing-bf16",
         "kernels convolution-operator", "kernels core", "kernels known",
     } <= set(names)  # fmt: skip
     assert report["cpu"]["emulator"] == "QEMU neoverse-n1"
-    assert [one["implementation"] for one in report["loaded"]] == ["neoversen1"]
-    assert {(one["workload"], one["dtype"]) for one in report["not_run"]} == {("lenet", "int8"), ("vgg", "int8")}
+    assert [kernel["implementation"] for kernel in report["loaded"]] == ["neoversen1"]
+    assert {(run["workload"], run["dtype"]) for run in report["not_run"]} == {("lenet", "int8"), ("vgg", "int8")}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_proven_image_has_passed_every_check_in_every_data_type_that_it_runs()
     ],
 )
 @pytest.mark.usefixtures("bench")
-def test_what_was_not_asked_for_is_not_run_and_nothing_is_proven(
+def test_unselected_runs_are_skipped_and_prove_nothing(
     workloads: tuple[str, ...], dtypes: tuple[str, ...], left_out: list[str]
 ) -> None:
     report = prove(workloads, dtypes)
@@ -82,19 +82,19 @@ def test_what_was_not_asked_for_is_not_run_and_nothing_is_proven(
 
 
 @pytest.mark.usefixtures("bench")
-def test_what_the_image_never_runs_may_be_asked_for_and_gets_its_reason() -> None:
+def test_selecting_a_skipped_run_reports_its_reason() -> None:
     report = prove(dtypes=("int8",))
     assert set(states(report).values()) == {"not run"}  # the framework loads, and its versions are right
     assert (report["runs"], report["versions"]["torch"]) == ([], "2.10.0")
     assert "this CPU has no 8-bit instructions" in screen.page(report)
 
 
-def test_a_dead_worker_fails_the_import_check_names_its_run_and_nothing_is_proven(bench: Bench) -> None:
+def test_crashed_worker_fails_the_import_check_with_its_run(bench: Bench) -> None:
     bench.work("import signal; print('armwright-run:vgg bf16', flush=True); os.kill(os.getpid(), signal.SIGILL)")
     report = prove()
     assert states(report) == {"import": "fail"}
-    (one,) = [one for one in report["checks"] if one["name"] == "import"]
-    assert one["found"] == "signal 4 in vgg bf16: no error output"
+    (check,) = [check for check in report["checks"] if check["name"] == "import"]
+    assert check["found"] == "signal 4 in vgg bf16: no error output"
     assert report["proven"] is False
     assert "import: expected PyTorch 2.10.0 loads, found signal 4 in vgg bf16" in screen.page(report)
 
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_named_by_its_check(bench: Bench, old: str, new: str, w
     assert report["proven"] is False
 
 
-def test_below_the_floor_on_purpose_what_the_cpu_lacks_is_not_run_and_wrong_answers_still_fail(bench: Bench) -> None:
+def test_below_the_floor_wrong_answers_still_fail(bench: Bench) -> None:
     smaller = seen("0x41:0xd08", features=frozenset({"fp", "asimd"}))
     for script, wrong in ((GOOD_WORKER, set()), (GOOD_WORKER.replace("0.98", "0.5"), {"accuracy"})):
         bench.work(script)
@@ -147,7 +147,7 @@ def test_root_is_never_proven(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     assert "NOT PROVEN in" in screen.page(report)
 
 
-def test_fast_math_that_is_on_for_everything_is_no_proof(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_math_for_the_whole_process_proves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     del bench
     monkeypatch.setenv(FAST_MATH["name"], "BF16")
     found = states(prove())
@@ -155,22 +155,24 @@ def test_fast_math_that_is_on_for_everything_is_no_proof(bench: Bench, monkeypat
     assert found["kernels convolution-fp32"] == "fail"  # the products of fp32 models are those of bfloat16
 
 
-def test_kernels_are_judged_on_the_meant_cpu_only_but_what_must_not_run_is_judged_everywhere() -> None:
+def test_forbidden_kernels_are_checked_on_every_cpu() -> None:
     off = {**RULE, "id": "nothing", "operation": "*", "implementations": [], "types": "*"}
     image = {"smoke": {"kernels": [RULE, off]}}
     table = Table()
     table.add(Row("lenet", "fp32", "onednn", "convolution", "gemm:ref", "f32"))
     table.add(Row("lenet", "bf16", "onednn", "softmax", "acl", "f32"))
-    answers, asked = Answers({}, [], 0, table, ""), [Run("lenet", "fp32", ("convolution",))]
-    assert [one["state"] for one in smoke.judged(image, answers, asked, on_meant_cpu=True)] == ["fail"] * 3
-    here, everywhere, known = smoke.judged(image, answers, asked, on_meant_cpu=False)
+    answers, selected = Answers({}, [], 0, table, ""), [Run("lenet", "fp32", ("convolution",))]
+    assert [check["state"] for check in smoke.judge_kernels(image, answers, selected, on_meant_cpu=True)] == [
+        "fail"
+    ] * 3
+    here, everywhere, known = smoke.judge_kernels(image, answers, selected, on_meant_cpu=False)
     assert (here["state"], everywhere["state"], known["state"]) == ("not run", "fail", "not run")
     assert "the rule is for another CPU" in here["found"]
 
 
 def test_kernel_checks_carry_their_rule_and_its_reason() -> None:
     answers = Answers({}, [], 0, Table(), "")
-    judged, known = smoke.judged({"smoke": {"kernels": [RULE]}}, answers, [], on_meant_cpu=True)
+    judged, known = smoke.judge_kernels({"smoke": {"kernels": [RULE]}}, answers, [], on_meant_cpu=True)
     assert (judged["name"], judged["rule"], judged["reason"]) == (
         "kernels convolution-fp32",
         RULE["id"],
@@ -179,12 +181,12 @@ def test_kernel_checks_carry_their_rule_and_its_reason() -> None:
     assert "rule" not in known
 
 
-def test_a_run_that_is_not_asked_for_needs_no_kernel() -> None:
+def test_unselected_run_needs_no_kernel() -> None:
     image = {"smoke": {"kernels": [RULE]}}
     answers = Answers({}, [], 0, Table(), "")
     for reason, state in (("", "fail"), ("skipped", "pass")):
         run = Run("lenet", "fp32", () if reason else ("convolution",), reason)
-        found = Counter(one["state"] for one in smoke.judged(image, answers, [run], on_meant_cpu=True))
+        found = Counter(check["state"] for check in smoke.judge_kernels(image, answers, [run], on_meant_cpu=True))
         assert (found[state] > 0, found["fail"] > 0) == (True, state == "fail")
 
 
@@ -218,7 +220,7 @@ def test_the_exit_code_says_whether_a_check_failed(
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("words", [["--workload", "vgh"], ["--dtype", "fp64"], ["--nonsense"], ["lenet"]])
-def test_wrong_words_are_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         smoke.main(words)
     assert left.value.code == 2

@@ -1,4 +1,4 @@
-"""TensorFlow's part of the smoke run, without TensorFlow: its LeNet, what it reads out of the library, its overlay."""
+"""TensorFlow's part of the smoke run, tested without TensorFlow: LeNet, library versions, the overlay."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def max_pool2d(maps: Array, *, ksize: int, strides: int, padding: str) -> Array:
 
 
 class Answer(np.ndarray[Any, Any]):
-    """An array that hands itself out as a tensor does."""
+    """An array with the interface of a tensor."""
 
     def numpy(self) -> Array:
         return np.asarray(self)
@@ -80,7 +80,7 @@ def in_numpy() -> ModuleType:
 
 
 class Context:
-    """Stands for tensorflow.python.eager.context: hands out the graphs that ran while it was told to watch."""
+    """Replaces tensorflow.python.eager.context: returns the graphs that ran while metadata was enabled."""
 
     def __init__(self) -> None:
         self.watching = False
@@ -99,7 +99,7 @@ class Context:
 
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> Context:
-    """Have a module named tensorflow that computes with NumPy."""
+    """Provide a module named tensorflow that computes with NumPy."""
     watched = Context()
     eager = ModuleType("tensorflow.python.eager")
     vars(eager)["context"] = watched
@@ -122,7 +122,7 @@ def kit(context: Context) -> ModuleType:
 
 
 def worst(lenet: ModuleType, weights: Mapping[str, Array]) -> float:
-    """Return the largest difference from the expected logits as a multiple of what the manifest tolerates."""
+    """Return the largest error from the expected logits as a multiple of the manifest's tolerance."""
     some = 60  # digits
     prepared = loaded(LENET / "workload.py").prepare({"images": arrays("inputs.npz")["images"][:some]})
     tolerance = json.loads((LENET / "manifest.json").read_text(encoding="utf-8"))["dtypes"]["fp32"]
@@ -134,10 +134,10 @@ def test_the_lenet_computes_the_expected_logits(lenet: ModuleType) -> None:
     assert worst(lenet, arrays("weights.npz")) < 1 / 20
 
 
-def test_the_lenet_computes_in_the_type_it_is_told_and_answers_in_fp32(lenet: ModuleType) -> None:
+def test_lenet_computes_in_the_data_type_and_returns_fp32(lenet: ModuleType) -> None:
     prepared = loaded(LENET / "workload.py").prepare({"images": arrays("inputs.npz")["images"][:5]})
     answers = {dtype: lenet.forward(arrays("weights.npz"), prepared, dtype)["logits"] for dtype in ("fp32", "fp16")}
-    assert {one.dtype for one in answers.values()} == {np.dtype(np.float32)}
+    assert {answer.dtype for answer in answers.values()} == {np.dtype(np.float32)}
     assert 1e-4 < np.abs(answers["fp32"] - answers["fp16"]).max() < 1
 
 
@@ -171,7 +171,7 @@ def test_the_order_of_the_flattened_maps_is_noticed(lenet: ModuleType) -> None:
 
 
 def library(*structures: tuple[tuple[int, ...], bytes], text: bytes = b"") -> io.BytesIO:
-    """Make a library: data with dnnl_version_t's whose address only a relocation holds, as the wheels' have it."""
+    """Make a library: data with dnnl_version_t structures whose address is in a relocation, as in the wheels."""
     data, strings, relocations = bytearray(16), bytearray(b"first\0"), bytearray()
     data_at, strings_at = 0x20000, 0x1000
     for (major, minor, patch, runtimes), commit in structures:
@@ -244,7 +244,7 @@ def test_a_library_without_a_version_names_none(
 
 
 def graph(*operators: str) -> object:
-    return SimpleNamespace(node=[SimpleNamespace(op=one) for one in operators])
+    return SimpleNamespace(node=[SimpleNamespace(op=name) for name in operators])
 
 
 def test_only_operators_that_name_an_implementation_are_counted(kit: ModuleType, context: Context) -> None:
@@ -305,7 +305,7 @@ def test_nothing_is_named_where_nothing_can_be_written_to(temporary: Callable[..
     assert temporary(set()) == {}
 
 
-def test_python_names_the_shared_memory_as_it_starts_where_nothing_else_can_be_written_to() -> None:
+def test_python_start_sets_tmpdir_to_shared_memory() -> None:
     code = (
         "import os, site, sys; os.access = lambda folder, mode: folder == '/dev/shm'; "
         "site.addsitedir(sys.argv[1]); print(os.environ['TMPDIR'])"
@@ -334,9 +334,7 @@ def test_the_image_names_what_it_holds_and_not_what_was_dropped(matrix: Matrix) 
 
 
 @pytest.mark.parametrize(("combo", "instead"), [(f"{NEWEST}-openblas", "acl"), ("pytorch-2.10.0-n1-eigen", "acl")])
-def test_a_backend_that_a_framework_has_not_is_refused_and_another_is_named(
-    matrix: Matrix, combo: str, instead: str
-) -> None:
+def test_unsupported_backend_is_refused_with_an_alternative(matrix: Matrix, combo: str, instead: str) -> None:
     refused = matrix.by_id[combo]
     assert refused.refusal
     nearest = matrix.nearest_working(refused)

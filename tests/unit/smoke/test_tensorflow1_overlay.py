@@ -1,4 +1,4 @@
-"""The 1.x API on TensorFlow 2: the finder of the overlay, over a package in the shape of TensorFlow's."""
+"""The 1.x API on TensorFlow 2: the overlay's finder, with a package that is laid out like TensorFlow."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def run(site: Path) -> Run:
         "from tensorflow import *; import tensorflow as tf; assert Session and placeholder and autodiff",
     ],
 )
-def test_however_it_is_imported_it_has_the_1x_names_with_2x_behaviour_off(run: Run, words: str) -> None:
+def test_every_import_gives_1x_names_and_2x_behaviour_off(run: Run, words: str) -> None:
     program = f"""
         {words}
         from tensorflow.python import state
@@ -204,7 +204,7 @@ ADVICE = {
 
 
 @pytest.mark.parametrize(("words", "head", "part"), GONE, ids=[row[0] for row in GONE])
-def test_what_left_tensorflow_says_in_one_sentence_what_to_do(run: Run, words: str, head: str, part: str) -> None:
+def test_removed_parts_say_what_to_use_instead(run: Run, words: str, head: str, part: str) -> None:
     program = f"""
         import tensorflow as tf
         try:
@@ -212,14 +212,14 @@ def test_what_left_tensorflow_says_in_one_sentence_what_to_do(run: Run, words: s
         except (AttributeError, ImportError) as wrong:
             print(type(wrong).__name__, wrong)
     """
-    said = run(program)
-    assert said.startswith(f"{head}{ADVICE[part][0]}")
-    for told in ADVICE[part]:
-        assert told in said
-    assert "\n" not in said
+    message = run(program)
+    assert message.startswith(f"{head}{ADVICE[part][0]}")
+    for advice in ADVICE[part]:
+        assert advice in message
+    assert "\n" not in message
 
 
-def test_a_program_that_asks_first_is_told_that_contrib_is_not_there(run: Run) -> None:
+def test_hasattr_reports_that_contrib_is_missing(run: Run) -> None:
     program = """
         import tensorflow as tf
         print(hasattr(tf, "contrib"), getattr(tf, "contrib", None), "contrib" in dir(tf), "contrib" in tf.__all__)
@@ -227,7 +227,7 @@ def test_a_program_that_asks_first_is_told_that_contrib_is_not_there(run: Run) -
     assert run(program) == "False None False False"
 
 
-def test_other_names_that_are_not_there_are_refused_in_python_s_own_words(run: Run) -> None:
+def test_other_missing_names_raise_python_s_own_message(run: Run) -> None:
     program = """
         import tensorflow as tf
         for words in ("tf.nonsense", "import tensorflow.nonsense", "from tensorflow import nonsense"):
@@ -243,7 +243,7 @@ def test_other_names_that_are_not_there_are_refused_in_python_s_own_words(run: R
     ]
 
 
-def test_names_that_moved_out_of_private_modules_are_back_and_those_that_did_not_are_left_alone(run: Run) -> None:
+def test_moved_names_are_restored_and_others_are_unchanged(run: Run) -> None:
     program = """
         import tensorflow
         from tensorflow.python.framework import ops
@@ -255,7 +255,7 @@ def test_names_that_moved_out_of_private_modules_are_back_and_those_that_did_not
     assert run(program).splitlines() == ["Tensor as it is stack cond Variable", "batch normalization"]
 
 
-def test_a_reload_leaves_everything_as_it_is_even_when_there_is_a_graph(run: Run) -> None:
+def test_reload_changes_nothing_even_with_a_graph(run: Run) -> None:
     program = """
         import importlib
         import tensorflow as tf
@@ -296,8 +296,8 @@ def test_threads_that_import_it_at_once_all_get_the_1x_names(run: Run) -> None:
             import tensorflow as tf
             found.append((tf.Session, tf.nn.max_pool))
         threads = [threading.Thread(target=work) for _ in range(8)]
-        [one.start() for one in threads]
-        [one.join() for one in threads]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
         print(len(found), set(found))
     """
     assert run(program) == "8 {('Session', 'of 1.x')}"
@@ -318,12 +318,12 @@ def test_reading_the_site_directory_twice_puts_one_finder_there(run: Run, site: 
         site.addsitedir({str(site)!r})
         import armwright_tensorflow1
         armwright_tensorflow1.install()
-        print(sum(type(one).__name__ == "Finder" for one in sys.meta_path))
+        print(sum(type(finder).__name__ == "Finder" for finder in sys.meta_path))
     """
     assert run(program) == "1"
 
 
-def test_a_package_of_that_name_that_python_finds_elsewhere_first_is_left_alone(run: Run, tmp_path: Path) -> None:
+def test_other_package_of_that_name_is_left_alone(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow/__init__.py").write_text("contrib = 'of another'\n")
     program = f"""
@@ -353,7 +353,7 @@ def test_a_stand_in_that_a_test_puts_there_is_left_alone(run: Run) -> None:
 
 
 @pytest.mark.parametrize("source", ["archive", "registry"])
-def test_its_image_shares_the_base_and_the_wheels_with_that_of_2_15_1(matrix: Matrix, source: Source) -> None:
+def test_1x_image_shares_base_and_wheels_with_2_15_1(matrix: Matrix, source: Source) -> None:
     shared = set()
     for combo in ("tensorflow-1.x-compat-n1-acl", "tensorflow-1.x-compat-v1-eigen", "tensorflow-2.15.1-n1-acl"):
         one = make_plan(matrix, matrix.by_id[combo], source)
@@ -363,7 +363,7 @@ def test_its_image_shares_the_base_and_the_wheels_with_that_of_2_15_1(matrix: Ma
     assert len(shared) == 1
 
 
-def test_its_image_has_the_overlay_beside_the_framework_and_both_modules_of_the_proof(matrix: Matrix) -> None:
+def test_1x_image_has_the_overlay_and_both_modules(matrix: Matrix) -> None:
     files = make_plan(matrix, matrix.by_id["tensorflow-1.x-compat-n1-acl"]).files
     site = "image/usr/local/lib/python3.11/dist-packages"
     for name in ("armwright_tensorflow1.pth", "armwright_tensorflow1.py", "armwright_tensorflow1_switch.py"):

@@ -1,4 +1,4 @@
-"""The files of the TinyVGG smoke workload: whole, right, sharp enough, and scored as the definition says."""
+"""The files of the TinyVGG smoke workload are complete, correct and strict; the score follows its definition."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def kind(array: Array) -> str:
 
 
 def maps(weights: Arrays, images: Array, number: type[np.floating[Any]]) -> Arrays:
-    """Run the convolutions by windows and einsum: another method than the one that made the expected logits."""
+    """Run the convolutions by windows and einsum: a different method from the one that made the expected logits."""
     found, x = {}, images.astype(number)
     for name in CONVOLUTIONS:
         weight, bias = (weights[f"{name}.{part}"].astype(number) for part in ("weight", "bias"))
@@ -57,12 +57,12 @@ def forward(weights: Arrays, images: Array, number: type[np.floating[Any]] = np.
 
 
 def worst(logits: Array, dtype: str = "fp32") -> float:
-    """Return the largest difference as a multiple of what the manifest tolerates, as the smoke run does."""
+    """Return the largest error as a multiple of the manifest's tolerance, as the smoke run does."""
     return worker.compare({"logits": logits}, {"logits": LOGITS[: len(logits)]}, MANIFEST["dtypes"][dtype])[1]
 
 
 def read(dtype: str) -> int:
-    """Return how many textures a data type reads."""
+    """Return the number of textures that a data type runs."""
     return int(MANIFEST["dtypes"][dtype].get("samples", len(IMAGES)))
 
 
@@ -100,7 +100,7 @@ def test_the_files_stay_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 100_000
 
 
-def test_prepare_mixes_two_colours_exactly_and_leaves_its_input_alone() -> None:
+def test_prepare_mixes_colours_exactly_and_keeps_its_input() -> None:
     before = {name: array.copy() for name, array in INPUTS.items()}
     images = WORKLOAD["prepare"](INPUTS)["images"]
     assert kind(images) == "float32 (48, 3, 28, 28)"
@@ -155,18 +155,18 @@ def test_float32_is_far_within_the_tolerance() -> None:
 
 @pytest.mark.parametrize("rounded", ["fp16", "bf16"])
 def test_weights_of_half_the_size_are_noticed_in_fp32(rounded: str) -> None:
-    some = {name: to_bf16(one) if rounded == "bf16" else one.astype(np.float16) for name, one in WEIGHTS.items()}
+    some = {name: to_bf16(array) if rounded == "bf16" else array.astype(np.float16) for name, array in WEIGHTS.items()}
     assert worst(forward(some, IMAGES)) > 10
 
 
 def test_weights_of_bf16_are_within_the_tolerance_of_bf16() -> None:
-    logits = forward({name: to_bf16(one) for name, one in WEIGHTS.items()}, IMAGES)
+    logits = forward({name: to_bf16(array) for name, array in WEIGHTS.items()}, IMAGES)
     assert 1 / 20 < worst(logits, "bf16") < 1 / 2
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("dtype", list(MANIFEST["dtypes"]))
-def test_a_layer_without_its_bias_or_in_another_layout_is_noticed(layer: str, dtype: str) -> None:
+def test_missing_bias_or_wrong_layout_fails(layer: str, dtype: str) -> None:
     bias, weight, images = f"{layer}.bias", f"{layer}.weight", IMAGES[: read(dtype)]
     for defect in (
         {bias: np.zeros_like(WEIGHTS[bias])}, {weight: WEIGHTS[weight][..., ::-1]}, {weight: WEIGHTS[weight][:, ::-1]}
@@ -174,7 +174,7 @@ def test_a_layer_without_its_bias_or_in_another_layout_is_noticed(layer: str, dt
         assert worst(forward(WEIGHTS | defect, images), dtype) > 1, list(defect)
 
 
-def test_one_map_is_zero_on_every_texture_and_all_others_are_read() -> None:
+def test_one_map_is_always_zero_and_all_others_are_used() -> None:
     found = maps(WEIGHTS, IMAGES, np.float64)
     zero = [(name, at) for name in CONVOLUTIONS for at in range(10) if not found[name][:, at].any()]
     assert zero == [("conv3", DEAD)]

@@ -1,4 +1,4 @@
-"""The process in which the framework is loaded: a run of a workload, and how its answers are compared."""
+"""The worker process: the run of a workload and the comparison of its answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def score(answers, inputs):
 
 
 class Kit:
-    """A framework in numpy: what it is told to answer."""
+    """A framework in NumPy that returns given answers."""
 
     PROFILED = frozenset({"convolution"})
 
@@ -35,7 +35,7 @@ class Kit:
 
 
 class Tiny:
-    """A workload of two rows, in a folder of its own."""
+    """A workload with two samples in a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,7 +78,7 @@ def test_a_run_tells_what_it_measured(tiny: Tiny) -> None:
     }
 
 
-def test_the_profiler_watches_only_operations_of_which_it_says_something(tiny: Tiny) -> None:
+def test_profiler_runs_only_for_operations_it_reports(tiny: Tiny) -> None:
     tiny.describe({"fp32": TOLERANCE}, "matmul")
     found = tiny.run('return {"logits": weights["w"]}')
     assert (found["operators"], found["worst"]) == ({}, 0)
@@ -89,14 +89,16 @@ def test_a_framework_reads_what_the_workload_prepared(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "told"), [("fp32", "fp32"), ("bf16", "bf16"), ("int8", "int8"), ("bf16-fast-math", "fp32")]
+    ("dtype", "expected_dtype"), [("fp32", "fp32"), ("bf16", "bf16"), ("int8", "int8"), ("bf16-fast-math", "fp32")]
 )
-def test_a_forward_pass_is_told_the_data_type_and_fast_math_is_fp32_to_it(tiny: Tiny, dtype: str, told: str) -> None:
+def test_forward_gets_the_data_type_and_fp32_for_fast_math(tiny: Tiny, dtype: str, expected_dtype: str) -> None:
     tiny.describe({dtype: TOLERANCE})
-    assert tiny.run(f'return {{"logits": weights["w"] * (1 if dtype == {told!r} else 0)}}', dtype)["worst"] == 0
+    assert (
+        tiny.run(f'return {{"logits": weights["w"] * (1 if dtype == {expected_dtype!r} else 0)}}', dtype)["worst"] == 0
+    )
 
 
-def test_each_data_type_has_its_own_tolerance_and_may_have_a_least_metric_of_its_own(tiny: Tiny) -> None:
+def test_data_types_have_own_tolerances_and_metric_minimums(tiny: Tiny) -> None:
     tiny.describe({"fp32": TOLERANCE, "bf16": {"absolute": 1.0, "relative": 0, "minimum": 0.5}})
     forward = 'return {"logits": weights["w"] + np.float32(0.5)}'
     exact, rough = tiny.run(forward), tiny.run(forward, "bf16")
@@ -104,14 +106,14 @@ def test_each_data_type_has_its_own_tolerance_and_may_have_a_least_metric_of_its
     assert (exact["metric"]["minimum"], rough["metric"]["minimum"]) == (0.97, 0.5)
 
 
-def test_a_data_type_may_take_fewer_samples_of_the_inputs_and_of_what_is_expected(tiny: Tiny) -> None:
+def test_data_type_may_use_fewer_samples(tiny: Tiny) -> None:
     tiny.describe({"fp32": TOLERANCE, "bf16": {**TOLERANCE, "samples": 1}})
     found = tiny.run('return {"logits": inputs["images"] / 2}', "bf16")
     assert (found["samples"], found["worst"], found["metric"]["value"]) == (1, 0, 1.0)
     assert tiny.run('return {"logits": inputs["images"] / 2}')["samples"] == 2
 
 
-def test_weights_may_come_out_of_the_workload_and_may_be_single_numbers(tiny: Tiny) -> None:
+def test_workload_may_make_weights_even_scalars(tiny: Tiny) -> None:
     np.savez(tiny.folder / "weights.npz", scale=np.float32(2))
     assert tiny.run('return {"logits": inputs["images"] / weights["scale"]}')["worst"] == 0
     made = "def weights(folder):\n    return {'w': np.load(folder / 'expected.npz')['logits']}\n"
@@ -121,7 +123,7 @@ def test_weights_may_come_out_of_the_workload_and_may_be_single_numbers(tiny: Ti
 
 
 @pytest.mark.parametrize("answer", ["w", "w * float('nan')", "w + float('inf')", "w + 1"])
-def test_answers_that_are_no_numbers_are_wrong_and_still_make_a_json_document(tiny: Tiny, answer: str) -> None:
+def test_nan_answers_are_wrong_and_fit_in_json(tiny: Tiny, answer: str) -> None:
     found = tiny.run(f'w = weights["w"]; return {{"logits": {answer}}}')
     json.dumps(found, allow_nan=False)
     (answers, _) = checks.grade({"workload": "tiny", "dtype": "fp32", **found})
@@ -134,7 +136,7 @@ EXPECTED = {"logits": LOGITS, "tokens": np.array([3, 1, 2])}
 
 
 def compare(tolerance: dict[str, float] | None = None, **answers: Array | list[Any]) -> tuple[float, float]:
-    given = {name: np.asarray(one) for name, one in answers.items()}
+    given = {name: np.asarray(answer) for name, answer in answers.items()}
     return worker.compare({**EXPECTED, **given}, EXPECTED, tolerance or {"absolute": 0.1, "relative": 0})
 
 
@@ -142,7 +144,7 @@ def test_equal_answers_have_no_error() -> None:
     assert compare() == (0.0, 0.0)
 
 
-def test_the_largest_error_counts_as_a_multiple_of_what_is_tolerated() -> None:
+def test_largest_error_is_a_multiple_of_the_tolerance() -> None:
     one_off = LOGITS + np.array([[0, 0.05], [0.2, 0]])
     assert compare(logits=one_off) == pytest.approx((0.2, 2.0))
     assert compare(logits=2 * LOGITS - one_off) == pytest.approx((0.2, 2.0))  # too small is as wrong as too large
@@ -159,13 +161,13 @@ def test_a_missing_answer_and_one_of_another_shape_are_named() -> None:
         compare(tokens=[[3], [1], [2]])  # NumPy would stretch it
 
 
-def test_an_answer_nobody_asked_for_is_left_alone() -> None:
+def test_answer_that_is_not_expected_is_ignored() -> None:
     assert compare(hidden=[float("nan")]) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", ["logits", "tokens"])
-def test_what_is_no_number_is_as_wrong_as_can_be_and_finite(name: str, wrong: float) -> None:
+def test_nan_is_a_huge_finite_error(name: str, wrong: float) -> None:
     given = EXPECTED[name].astype(np.float64)
     given.flat[0] = wrong
     largest, worst = worker.compare({**EXPECTED, name: given}, EXPECTED, TOLERANCE)
@@ -174,7 +176,7 @@ def test_what_is_no_number_is_as_wrong_as_can_be_and_finite(name: str, wrong: fl
 
 
 @pytest.mark.parametrize("expected", [np.array([3, 1]), np.array([3, 1], np.uint8), np.array([True, False])])
-def test_whole_numbers_are_equal_or_wrong_whatever_is_tolerated(expected: Array) -> None:
+def test_integers_have_no_tolerance(expected: Array) -> None:
     generous = {"absolute": 9.0, "relative": 9.0}
     assert worker.compare({"x": expected}, {"x": expected}, generous) == (0.0, 0.0)
     assert worker.compare({"x": expected.astype(np.float32)}, {"x": expected}, generous) == (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Workloads: the contract that all keep, those that share another one's arrays, and the models of TensorFlow 1.x."""
+"""The contract of all workloads, workloads that share arrays, and the models of TensorFlow 1.x."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def sharing(tree: Tree) -> Tree:
 
 
 def list_workloads(tree: Tree, names: str) -> None:
-    """Have PyTorch run these workloads and no others."""
+    """Make PyTorch run only these workloads."""
     path = tree.root / "recipes/frameworks/pytorch/framework.yaml"
     text, replaced = re.subn(
         r"^workloads: \[.*\]$", f"workloads: {names}", path.read_text(), count=1, flags=re.MULTILINE
@@ -70,7 +70,7 @@ def smoke_files(plan: Plan) -> set[str]:
 
 
 @pytest.mark.parametrize("workloads", ["[lenet, second]", "[second]"])
-def test_an_image_has_every_file_of_a_workload_and_of_the_one_it_shares_with(sharing: Tree, workloads: str) -> None:
+def test_image_has_all_files_of_shared_workloads(sharing: Tree, workloads: str) -> None:
     list_workloads(sharing, workloads)
     found = smoke_files(sharing.plan(N1))
     assert {name for name in found if name.startswith("second/")} == {
@@ -84,7 +84,7 @@ def test_an_image_has_every_file_of_a_workload_and_of_the_one_it_shares_with(sha
     assert ("lenet/pytorch.py" in shared) == ("lenet" in workloads)
 
 
-def test_one_changed_byte_of_a_model_moves_the_digest_and_is_known_to_the_image(sharing: Tree) -> None:
+def test_changed_model_byte_changes_the_digest(sharing: Tree) -> None:
     list_workloads(sharing, "[lenet, second]")
     before = sharing.plan(N1)
     (sharing.root / "scripts/smoke/second/model/saved.pb").write_bytes(b"Model")
@@ -94,7 +94,7 @@ def test_one_changed_byte_of_a_model_moves_the_digest_and_is_known_to_the_image(
     assert "smoke/second/model/saved.pb" in known
 
 
-def test_a_workload_that_a_dialect_skips_as_a_whole_needs_no_program_there(sharing: Tree) -> None:
+def test_skipped_dialect_needs_no_program(sharing: Tree) -> None:
     list_workloads(sharing, "[lenet, second]")
     folder = sharing.root / "scripts/smoke/second"
     (folder / "pytorch.py").unlink()
@@ -104,9 +104,7 @@ def test_a_workload_that_a_dialect_skips_as_a_whole_needs_no_program_there(shari
     assert {"second/manifest.json", "lenet/pytorch.py"} <= smoke_files(sharing.plan(N1))
 
 
-def test_a_sharing_workload_is_held_against_the_other_one_s_answers(
-    sharing: Tree, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sharing_workload_is_compared_with_the_shared_answers(sharing: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     smoke = sharing.root / "scripts" / "smoke"
     monkeypatch.setattr(worker, "HERE", smoke)
     second = worker.run("second", "fp32", "pytorch", Kit())  # type: ignore[arg-type]
@@ -119,7 +117,7 @@ def test_a_sharing_workload_is_held_against_the_other_one_s_answers(
 
 
 def in_1x_order(name: str, array: Weight) -> Weight:
-    """Turn a weight as 1.x wants it, in another way than the script that wrote the files."""
+    """Convert a weight to the layout of 1.x, by a different method from the script that wrote the files."""
     if name == "fc1.weight":
         array = array.reshape(120, 16, 5, 5)
     turned: Weight = np.einsum("ochw->hwco", array) if array.ndim == 4 else array.T
@@ -135,7 +133,7 @@ def test_the_1x_models_hold_every_weight_of_the_lenet(file: str) -> None:
 
 
 def test_the_1x_models_hold_nothing_that_1x_does_not_know() -> None:
-    """The full comparison needs the wheel of 1.15.5; this is what 2.15.1 would have added."""
+    """The full comparison needs the wheel of 1.15.5; these are the operators that 2.15.1 would have added."""
     for path in ("frozengraph/frozen.pb", "savedmodel/model/saved_model.pb"):
         data = (SMOKE / path).read_bytes()
         assert b"Conv2D" in data
@@ -159,7 +157,7 @@ TEXT = r"\S.{7,}"
 
 
 def matched(value: Any, **fields: Any) -> None:  # noqa: ANN401 - JSON
-    """Check an object's fields: a type, or a pattern of a text; a name with `_` at its end may be left out."""
+    """Check an object's fields: a type, or a pattern of a text; a name that ends with `_` is optional."""
     assert set(value) <= {name.rstrip("_") for name in fields}
     for name, kind in fields.items():
         if name.rstrip("_") in value or not name.endswith("_"):
@@ -177,14 +175,14 @@ def skips(manifest: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_manifest_says_what_the_workload_is_and_what_it_tolerates(name: str) -> None:
+def test_manifest_has_a_description_and_tolerances(name: str) -> None:
     manifest = MANIFESTS[name]
     matched(
         manifest, name=re.escape(name), title=TEXT, task=TEXT, data=TEXT, metric=dict, operations=list, dtypes=dict,
         skips_=list,
     )  # fmt: skip
     matched(manifest["metric"], name=r"\S.*", minimum=(int, float), reason=TEXT)
-    assert all(re.fullmatch(r"[a-z_]+", one) for one in manifest["operations"])
+    assert all(re.fullmatch(r"[a-z_]+", operation) for operation in manifest["operations"])
     assert "fp32" in manifest["dtypes"]
     assert set(manifest["dtypes"]) <= set(DTYPES)
     for tolerance in manifest["dtypes"].values():
@@ -196,19 +194,19 @@ def test_a_manifest_says_what_the_workload_is_and_what_it_tolerates(name: str) -
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_every_data_type_has_a_tolerance_or_a_reason_why_it_is_not_run_anywhere(name: str) -> None:
+def test_every_data_type_has_a_tolerance_or_a_skip_reason(name: str) -> None:
     skipped = [skip["dtypes"] for skip in MANIFESTS[name].get("skips", []) if set(skip) == {"dtypes", "reason"}]
     given = [*MANIFESTS[name]["dtypes"], *itertools.chain.from_iterable(skipped)]
     assert sorted(given) == sorted(DTYPES)
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_what_is_expected_is_right_by_the_workload_s_own_metric_in_every_data_type(name: str) -> None:
+def test_expected_answers_reach_the_metric_in_every_data_type(name: str) -> None:
     folder, manifest = SMOKE / name, MANIFESTS[name]
     workload = worker.load(folder / "workload.py")
     for dtype, tolerance in manifest["dtypes"].items():
         few = tolerance.get("samples")
-        inputs, expected = (worker.load_arrays(folder / f"{one}.npz", few) for one in ("inputs", "expected"))
+        inputs, expected = (worker.load_arrays(folder / f"{name}.npz", few) for name in ("inputs", "expected"))
         assert all(array.dtype == np.float64 or array.dtype.kind in "iu" for array in expected.values())
         assert all(np.isfinite(array).all() for array in expected.values())
         least = tolerance.get("minimum", manifest["metric"]["minimum"])
@@ -217,7 +215,7 @@ def test_what_is_expected_is_right_by_the_workload_s_own_metric_in_every_data_ty
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_what_every_framework_reads_is_prepared_to_the_same_bits_and_leaves_the_files_alone(name: str) -> None:
+def test_prepare_is_deterministic_and_keeps_its_inputs(name: str) -> None:
     folder = SMOKE / name
     inputs, before = (worker.load_arrays(folder / "inputs.npz") for _ in range(2))
     prepare = worker.load(folder / "workload.py").prepare
@@ -231,7 +229,7 @@ def test_what_every_framework_reads_is_prepared_to_the_same_bits_and_leaves_the_
     }
 
 
-def test_a_sharing_workload_names_one_that_is_there_and_has_no_arrays_of_its_own() -> None:
+def test_sharing_workload_names_another_and_has_no_arrays() -> None:
     sharing = {name: manifest for name, manifest in MANIFESTS.items() if "shares" in manifest}
     assert {"frozengraph", "savedmodel"} <= set(sharing)
     for name, manifest in sharing.items():
@@ -240,7 +238,7 @@ def test_a_sharing_workload_names_one_that_is_there_and_has_no_arrays_of_its_own
         assert not list((SMOKE / name).glob("*.npz"))
 
 
-def test_every_workload_that_a_framework_lists_is_there_with_its_program_or_with_a_skip(matrix: Matrix) -> None:
+def test_listed_workloads_have_a_program_or_a_skip(matrix: Matrix) -> None:
     for combo in matrix.combos:
         for name in combo.workloads:
             skipped = any(
