@@ -166,7 +166,9 @@ class SourceBuild(StrictModel):
                 hint=f"add flags for that release to 'compile.older' in {file}",
             )
         if backend not in self.backends:
-            raise InputError(f"the recipe cannot compile over {backend}: build.backends has no {backend}", "invoke list")
+            raise InputError(
+                f"the recipe cannot compile over {backend}: build.backends has no {backend}", "invoke list --all"
+            )
         caches = target.compile.caches
         sizes = [option.format(**caches.model_dump()) for option in self.caches] if caches else []
         return [*self.options, *self.backends[backend], *(f"--copt={flag}" for flag in flags.split()), *sizes]
