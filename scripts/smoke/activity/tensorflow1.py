@@ -44,13 +44,13 @@ def compute_labels(w: Mapping[str, tf.Tensor], frames: tf.Tensor) -> dict[str, t
     """Many to many: compute the input products of all steps before the loop, and the logits after it."""
     count = tf.shape(frames)[0]
     rows = tf.reshape(tf.transpose(frames, [1, 0, 2]), [-1, frames.shape[2]])
-    read = {cell: dense(w, f"{cell}.labels", rows, "ih") for cell in CELLS}
-    read = {cell: tf.reshape(product, [STEPS, count, product.shape[1]]) for cell, product in read.items()}
+    projected = {cell: dense(w, f"{cell}.labels", rows, "ih") for cell in CELLS}
+    projected = {cell: tf.reshape(product, [STEPS, count, product.shape[1]]) for cell, product in projected.items()}
 
     def body(
         step: tf.Tensor, states: dict[str, list[tf.Tensor]], outputs: dict[str, tf.TensorArray]
     ) -> tuple[object, ...]:
-        states = {cell: move(w, f"{cell}.labels", read[cell][step], states[cell]) for cell, move in CELLS.items()}
+        states = {cell: move(w, f"{cell}.labels", projected[cell][step], states[cell]) for cell, move in CELLS.items()}
         return step + 1, states, {cell: outputs[cell].write(step, states[cell][0]) for cell in CELLS}
 
     loop = (
@@ -67,18 +67,21 @@ def compute_labels(w: Mapping[str, tf.Tensor], frames: tf.Tensor) -> dict[str, t
 
 def generate_traces(w: Mapping[str, tf.Tensor], starts: tf.Tensor) -> dict[str, tf.Tensor]:
     """One to many: read the start at the first step, then the output of the step before."""
-    given, axes = starts.shape[1], w["lstm.traces.head.bias"].shape[0]
+    start_size, axes = starts.shape[1], w["lstm.traces.head.bias"].shape[0]
 
     def body(
-        step: tf.Tensor, read: dict[str, tf.Tensor], states: dict[str, list[tf.Tensor]], out: dict[str, tf.TensorArray]
+        step: tf.Tensor,
+        cell_inputs: dict[str, tf.Tensor],
+        states: dict[str, list[tf.Tensor]],
+        out: dict[str, tf.TensorArray],
     ) -> tuple[object, ...]:
         moved, samples = {}, {}
         for cell, move in CELLS.items():
             name = f"{cell}.traces"
-            moved[cell] = move(w, name, dense(w, name, read[cell], "ih"), states[cell])
+            moved[cell] = move(w, name, dense(w, name, cell_inputs[cell], "ih"), states[cell])
             samples[cell] = dense(w, name, moved[cell][0], "head")
-        read = {cell: tf.pad(sample, [[0, 0], [given, 0]]) for cell, sample in samples.items()}
-        return step + 1, read, moved, {cell: out[cell].write(step, samples[cell]) for cell in CELLS}
+        cell_inputs = {cell: tf.pad(sample, [[0, 0], [start_size, 0]]) for cell, sample in samples.items()}
+        return step + 1, cell_inputs, moved, {cell: out[cell].write(step, samples[cell]) for cell in CELLS}
 
     arrays = {cell: tf.TensorArray(starts.dtype, STEPS) for cell in CELLS}
     first = dict.fromkeys(CELLS, tf.pad(starts, [[0, 0], [0, axes]]))
@@ -99,28 +102,28 @@ def dense(w: Mapping[str, tf.Tensor], name: str, x: tf.Tensor, part: str) -> tf.
     return tf.nn.bias_add(tf.matmul(x, w[f"{name}.{weight}"]), w[f"{name}.{bias}"])
 
 
-def lstm(w: Mapping[str, tf.Tensor], name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
+def lstm(w: Mapping[str, tf.Tensor], name: str, projected: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
     """Return the next state; the gates are in PyTorch's order."""
     h, c = state
-    i, f, g, o = tf.split(read + dense(w, name, h, "hh"), 4, axis=1)
+    i, f, g, o = tf.split(projected + dense(w, name, h, "hh"), 4, axis=1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
     return [tf.sigmoid(o) * tf.tanh(c), c]
 
 
-def gru(w: Mapping[str, tf.Tensor], name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
+def gru(w: Mapping[str, tf.Tensor], name: str, projected: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
     """Return the next state; the reset gate applies after the product."""
     (h,) = state
-    r, z, n = tf.split(read, 3, axis=1)
+    r, z, n = tf.split(projected, 3, axis=1)
     of_r, of_z, of_n = tf.split(dense(w, name, h, "hh"), 3, axis=1)
     z = tf.sigmoid(z + of_z)
     n = tf.tanh(n + tf.sigmoid(r + of_r) * of_n)
     return [n + z * (h - n)]
 
 
-def mgu(w: Mapping[str, tf.Tensor], name: str, read: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
+def mgu(w: Mapping[str, tf.Tensor], name: str, projected: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
     """Return the next state of the minimal gated unit (Zhou et al., 2016)."""
     (h,) = state
-    forget, new = tf.split(read, 2, axis=1)
+    forget, new = tf.split(projected, 2, axis=1)
     of_forget, of_new = tf.split(w[f"{name}.weight_hh"], 2, axis=1)
     f = tf.sigmoid(forget + tf.matmul(h, of_forget))
     n = tf.tanh(new + tf.matmul(f * h, of_new))

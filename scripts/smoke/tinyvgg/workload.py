@@ -1,4 +1,4 @@
-"""From textures as they are stored to what the network reads: the same bits for every framework; and the accuracy."""
+"""Prepares the stored textures, bit for bit the same for every framework, and scores the accuracy."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def prepare(inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
     """Mix each texture's two colours by its pattern, and scale the bytes to -2..2.
 
-    All is whole numbers, and then multiples of 1/64: exact in every data type.
+    The mix uses integers, and the result is in steps of 1/64, which is exact in every data type.
 
     Args:
         inputs: `patterns` (N, 28, 28) and `colours` (N, 2, 3), bytes.
 
     Returns:
-        `images` (N, 3, 28, 28), that is NCHW, contiguous.
+        `images` (N, 3, 28, 28), contiguous NCHW.
     """
     share = inputs["patterns"].astype(np.int32)[:, np.newaxis]
     first, second = (inputs["colours"].astype(np.int32)[:, which, :, np.newaxis, np.newaxis] for which in (0, 1))
@@ -32,5 +32,5 @@ def prepare(inputs: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def score(answers: Mapping[str, Array], inputs: Mapping[str, Array]) -> float:
-    """Return the accuracy: the share of textures whose largest logit is that of their kind."""
+    """Return the accuracy: the share of textures whose largest logit is at their kind."""
     return float(np.mean(np.argmax(answers["logits"], axis=1) == inputs["labels"]))

@@ -136,7 +136,11 @@ def test_every_framework_bounds_numpys_threads_and_says_why(matrix: Matrix) -> N
     [
         ("most: 64", "most: 0", "'most'"),
         ("most: 64", "most: '64'", "'most'"),
-        ('value: "{cpus}"\n    most: 64', 'value: "8"\n    most: 64', "'most' bounds {cpus}, which is not in the value"),
+        (
+            'value: "{cpus}"\n    most: 64',
+            'value: "8"\n    most: 64',
+            "'most' limits {cpus}, but the value does not contain {cpus}",
+        ),
     ],
 )
 def test_a_bound_that_bounds_nothing_is_refused(tree: Tree, old: str, new: str, words: str) -> None:
