@@ -13,9 +13,9 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from armwright.matrix.matrix import Matrix
+from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline.inventory import Inventory
-from armwright.plan.plan import Plan
+from armwright.plan.plan import Plan, make_plan
 from armwright.request import fields, parse, reply, submission
 from armwright.request.decide import Decision, decide_request
 from armwright.request.parse import Request
@@ -67,6 +67,19 @@ def parse_options(matrix: Matrix, **values: str) -> Request:
 def decide(matrix: Matrix, request: Request, find_staged: Callable[[Plan], str] = nothing_staged) -> Decision:
     """Decide on a machine whose engine has no images."""
     return decide_request(matrix, request, Inventory(matrix, {}), find_staged)
+
+
+def plan_once() -> Callable[[Matrix, Combo], Plan]:
+    """Return a `make_plan` that plans each combo once, and checks that a request plans only combos of the matrix."""
+    plans: dict[str, Plan] = {}
+
+    def plan(matrix: Matrix, combo: Combo) -> Plan:
+        assert combo is matrix.by_id[combo.id]
+        if combo.id not in plans:
+            plans[combo.id] = make_plan(matrix, combo)
+        return plans[combo.id]
+
+    return plan
 
 
 def find_markup(markdown: str) -> list[str]:

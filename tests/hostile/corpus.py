@@ -1,4 +1,4 @@
-"""Hostile requests, each with a name, and what must become of it: malformed, or answered as if it were plain."""
+"""Hostile requests. Each has a name, and must be refused as malformed or answered like the plain request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-CANARY = "zq7xcanary"  # stands in every payload, and must come back nowhere
+CANARY = "zq7xcanary"  # in every payload; it must not appear in any output
 HEADINGS = {
     "framework": "Framework",
     "version": "Version",
@@ -25,7 +25,7 @@ PLAIN = {
     "dtypes": "fp32",
     "use": "_No response_",
 }
-ID = "pytorch-2.10.0-n1-acl"  # what the plain request is answered with
+ID = "pytorch-2.10.0-n1-acl"  # the answer to the plain request
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Entry:
     Attributes:
         name: what it tries.
         content: its bytes.
-        suffix: of its file.
-        answered: it is answered as the plain one is; otherwise it is malformed.
+        suffix: the suffix of its file.
+        answered: it must be answered like the plain request; otherwise it must be malformed.
     """
 
     name: str
@@ -44,13 +44,18 @@ class Entry:
     suffix: str = ".md"
     answered: bool = False
 
+    @property
+    def group(self) -> str:
+        """The name of its payload, whatever the field."""
+        return self.name.partition(" as ")[0]
+
 
 def body(values: Mapping[str, str]) -> str:
     """Write a request as GitHub writes it."""
     return "\n\n".join(f"### {HEADINGS[key]}\n\n{value}" for key, value in {**PLAIN, **values}.items()) + "\n"
 
 
-# What a value may try, whatever field it is in. None of them is a value of any field.
+# Payloads for any field. None is an allowed value of a field.
 PAYLOADS: dict[str, str] = {
     "jinja expression": "{{ 7 * 7 }}" + CANARY,
     "jinja attribute walk": "{{ ''.__class__.__mro__[1].__subclasses__() }}" + CANARY,
@@ -135,7 +140,7 @@ PAYLOADS: dict[str, str] = {
     "byte order mark": f"\ufeffn1{CANARY}",
     "soft hyphen": f"n\u00ad1{CANARY}",
     "combining marks": "n" + "\u0301" * 30 + f"1{CANARY}",
-    "tag characters": "n1" + "".join(chr(0xE0000 + ord(one)) for one in "evil") + CANARY,
+    "tag characters": "n1" + "".join(chr(0xE0000 + ord(letter)) for letter in "evil") + CANARY,
     "variation selector": f"n1\ufe0f{CANARY}",
     "private use": f"n1\ue000{CANARY}",
     "unassigned": f"n1\U000e0fff{CANARY}",
@@ -161,7 +166,7 @@ PAYLOADS: dict[str, str] = {
     "unit separators": "\x1f" * 500 + CANARY,
 }
 
-# Look-alikes of right values, and versions that are none: none of them may pass for the right one.
+# Look-alikes of allowed values, and invalid versions.
 LOOKS: dict[str, tuple[str, str]] = {
     "cyrillic letter in the framework": ("framework", "P\u0443Torch"),
     "fullwidth framework": ("framework", "\uff30\uff39\uff34\uff2f\uff32\uff23\uff28"),
@@ -205,16 +210,16 @@ LOOKS: dict[str, tuple[str, str]] = {
 
 
 def entries() -> list[Entry]:
-    """Return every hostile request; names are different."""
+    """Return every hostile request. No name is used twice."""
     found = [*_injected(), *_looking(), *_shaped(), *_as_yaml(), *_as_json()]
-    assert len({one.name for one in found}) == len(found)
+    assert len({entry.name for entry in found}) == len(found)
     return found
 
 
 def _injected() -> Iterator[Entry]:
-    """Put every payload into every field: closed ones refuse it, the free one does not, a CPU is none."""
+    """Put every payload into each kind of field: closed ones and the CPU refuse it, the free one accepts it."""
     for name, payload in PAYLOADS.items():
-        for key in ("target", "version", "dtypes"):  # one of each kind
+        for key in ("target", "version", "dtypes"):  # one field of each kind
             yield Entry(f"{name} as {key}", body({key: payload}).encode("utf-8", "surrogatepass"))
         yield Entry(f"{name} as use case", body({"use": payload}).encode(), answered=True)
         unsure = {"target": "not sure", "cpu": f"```text\n{payload}\n```"}
@@ -227,7 +232,7 @@ def _looking() -> Iterator[Entry]:
 
 
 def _shaped() -> Iterator[Entry]:
-    """Spoil the body as a whole."""
+    """Change the body as a whole."""
     plain = body({})
     yield Entry("nothing", b"")
     yield Entry("spaces only", b" \n\t\n" * 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,13 +23,16 @@ CHANGES = (Change("recipes/locks/torch.txt", None, LOCK), Change("matrix.yaml", 
 class Repository:
     """A small project under git."""
 
-    def __init__(self, root: Path, within: str = "") -> None:
-        self.top = root
-        self.root = root / within
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.git("init", "--quiet", "--initial-branch=main", str(root))
-        self.git("config", "user.name", "Ada")
-        self.git("config", "user.email", "ada@example.com")
+    def __init__(self, top: Path, within: str = "") -> None:
+        self.top = top
+        self.root = top / within
+
+    def fill(self) -> None:
+        """Make the repository with one commit."""
+        self.root.mkdir(parents=True)
+        self.git("init", "--quiet", "--template=", "--initial-branch=main", str(self.top))
+        with (self.top / ".git" / "config").open("a") as config:
+            config.write("[user]\nname = Ada\nemail = ada@example.com\n")
         (self.root / "matrix.yaml").write_text(MATRIX)
         (self.root / "inv").write_text("#!/bin/sh\n")
         (self.root / "inv").chmod(0o755)
@@ -59,8 +63,17 @@ class Repository:
         return self.git("diff-tree", "-r", "--name-status", "--no-commit-id", name)
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository that each test gets a copy of."""
+    repository = Repository(tmp_path_factory.mktemp("git") / "project")
+    repository.fill()
+    return repository.top
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Repository:
+def project(filled: Path, tmp_path: Path) -> Repository:
+    shutil.copytree(filled, tmp_path / "project")
     return Repository(tmp_path / "project")
 
 
@@ -81,6 +94,7 @@ def test_work_tree_index_and_head_stay_unchanged(project: Repository) -> None:
     (project.root / "inv").write_text("#!/bin/sh\n# changed\n")
     (project.root / "staged.txt").write_text("staged\n")
     project.git("add", "staged.txt")
+    (project.root / ".git" / "hooks").mkdir()
     (project.root / ".git" / "hooks" / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
     (project.root / ".git" / "hooks" / "pre-commit").chmod(0o755)
     before = project.state()
@@ -146,6 +160,7 @@ def test_modes_and_bytes_are_kept(project: Repository) -> None:
 
 def test_project_in_a_subfolder_stays_there(tmp_path: Path) -> None:
     project = Repository(tmp_path / "large", "tools/armwright")
+    project.fill()
     branch.commit_to_branch(project.root, NAME, CHANGES, "x")
     assert project.changed() == "M\ttools/armwright/matrix.yaml\nA\ttools/armwright/recipes/locks/torch.txt"
 
@@ -171,12 +186,13 @@ def test_path_outside_the_repository_fails(project: Repository) -> None:
     assert project.git("branch", "--list", NAME) == ""
 
 
-def test_missing_repository_or_committer_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_repository_or_committer_is_explained(
+    project: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     (tmp_path / "bare").mkdir()
     with pytest.raises(InputError, match="is not in a git repository, or the repository has no commit"):
         branch.commit_to_branch(tmp_path / "bare", NAME, CHANGES, "x")
-    project = Repository(tmp_path / "project")
     for key in ("user.name", "user.email"):
         project.git("config", "--unset", key)
     project.git("config", "user.useConfigOnly", "true")

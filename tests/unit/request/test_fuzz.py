@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from armwright.matrix.matrix import Matrix
-from armwright.plan.plan import make_plan
 from armwright.recipes.patterns import DTYPES
+from armwright.request import decide as decisions
 from armwright.request import fields, parse, reply, submission, unpublished
 from armwright.request.check_reply import check_markdown
 from armwright.request.fields import Field
@@ -21,11 +21,12 @@ from armwright.request.markdown import code, code_block, folded, markdown_table
 from armwright.request.submission import FieldValues, MalformedError
 from armwright.request.unpublished import UnpublishableError
 from tests.hostile.corpus import CANARY, HEADINGS, PAYLOADS, body
-from tests.request_helpers import decide, find_markup
+from tests.request_helpers import decide, find_markup, plan_once
 
 FUZZ = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+PLAN = plan_once()
 VERSION = re.compile(r"[0-9]+(\.([0-9]+|x)){1,3}([a-z]+[0-9]*)?(-[a-z]+)?")
 CPUS = (
     "", "altra", "Neoverse-V1", "CPU implementer : 0x48\nCPU part : 0xd01", "Vendor ID: 0x00\nFlags: fp asimd atomics",
@@ -41,7 +42,6 @@ RIGHT = {
     "use": ("",),
 }
 STRUCTURE = [*(f"### {heading}" for heading in HEADINGS.values()), "", "```", "~~~~"]
-PLANNED: dict[str, Mapping[str, bytes]] = {}  # the files of each combo's plan
 # Every wrong value contains the canary, which must not appear in any output.
 noise = st.one_of(
     st.sampled_from(list(PAYLOADS.values())), st.text(max_size=40).map(lambda text: text[:20] + CANARY + text[20:])
@@ -65,6 +65,7 @@ def _no_index(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UnpublishableError("this test has no package index")
 
     monkeypatch.setattr(unpublished, "propose_unpublished", refuse)
+    monkeypatch.setattr(decisions, "make_plan", PLAN)
 
 
 def check_submission(matrix: Matrix, form: tuple[Field, ...], read: Callable[[], FieldValues]) -> None:
@@ -85,14 +86,8 @@ def check_submission(matrix: Matrix, form: tuple[Field, ...], read: Callable[[],
     assert find_markup(markdown) == []
     assert CANARY not in markdown
     if decision.plan:
-        assert decision.plan.files == plan_files(matrix, decision.id)
+        assert decision.plan.combo is matrix.by_id[decision.id]
         assert not any(CANARY.encode() in content for content in decision.plan.files.values())
-
-
-def plan_files(matrix: Matrix, combo: str) -> Mapping[str, bytes]:
-    if combo not in PLANNED:
-        PLANNED[combo] = make_plan(matrix, matrix.by_id[combo]).files
-    return PLANNED[combo]
 
 
 def check_refusal(error: MalformedError) -> None:

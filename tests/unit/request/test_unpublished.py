@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from armwright.fetch import index_pages, resolve
 from armwright.fetch import package_index as indexes
 from armwright.fetch.index_pages import IndexFile
 from armwright.fetch.package_index import PackageIndex, WheelMetadata
+from armwright.matrix.matrix import Matrix
 from armwright.plan import locks
 from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework
@@ -52,20 +54,37 @@ class StubIndex(PackageIndex):
         return WheelMetadata(tuple(map(Requirement, wheel.requires)), wheel.requires_python)
 
 
-@pytest.fixture
-def lamp(tree: Tree) -> Tree:
-    """A framework with two versions on two distributions; the older wheels have another name."""
+def make_lamp(root: Path) -> Tree:
+    """Make a project whose framework has two versions on two distributions; the older wheels have another name."""
+    tree = Tree(root)
+    for framework in ("pytorch", "tensorflow"):  # without them the recipes load in a third of the time
+        shutil.rmtree(tree.root / "recipes/frameworks" / framework)
+    tree.publish("axes:\n  frameworks:\n  targets: [generic, n1]\n  backends: [acl]\n")
     add_lamp(tree)
     (tree.root / "recipes/frameworks/lamp/framework.yaml").write_text(RECIPE + OLD)
     tree.edit("matrix.yaml", 'lamp: ["1.0.0"]', 'lamp: ["1.0.0", "0.5.0"]')
     return tree
 
 
+@pytest.fixture(scope="module")
+def lamp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
+    """The project, which a proposal must not change."""
+    tree = make_lamp(tmp_path_factory.mktemp("lamp") / "project")
+    before = read_tree(tree.root)
+    yield tree
+    assert read_tree(tree.root) == before
+
+
 Propose = Callable[..., Any]
 
 
+@pytest.fixture(scope="module")
+def matrix(lamp: Tree) -> Matrix:
+    return lamp.load()
+
+
 @pytest.fixture
-def propose(lamp: Tree, monkeypatch: pytest.MonkeyPatch) -> Propose:
+def propose(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> Propose:
     """Propose a version from wheels; the resolver is replaced by one that writes the requirements, or fails."""
 
     def proposed(version: str, *wheels: Wheel, refused: FailedError | None = None) -> Proposal:
@@ -82,28 +101,30 @@ def propose(lamp: Tree, monkeypatch: pytest.MonkeyPatch) -> Propose:
             )
 
         monkeypatch.setattr(resolve, "resolve_wheels", make)
-        matrix = lamp.load()
         return unpublished.propose_unpublished(matrix, matrix.recipes.frameworks["lamp"], version)
 
     return proposed
 
 
-def test_newer_version_is_modelled_on_the_newest(propose: Propose, lamp: Tree) -> None:
-    before = read_tree(lamp.root)
+def written_versions(proposal: Proposal, folder: Path) -> list[str]:
+    """Write a proposal into a project of its own, and return the published versions."""
+    project = make_lamp(folder / "project")
+    proposal.write(project.root)
+    return project.load().versions("lamp")
+
+
+def test_newer_version_is_modelled_on_the_newest(propose: Propose, tmp_path: Path) -> None:
     found = propose("1.2.0", Wheel("lamp", "1.2.0"))
     assert "+    requires: [lamp==1.2.0, wick]\n+    environment: [{name: LAMP_OIL" in found.diff
     assert "+    base: debian-13\n" in found.diff
-    assert read_tree(lamp.root) == before
-    found.write(lamp.root)
-    assert lamp.load().versions("lamp") == ["1.2.0", "1.0.0", "0.5.0"]
+    assert written_versions(found, tmp_path) == ["1.2.0", "1.0.0", "0.5.0"]
 
 
-def test_version_in_between_is_modelled_on_the_older_one(propose: Propose, lamp: Tree) -> None:
+def test_version_in_between_is_modelled_on_the_older_one(propose: Propose, tmp_path: Path) -> None:
     found = propose("0.7.0", Wheel("lamp_old", "0.7.0", tags=OLDER), Wheel("lamp", "0.7.0"))
     assert "+    requires: [lamp-old==0.7.0]\n" in found.diff
     assert "+    base: debian-12\n" in found.diff
-    found.write(lamp.root)
-    assert lamp.load().versions("lamp") == ["1.0.0", "0.7.0", "0.5.0"]
+    assert written_versions(found, tmp_path) == ["1.0.0", "0.7.0", "0.5.0"]
 
 
 def test_newer_model_is_used_if_it_has_the_wheels(propose: Propose) -> None:
@@ -145,7 +166,9 @@ def test_version_without_a_valid_lock_is_refused(propose: Propose) -> None:
         propose("1.2.0", Wheel("lamp", "1.2.0"), refused=FailedError("it did not finish"))
 
 
-def test_unpublished_recipe_version_is_refused(propose: Propose, lamp: Tree) -> None:
+def test_unpublished_recipe_version_is_refused(tmp_path: Path) -> None:
+    lamp = make_lamp(tmp_path / "project")
     lamp.edit("matrix.yaml", 'lamp: ["1.0.0", "0.5.0"]', 'lamp: ["1.0.0"]')
+    matrix = lamp.load()
     with pytest.raises(UnpublishableError, match=r"there is a recipe for it, but matrix\.yaml does not publish it"):
-        propose("0.5.0", Wheel("lamp_old", "0.5.0"))
+        unpublished.propose_unpublished(matrix, matrix.recipes.frameworks["lamp"], "0.5.0")
