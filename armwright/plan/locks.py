@@ -90,13 +90,7 @@ def read_base_lock(root: Path, base: str) -> BaseLock:
     path = base_lock_path(root, base)
     if not path.exists():
         raise InputError(f"{base} has no lock", f"invoke lock --base {base}")
-    return _parsed(path, str(path.relative_to(root)), path.read_bytes())
-
-
-@lru_cache
-def _parsed(path: Path, name: str, _: bytes) -> BaseLock:
-    """Parse a base lock once for the same bytes: the plans of all combos on that base need it."""
-    return yaml_file.load_yaml(path, name, BaseLock)
+    return yaml_file.load_yaml(path, str(path.relative_to(root)), BaseLock)
 
 
 def write_base_lock(root: Path, base: str, lock: BaseLock) -> None:

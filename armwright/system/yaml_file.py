@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,19 +106,26 @@ def get_at(data: Any, location: Location) -> Any:  # noqa: ANN401 - any YAML val
 
 
 def read_yaml(path: Path, name: str, mistakes: Mistakes) -> Document | None:
-    """Read one YAML file.
+    """Read one YAML file; return None, and add to `mistakes`, if it is not YAML or has a key twice.
 
-    Args:
-        path: the file.
-        name: its name in messages, relative to the project's root.
-        mistakes: gets syntax errors and duplicate keys.
-
-    Returns:
-        the document; None if it has a mistake.
+    `name` is the file's name in messages, relative to the project's root.
     """
+    text = _read_text(path, name, mistakes)
+    return None if text is None else _read_nodes(text, name, mistakes)
+
+
+def _read_text(path: Path, name: str, mistakes: Mistakes) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        mistakes.found.append(Mistake(name, 1, 1, f"cannot be read: {error}"))
+        return None
+
+
+def _read_nodes(text: str, name: str, mistakes: Mistakes) -> Document | None:
     before = len(mistakes.found)
     try:
-        loader = yaml.CSafeLoader(path.read_text(encoding="utf-8"))
+        loader = yaml.CSafeLoader(text)
         root = loader.get_single_node()
         document = Document(name, _NodeReader(loader, name, mistakes).value(root) if root else {}, root)
     except yaml.MarkedYAMLError as error:
@@ -126,7 +134,7 @@ def read_yaml(path: Path, name: str, mistakes: Mistakes) -> Document | None:
         mistakes.found.append(Mistake(name, line, column, f"not YAML: {error.problem}"))
     except RecursionError:
         mistakes.found.append(Mistake(name, 1, 1, "cannot be read: it is nested too deeply"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
         mistakes.found.append(Mistake(name, 1, 1, f"cannot be read: {' '.join(str(error).split())}"))
     return document if len(mistakes.found) == before else None
 
@@ -191,14 +199,24 @@ def parse_document(document: Document, model: type[Model], mistakes: Mistakes) -
 
 
 def parse_yaml(path: Path, name: str, model: type[Model], mistakes: Mistakes) -> tuple[Document, Model] | None:
-    """Read one YAML file and validate it against a model.
+    """Read one YAML file and validate it; return None, and add to `mistakes`, if it has mistakes."""
+    text = _read_text(path, name, mistakes)
+    if text is None:
+        return None
+    document, parsed, found = _parse_text(text, name, model)
+    mistakes.found.extend(found)
+    return (document, parsed) if document and isinstance(parsed, model) else None
 
-    Returns:
-        the document and the model; None if the file has mistakes, which are added to `mistakes`.
-    """
-    document = read_yaml(path, name, mistakes)
+
+@lru_cache(maxsize=256)
+def _parse_text(
+    text: str, name: str, model: type[BaseModel]
+) -> tuple[Document | None, BaseModel | None, Sequence[Mistake]]:
+    """Parse the same text once: `bump` and `request` load all recipes again after a change of two."""
+    mistakes = Mistakes()
+    document = _read_nodes(text, name, mistakes)
     parsed = parse_document(document, model, mistakes) if document else None
-    return (document, parsed) if document and parsed else None
+    return document, parsed, mistakes.found
 
 
 def load_yaml(
