@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +23,7 @@ from armwright.recipes.source_builds import Interpreter, SourceBuild
 from armwright.recipes.targets import Target
 from tests import documents, how_to
 from tests.documents import CommandLine
+from tests.forks import run_commands
 from tests.support import ROOT
 
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in documents.documents()}
@@ -115,18 +112,8 @@ def _reads(command: CommandLine) -> bool:
 def test_commands_that_only_read_succeed() -> None:
     lines = sorted({command.arguments[1:] for command in COMMANDS if _reads(command)})
     assert lines
-    environment = {**os.environ, "DOCKER_HOST": "unix:///nonexistent/docker.sock", "PYTHONDONTWRITEBYTECODE": "1"}
-
-    def run(arguments: tuple[str, ...]) -> tuple[int, str]:
-        command = [sys.executable, "-m", "invoke", *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        return done.returncode, done.stderr
-
-    with ThreadPoolExecutor(2) as pool:
-        results = dict(zip(lines, pool.map(run, lines), strict=True))
-    assert {arguments: result for arguments, result in results.items() if result[0]} == {}
+    results = dict(zip(lines, run_commands(lines, {}), strict=True))
+    assert {arguments: ended for arguments, ended in results.items() if ended.code} == {}
 
 
 @pytest.mark.parametrize("page", PAGES)
