@@ -1,4 +1,4 @@
-"""What the engine tier shares: the real engine, names that go away again, and small images that take a second."""
+"""Fixtures of the engine tier: the real engine, names that are removed again, and small images that take a second."""
 
 from __future__ import annotations
 
@@ -27,17 +27,21 @@ Make = Callable[..., Image]
 
 @pytest.fixture
 def name(prefix: str) -> str:
-    """A name nobody else uses."""
+    """A name that nothing else uses."""
     return f"{prefix}:{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="session")
 def docker() -> Callable[..., str]:
-    """Docker's own command line; it must succeed."""
+    """Run Docker's command line, which must succeed."""
 
-    def run(*words: str, given: bytes = b"") -> str:
+    def run(*arguments: str, given: bytes = b"") -> str:
         done = subprocess.run(
-            [process.require_program("docker"), *words], input=given, capture_output=True, check=False, env=os.environ
+            [process.require_program("docker"), *arguments],
+            input=given,
+            capture_output=True,
+            check=False,
+            env=os.environ,
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
@@ -77,13 +81,13 @@ def make(engine: Engine, context: Callable[..., Path], tmp_path: Path) -> Make:
 
 @pytest.fixture(scope="session")
 def tools(matrix: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The build tools' root: a tar in which a RUN of the build platform works."""
+    """The root of the build tools: a tar in which a RUN of the build platform works."""
     return _root(matrix, "tools", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def shell(matrix: Matrix, docker: Callable[..., str], prefix: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An AArch64 image with a shell, for containers that do something."""
+    """An AArch64 image with a shell."""
     name = f"{prefix}:shell"
     docker("import", "--platform", PLATFORM, str(_root(matrix, "root", tmp_path_factory)), name)
     return name
@@ -94,7 +98,7 @@ def _root(matrix: Matrix, role: debian_roots.Role, factory: pytest.TempPathFacto
     log = factory.mktemp("roots") / "log"
     try:
         return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
-    except debian_roots.StaleLockError:  # the archive moved on since the lock was made, as `build` does
+    except debian_roots.StaleLockError:  # the archive has newer packages than the lock
         resolve.refresh_base_lock(matrix.root, cache, base, log)
         return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
 

@@ -1,4 +1,4 @@
-"""Registering the emulator for real, in a user namespace with a table of its own: the machine's is not touched."""
+"""Registers the emulator for real, in a user namespace with its own table: the machine's table is not changed."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ OWN_TABLE = 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "
 SCRIPT = """
 import json
 from dataclasses import asdict, replace
-from armwright.machine import actions, binfmt
+from armwright.host import actions, binfmt
 
-assert binfmt.entries() == (), "this is the machine's own table"
+assert binfmt.read_entries() == (), "this is the machine's own table"
 seen = []
 def perform(*stale):
     actions.perform(actions.Mount())
     actions.perform(actions.Register(stale))
-    seen.append(asdict(binfmt.look()))
+    seen.append(asdict(binfmt.read_emulation()))
 
 perform()                       # an empty table
-perform()                       # again: nothing more
+perform()                       # again: nothing changes
 line = binfmt.DESCRIPTION.read_text().strip()
 (binfmt.FOLDER / "register").write_text(line.replace(":qemu-aarch64:", ":other:").rpartition(":")[0] + ":P")
-seen.append(asdict(binfmt.look()))
-perform("other")                # the one without F goes, the good one stays
-perform("qemu-aarch64", "gone")  # replaced; what is gone already is no mistake
-print(json.dumps({"seen": seen, "cpus": sorted(binfmt.cpus())}))
+seen.append(asdict(binfmt.read_emulation()))
+perform("other")                # the entry without F is removed, the good one stays
+perform("qemu-aarch64", "gone")  # replaced; an absent entry is not an error
+print(json.dumps({"seen": seen, "cpus": sorted(binfmt.list_cpus())}))
 """
 
 
 def in_own_table(script: str) -> subprocess.CompletedProcess[str]:
-    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", OWN_TABLE, sys.executable, script]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", OWN_TABLE, sys.executable, script]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
 def own_table() -> None:
-    """Kernels before 6.7 have one table for everybody and refuse to mount it here, so nothing can be harmed."""
+    """Skip on kernels before 6.7, which have one table for all namespaces and refuse to mount it here."""
     if binfmt.read_emulation().installed is None:
-        pytest.fail("no emulator is described in binfmt.d: ./inv setup")
-    if in_own_table("from armwright.host import binfmt; assert not binfmt.entries()").returncode:
-        pytest.skip("this kernel has no binfmt_misc of its own for a user namespace (Linux 6.7 has)")
+        pytest.fail("binfmt.d describes no emulator: ./inv setup")
+    if in_own_table("from armwright.host import binfmt; assert not binfmt.read_entries()").returncode:
+        pytest.skip("this kernel has no binfmt_misc per user namespace (Linux 6.7 and later have)")
 
 
 @pytest.mark.usefixtures("own_table")
-def test_the_emulator_is_registered_once_and_a_stale_entry_goes() -> None:
+def test_emulator_is_registered_once_and_stale_entries_go() -> None:
     done = in_own_table(SCRIPT)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    first, again, spoiled, mended, replaced = (
+    first, again, spoiled, fixed, replaced = (
         [(entry["name"], "F" in entry["flags"]) for entry in reading["entries"]] for reading in result["seen"]
     )
-    assert first == again == mended == replaced == [("qemu-aarch64", True)]
+    assert first == again == fixed == replaced == [("qemu-aarch64", True)]
     assert spoiled == [("other", False), ("qemu-aarch64", True)]
     assert all(reading["running"] == reading["installed"] for reading in result["seen"])
     assert "neoverse-n1" in result["cpus"]

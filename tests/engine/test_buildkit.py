@@ -1,4 +1,4 @@
-"""`docker buildx build`, for real: what it leaves behind when it ends well, badly, or by Ctrl-C."""
+"""Runs `docker buildx build` for real: what it leaves behind after success, failure, or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from pathlib import Path
 from armwright.assembly import buildx
 from armwright.plan.plan import COMPRESSION
 try:
-    buildx.build(Path(sys.argv[1]), Path(sys.argv[2]), name=sys.argv[3], epoch=0, compression=COMPRESSION)
+    buildx.run_build(Path(sys.argv[1]), Path(sys.argv[2]), name=sys.argv[3], epoch=0, compression=COMPRESSION)
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -49,9 +49,7 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "build.log"
 
 
-def test_a_small_build_gets_its_name_and_tells_its_steps(
-    engine: Engine, context: Context, log: Path, name: str
-) -> None:
+def test_build_gets_its_name_and_reports_its_steps(engine: Engine, context: Context, log: Path, name: str) -> None:
     folder = context("FROM scratch\nCOPY file /file\nLABEL a=b\n", file="x")
     steps = buildx.run_build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION)
     image = engine.find(name)
@@ -61,9 +59,7 @@ def test_a_small_build_gets_its_name_and_tells_its_steps(
     assert "COPY file /file" in log.read_text()
 
 
-def test_the_same_context_gives_the_same_digest_at_another_time_and_place(
-    engine: Engine, context: Context, log: Path, name: str
-) -> None:
+def test_same_context_gives_the_same_digest_elsewhere(engine: Engine, context: Context, log: Path, name: str) -> None:
     digests = set()
     for number in (1, 2):
         folder = context("FROM scratch\nCOPY --link --chmod=644 file /\n", file="x")
@@ -73,18 +69,16 @@ def test_the_same_context_gives_the_same_digest_at_another_time_and_place(
     assert len(digests) == 1
 
 
-def test_a_build_that_fails_shows_the_tail_and_leaves_no_name(
-    engine: Engine, context: Context, log: Path, name: str
-) -> None:
+def test_failed_build_shows_the_tail_and_leaves_no_name(engine: Engine, context: Context, log: Path, name: str) -> None:
     folder = context("FROM scratch\nCOPY file /\nCOPY not-there-at-all /\n", file="x")
     with pytest.raises(FailedError, match="not-there-at-all") as failed:
         buildx.run_build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION)
-    assert failed.value.next_step == f"the whole log: {log}"
+    assert failed.value.next_step == f"less {log}"
     assert "not-there-at-all" in log.read_text()
     assert engine.find(name) is None
 
 
-def test_a_dockerfile_that_cannot_be_read_is_told_with_its_line(
+def test_unreadable_dockerfile_is_reported_with_its_line(
     engine: Engine, context: Context, log: Path, name: str
 ) -> None:
     with pytest.raises(FailedError, match="unknown instruction: FORM"):
@@ -92,13 +86,13 @@ def test_a_dockerfile_that_cannot_be_read_is_told_with_its_line(
     assert engine.find(name) is None
 
 
-def test_ctrl_c_leaves_no_name_and_no_process_and_the_same_build_then_succeeds(
+def test_ctrl_c_leaves_nothing_and_the_build_can_be_repeated(
     engine: Engine, context: Context, log: Path, name: str, tools: Path
 ) -> None:
     folder = context(SLOW, marker=name)
     os.link(tools, folder / "tools.tar")
-    words = [sys.executable, "-c", CHILD, str(folder), str(log), name]
-    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
+    command = [sys.executable, "-c", CHILD, str(folder), str(log), name]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
         _wait(lambda: log.exists() and "RUN --network=none sleep 6" in log.read_text(), 60)
         _wait(lambda: _processes("sleep\x006"), 20)
         child.send_signal(signal.SIGINT)
@@ -113,7 +107,7 @@ def test_ctrl_c_leaves_no_name_and_no_process_and_the_same_build_then_succeeds(
 
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Everything that BuildKit says, as it is read."""
+    """All of BuildKit's events, as they are read."""
     seen: list[dict[str, Any]] = []
 
     def loads(text: str) -> Any:  # noqa: ANN401 - JSON
@@ -126,35 +120,35 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return seen
 
 
-def _sent(events: list[dict[str, Any]]) -> int:
+def _count_sent(events: list[dict[str, Any]]) -> int:
     """Return the bytes of context that were sent, as BuildKit counts them."""
-    statuses = [one for event in events for one in event.get("statuses") or []]
-    return max(one["current"] for one in statuses if one["id"] == "transferring context:")
+    statuses = [status for event in events for status in event.get("statuses") or []]
+    return max(status["current"] for status in statuses if status["id"] == "transferring context:")
 
 
-def test_contexts_of_one_family_send_what_they_share_once_and_never_pass_for_each_other(
+def test_contexts_of_a_family_send_their_shared_files_once(
     engine: Engine, log: Path, name: str, tmp_path: Path, events: list[dict[str, Any]]
 ) -> None:
     (tmp_path / "download").write_bytes(os.urandom(3_000_000))
     dockerfile = b"FROM scratch\nCOPY --link download own /\n"
     family = f"family-{name.partition(':')[2]}"
     sent, digests = [], []
-    for number, (called, own) in enumerate([(family, b"12"), (family, b"21"), (family, b"12"), ("", b"21")]):
+    for number, (family_name, own) in enumerate([(family, b"12"), (family, b"21"), (family, b"12"), ("", b"21")]):
         folder = tmp_path / f"context-{number}"
         render.write_context(folder, {"Dockerfile": dockerfile, "own": own})
         os.link(tmp_path / "download", folder / "download")
         events.clear()
         built = f"{name}-{number}"
-        buildx.run_build(folder, log, name=built, epoch=EPOCH, compression=COMPRESSION, family=called)
-        sent.append(_sent(events))
+        buildx.run_build(folder, log, name=built, epoch=EPOCH, compression=COMPRESSION, family=family_name)
+        sent.append(_count_sent(events))
         digests.append(engine.names()[built])
     assert [size > 3_000_000 for size in sent] == [True, False, False, True]
     assert digests[0] == digests[2]
-    assert digests[1] == digests[3]  # as a folder of its own gives it
+    assert digests[1] == digests[3]  # as without a family
     assert digests[0] != digests[1]
 
 
-def test_another_builder_gives_the_same_digest_and_leaves_no_archive(
+def test_other_builder_gives_the_same_digest_and_no_archive(
     engine: Engine, context: Context, log: Path, name: str
 ) -> None:
     folder = context("FROM scratch\nCOPY --link file /file\nLABEL a=b\n", file="x")
@@ -165,31 +159,31 @@ def test_another_builder_gives_the_same_digest_and_leaves_no_archive(
     assert not list(folder.parent.glob("*.tar"))
 
 
-def test_a_builder_nobody_made_is_named_with_the_command_that_lists_them(
+def test_absent_builder_names_the_command_that_lists_them(
     engine: Engine, context: Context, log: Path, name: str
 ) -> None:
     folder = context("FROM scratch\nCOPY file /file\n", file="x")
-    with pytest.raises(MachineError, match=r"(?s)no such builder.*nobody-made-this") as refused:
+    with pytest.raises(MachineError, match=r"(?s)the buildx builder does not exist.*nobody-made-this") as refused:
         buildx.run_build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION, builder="nobody-made-this")
     assert refused.value.next_step == "docker buildx ls"
     assert engine.find(name) is None
 
 
-def _wait(true: Callable[[], object], patience: float) -> None:
+def _wait(condition: Callable[[], object], patience: float) -> None:
     deadline = time.monotonic() + patience
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
 
 
 def _processes(text: str) -> list[str]:
-    """Name the processes whose command line, words parted by NUL, holds a text; this one and its parents apart."""
-    found = []
+    """Return the command lines, with NUL between arguments, that hold a text; without this process and its parents."""
+    commands = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = path.read_bytes().decode(errors="replace")
+            command = path.read_bytes().decode(errors="replace")
         except OSError:  # it ended meanwhile
             continue
-        if text in words and "pytest" not in words:
-            found.append(words)
-    return found
+        if text in command and "pytest" not in command:
+            commands.append(command)
+    return commands

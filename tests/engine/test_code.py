@@ -60,5 +60,5 @@ def test_an_image_is_read_once_for_all_floors(
 
 def test_a_removed_image_fails_with_an_error(tree: Tree, name: str, image: Image, engine: Engine) -> None:
     engine.untag(name)
-    with pytest.raises(FailedError, match="the Docker engine refused"):
+    with pytest.raises(FailedError, match="the Docker Engine refused"):
         image_audit.audit_image(tree.root, engine, name, image, tree.load().recipes.targets["n1"])

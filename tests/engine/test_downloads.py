@@ -1,4 +1,4 @@
-"""Roots and wheels from the real archive and the real index: a lock that is wrong or old keeps nothing."""
+"""Roots and wheels from the real archive and the real index: with a wrong or stale lock nothing is kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from armwright.plan.locks import BaseLock, Deb
 from armwright.recipes.bases import Base
 from armwright.system.errors import FailedError, InputError, MachineError
 
-SMALL = "netbase"  # four files of text, and nothing it depends on
+SMALL = "netbase"  # four text files and no dependency
 WHEEL = "filelock"
 
 
@@ -31,7 +31,7 @@ def base(matrix: Matrix) -> Base:
 
 @pytest.fixture(scope="module")
 def right(matrix: Matrix, base: Base) -> Deb:
-    """What the project's own lock says of the small package."""
+    """The small package in the project's lock."""
     return locks.read_base_lock(matrix.root, base.name).root[SMALL]
 
 
@@ -40,7 +40,7 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def test_the_same_lock_unpacks_to_the_same_content(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
+def test_same_lock_unpacks_to_the_same_content(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
     contents = []
     for number in (1, 2):
         unpacked = debian_roots.ensure_root(tmp_path / f"cache-{number}", base, _lock(right), "root", log)
@@ -52,14 +52,14 @@ def test_the_same_lock_unpacks_to_the_same_content(base: Base, right: Deb, tmp_p
     assert "./etc/services" in contents[0]
 
 
-def test_what_was_unpacked_is_not_unpacked_again(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
+def test_cached_root_is_not_unpacked_again(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
     first = debian_roots.ensure_root(tmp_path, base, _lock(right), "root", log)
     log.unlink()
     assert debian_roots.ensure_root(tmp_path, base, _lock(right), "root", log) == first
     assert not log.exists()
 
 
-def test_an_unpacking_that_is_killed_leaves_no_mount_of_the_host_and_no_folder(
+def test_killed_unpacking_leaves_no_mount_and_no_folder(
     matrix: Matrix, base: Base, right: Deb, tmp_path: Path, log: Path
 ) -> None:
     killed = threading.Event()
@@ -68,13 +68,13 @@ def test_an_unpacking_that_is_killed_leaves_no_mount_of_the_host_and_no_folder(
         while not killed.wait(0.002):
             for process in Path("/proc").glob("[0-9]*"):
                 with contextlib.suppress(OSError):
-                    ours = str(tmp_path).encode() in (process / "cmdline").read_bytes()
-                    if ours and str(tmp_path) in (process / "mountinfo").read_text():
+                    matches = str(tmp_path).encode() in (process / "cmdline").read_bytes()
+                    if matches and str(tmp_path) in (process / "mountinfo").read_text():
                         os.kill(int(process.name), signal.SIGKILL)
                         killed.set()
 
     debs = locks.read_base_lock(matrix.root, base.name).root
-    tree = {"base-files": debs["base-files"], SMALL: right}  # with /proc and /sys, where the host's are mounted
+    tree = {"base-files": debs["base-files"], SMALL: right}  # has /proc and /sys, where the host's are mounted
     whole = BaseLock(created="2026-11-19T00:00:00Z", root=tree, tools={})
     watcher = threading.Thread(target=kill_once_the_host_is_mounted, daemon=True)
     watcher.start()
@@ -90,45 +90,40 @@ def test_an_unpacking_that_is_killed_leaves_no_mount_of_the_host_and_no_folder(
     assert list((tmp_path / "cache" / "roots").iterdir()) == []
 
 
-def test_a_package_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept(
-    base: Base, right: Deb, tmp_path: Path, log: Path
-) -> None:
+def test_package_with_another_hash_is_refused_and_not_kept(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
     wrong = Deb(version=right.version, sha256="0" * 64)
-    with pytest.raises(FailedError, match=f"not those of the lock: {SMALL}; nothing was kept") as refused:
+    with pytest.raises(FailedError, match=f"differ from the lock: {SMALL}; nothing was kept") as refused:
         debian_roots.ensure_root(tmp_path, base, _lock(wrong), "root", log)
-    assert refused.value.next_step == "if you trust your mirror: invoke lock --base debian-13"
+    assert refused.value.next_step == "invoke lock --base debian-13"
+    assert "only if you trust your mirror" in refused.value.hint
     assert _files(tmp_path / "roots") == []
 
 
-def test_a_version_the_archive_no_longer_has_makes_the_lock_stale(
-    base: Base, right: Deb, tmp_path: Path, log: Path
-) -> None:
+def test_version_missing_in_the_archive_makes_the_lock_stale(base: Base, right: Deb, tmp_path: Path, log: Path) -> None:
     gone = Deb(version="1.0-gone", sha256=right.sha256)
     with pytest.raises(debian_roots.StaleLockError, match=rf"no longer has {SMALL} 1\.0-gone") as stale:
         debian_roots.ensure_root(tmp_path, base, _lock(gone), "root", log)
-    assert stale.value.next_step.startswith("invoke lock --base debian-13")
+    assert stale.value.next_step == "invoke lock --base debian-13"
     assert _files(tmp_path / "roots") == []
 
 
-def test_a_wheel_with_another_hash_than_the_locks_is_refused_and_nothing_is_kept(
-    matrix: Matrix, base: Base, tmp_path: Path, log: Path
-) -> None:
+def test_wheel_with_another_hash_is_refused_and_not_kept(matrix: Matrix, base: Base, tmp_path: Path, log: Path) -> None:
     text = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", _wheel(matrix))
     locks.check_wheel_lock(text, "the altered lock")
-    with pytest.raises(InputError, match="a wheel on the index is not the one of the lock") as refused:
+    with pytest.raises(InputError, match="a wheel on the index differs from the locked one") as refused:
         wheels.ensure_wheels(tmp_path, base, text, log)
     assert refused.value.code == 2
     assert _files(tmp_path / "wheels") == []
 
 
-def test_a_wheel_the_index_does_not_have_is_wrong_input(matrix: Matrix, base: Base, tmp_path: Path, log: Path) -> None:
+def test_wheel_missing_on_the_index_is_an_input_error(matrix: Matrix, base: Base, tmp_path: Path, log: Path) -> None:
     text = re.sub(r"==\S+", "==0.0.0.1", _wheel(matrix))
-    with pytest.raises(InputError, match="the index does not have a wheel of the lock"):
+    with pytest.raises(InputError, match="the index does not have a locked wheel"):
         wheels.ensure_wheels(tmp_path, base, text, log)
     assert _files(tmp_path / "wheels") == []
 
 
-def test_an_index_that_cannot_be_reached_is_the_machines_fault_and_the_same_command_then_succeeds(
+def test_unreachable_index_is_a_machine_error_and_repeatable(
     matrix: Matrix, base: Base, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as cut:
@@ -154,7 +149,7 @@ def _lock(deb: Deb) -> BaseLock:
 
 
 def _wheel(matrix: Matrix) -> str:
-    """Cut one small pure-python wheel out of the project's own lock."""
+    """Return the lines of one small pure-python wheel in the project's lock."""
     text = locks.read_wheel_lock(matrix.root, "pytorch", "2.10.0")
     found = re.search(rf"^{WHEEL}==.*\n(?:    .*\n)+", text, re.MULTILINE)
     assert found, f"{WHEEL} is no longer in the lock"
@@ -162,7 +157,7 @@ def _wheel(matrix: Matrix) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Whatever is below a folder, also what is half done."""
+    """Return everything below a folder, including partial files."""
     return sorted(folder.rglob("*"))
 
 

@@ -1,4 +1,4 @@
-"""A disk that is full, for real: a file system of a few megabytes, mounted in a namespace of its own."""
+"""A full disk, for real: a file system of a few megabytes, mounted in its own namespace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUILD = """
         shutil.copytree(name, disk / name)
     shutil.copy("matrix.yaml", disk)
     with (disk / "scripts" / "machine.py").open("a") as script:
-        script.write("# " + str(uuid.uuid4()))  # inputs that nobody has built
+        script.write("# " + str(uuid.uuid4()))  # inputs that were never built
     project = load_matrix(disk)
     build_all.build_combos(project, [project.by_id["pytorch-2.10.0-n1-acl"]], build_combo.BuildOptions())
 """
@@ -43,21 +43,21 @@ DOWNLOAD = """
 
 def on_a_disk_of(size: str, place: Path, body: str, left: str) -> list[str]:
     script = HEAD.format(body=body.strip(), left=left)
-    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", START, sys.executable, size]
-    done = subprocess.run([*words, str(place), script], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", START, sys.executable, size]
+    done = subprocess.run([*command, str(place), script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-def test_a_build_without_room_is_not_started(tmp_path: Path) -> None:
-    what, mend, left = on_a_disk_of("40m", tmp_path, BUILD, "build/*")
+def test_build_without_room_is_not_started(tmp_path: Path) -> None:
+    what, next_step, left = on_a_disk_of("40m", tmp_path, BUILD, "build/*")
     assert what.startswith(f"the disk of {tmp_path} has 0.0 GB free, but a build needs 6 GB")
-    assert mend == "docker system prune"
-    assert left in {"[]", "['build/.turn']"}  # an empty file that says whose turn it is
+    assert next_step == "docker system prune"
+    assert left in {"[]", "['build/.turn']"}  # the empty lock file
 
 
-def test_a_download_that_fills_the_disk_says_so_and_keeps_nothing(tmp_path: Path) -> None:
-    what, *_, mend, left = on_a_disk_of("2m", tmp_path, DOWNLOAD, "wheels/*")
+def test_download_that_fills_the_disk_keeps_nothing(tmp_path: Path) -> None:
+    what, *_, next_step, left = on_a_disk_of("2m", tmp_path, DOWNLOAD, "wheels/*")
     assert what.startswith("the disk is full")
-    assert mend.startswith("free some space")
+    assert next_step == "docker system prune"
     assert left == "[]"

@@ -1,4 +1,4 @@
-"""When the distribution's archive has moved on, a build makes the base's lock anew; told not to, it changes nothing."""
+"""If the archive no longer has a locked package, a build refreshes the lock; with --locked it changes nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stale(tree: Tree) -> Plan:
     return tree.plan(COMBO)
 
 
-def test_a_build_makes_the_lock_anew_and_goes_on_with_it(stale: Plan, tree: Tree) -> None:
+def test_build_refreshes_the_lock_and_continues(stale: Plan, tree: Tree) -> None:
     fresh = assemble.fetch_or_refresh(tree.load(), stale, locked=False)
     held = locks.read_base_lock(tree.root, "debian-13")
     assert "netbase" in held.root
@@ -42,7 +42,7 @@ def test_a_build_makes_the_lock_anew_and_goes_on_with_it(stale: Plan, tree: Tree
     }
 
 
-def test_a_build_that_must_keep_to_its_locks_fails_and_leaves_them(stale: Plan, tree: Tree) -> None:
+def test_locked_build_fails_and_keeps_the_lock(stale: Plan, tree: Tree) -> None:
     before = locks.base_lock_path(tree.root, "debian-13").read_bytes()
     with pytest.raises(debian_roots.StaleLockError, match=r"no longer has netbase 1\.0-gone"):
         assemble.fetch_or_refresh(tree.load(), stale, locked=True)

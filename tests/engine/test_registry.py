@@ -1,4 +1,4 @@
-"""The local registry, run for real on a port of its own."""
+"""The local registry, run for real on a free port."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from armwright.cli import registry
 from armwright.publish import local_registry
 from armwright.system import daemon, http
 from armwright.system.errors import FailedError, InputError, MachineError
@@ -24,7 +25,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     local_registry.stop_registry(folder)
 
 
-def test_it_starts_once_answers_and_is_stopped_once(home: Path, port: int) -> None:
+def test_registry_starts_once_answers_and_stops_once(home: Path, port: int) -> None:
     first, started = local_registry.start_registry(home, port)
     assert (started, first.running, first.address) == (True, True, f"127.0.0.1:{port}")
     assert http.get(f"http://127.0.0.1:{port}/v2/").ok
@@ -36,7 +37,7 @@ def test_it_starts_once_answers_and_is_stopped_once(home: Path, port: int) -> No
     assert not local_registry.is_registry_answering(home)
 
 
-def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
+def test_killed_registry_keeps_its_data(home: Path, port: int) -> None:
     status, _ = local_registry.start_registry(home, port)
     upload = http.request("POST", f"http://{status.address}/v2/staging/thing/blobs/uploads/").headers["Location"]
     digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # of "hello"
@@ -52,7 +53,7 @@ def test_it_survives_being_killed_with_its_data(home: Path, port: int) -> None:
     assert http.get(f"http://{status.address}/v2/staging/thing/blobs/{digest}").content == b"hello"
 
 
-def test_a_process_id_that_was_given_to_somebody_else_is_not_believed_and_not_killed(home: Path, port: int) -> None:
+def test_reused_process_id_is_not_taken_for_the_registry(home: Path, port: int) -> None:
     home.mkdir(parents=True)
     (home / "pid").write_text(f"{os.getpid()}\n")
     assert not local_registry.stop_registry(home)
@@ -60,79 +61,84 @@ def test_a_process_id_that_was_given_to_somebody_else_is_not_believed_and_not_ki
     assert local_registry.start_registry(home, port)[1]
 
 
-def test_calls_at_the_same_time_start_one(home: Path, port: int) -> None:
+def test_parallel_starts_start_one_registry(home: Path, port: int) -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: local_registry.start_registry(home, port), range(4)))
     assert sum(started for _, started in results) == 1
     assert len({status.pid for status, _ in results}) == 1
 
 
-def test_a_port_of_somebody_else_is_refused_with_their_name(home: Path) -> None:
+def test_taken_port_is_refused_with_the_process(home: Path) -> None:
     with socket.create_server((local_registry.HOST, 0)) as other:
         taken = other.getsockname()[1]
         with pytest.raises(MachineError, match=f"port {taken} .*process {os.getpid()}") as caught:
             local_registry.start_registry(home, taken)
-    assert f"--port {taken + 1}" in caught.value.next_step
+    assert caught.value.next_step == f"invoke registry start --port {taken % 65535 + 1}"
 
 
-def test_a_second_port_is_refused_while_it_runs(home: Path, port: int) -> None:
+def test_second_port_is_refused_while_the_registry_runs(home: Path, port: int) -> None:
     local_registry.start_registry(home, port)
     with pytest.raises(MachineError, match=f"runs already, on port {port}"):
         local_registry.start_registry(home, port + 1)
 
 
-def test_a_registry_that_ends_at_once_shows_the_tail_of_its_log(home: Path) -> None:
-    with pytest.raises(MachineError, match=r"ended with [1-9][\s\S]*parsing"):
+def test_registry_that_exits_at_once_shows_its_log(home: Path) -> None:
+    with pytest.raises(MachineError, match=r"exited with [1-9][\s\S]*parsing"):
         daemon.start_daemon(
             ["docker-registry", "serve", "/dev/null"], home / "log", lambda: local_registry.is_registry_answering(home)
         )
 
 
-def test_a_daemon_that_stays_silent_is_ended(home: Path) -> None:
-    with pytest.raises(MachineError, match=r"was silent"):
+def test_silent_daemon_is_stopped(home: Path) -> None:
+    with pytest.raises(MachineError, match=r"did not answer in 0 s"):
         daemon.start_daemon(["sleep", "600"], home / "log", lambda: False, patience=0.3)
 
 
-def test_an_address_where_nobody_listens_says_so_without_a_stack_of_wrappings(port: int) -> None:
+def test_unreachable_address_is_one_sentence(port: int) -> None:
     with pytest.raises(MachineError, match=r"cannot be reached: Connection refused$") as caught:
         http.get(f"http://127.0.0.1:{port}/v2/")
     assert caught.value.next_step == "invoke registry start"
 
 
-def test_a_status_that_is_an_error_is_one_unless_it_is_an_answer(home: Path, port: int) -> None:
+def test_error_status_raises_unless_it_is_accepted(home: Path, port: int) -> None:
     address = local_registry.start_registry(home, port)[0].address
     with pytest.raises(FailedError, match="/v2/none/manifests/1 was answered with 404"):
         http.get(f"http://{address}/v2/none/manifests/1")
     assert http.get(f"http://{address}/v2/none/manifests/1", accept=(404,)).status_code == 404
 
 
-def test_the_command_says_what_it_did(tmp_path: Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("show", "start", "start", "show", "stop", "stop")
-    for word in words:
-        local_registry.run(tmp_path, word, port=port)
-    said = [line.split(";")[0].split("(")[0].strip() for line in capsys.readouterr().out.splitlines()]
+def test_command_prints_what_it_did(tmp_path: Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("show", "start", "start", "show", "stop", "stop"):
+        registry.run(tmp_path, action, str(port))
+    lines = [line.split(";")[0].split("(")[0].strip() for line in capsys.readouterr().out.splitlines()]
     place = f"on 127.0.0.1:{port}"
     states = (
-        "does not run: invoke registry start",
+        "does not run",
         f"started {place}",
         f"runs {place}",
         f"runs {place}",
         "stopped",
         "did not run",
     )
-    assert said == [f"registry: {state}" for state in states]
+    assert lines == [f"registry: {state}" for state in states]
 
 
 @pytest.mark.parametrize(
-    ("action", "port", "told"), [("strat", 5000, "did you mean 'start'"), ("start", 70000, "no port")]
+    ("action", "port", "message"),
+    [
+        ("strat", "5000", "did you mean 'start'"),
+        ("start", "70000", "'70000' is not a port"),
+        ("start", "0", "'0' is not a port"),
+        ("start", "x", "'x' is not a port"),
+    ],
 )
-def test_wrong_words_start_nothing(tmp_path: Path, action: str, port: int, told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        local_registry.run(tmp_path, action, port=port)
+def test_wrong_arguments_start_nothing(tmp_path: Path, action: str, port: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        registry.run(tmp_path, action, port)
     assert not list(tmp_path.iterdir())
 
 
-def test_no_proxy_stands_between_us_and_loopback(home: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_is_reached_without_a_proxy(home: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert local_registry.start_registry(home, port)[1]

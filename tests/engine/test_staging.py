@@ -1,4 +1,4 @@
-"""Staging into a real registry: what is refused, what order names appear in, what a second time does."""
+"""Staging into a real registry: refusals, the order in which names appear, and a second run."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Docker = Callable[..., str]
 
 @pytest.fixture
 def project(tree: Any, engine: Engine) -> Iterator[Matrix]:  # noqa: ANN401 - the Tree of tests/conftest.py
-    """The project's data, with inputs (and so with immutable names) that nobody else has."""
+    """The project's data, with inputs and so immutable names that are unique."""
     with (tree.root / "scripts" / "machine.py").open("a") as script:
         script.write(f"# {uuid.uuid4()}\n")
     loaded: Matrix = tree.load()
     yield loaded
-    for one in _plans(loaded):
-        engine.untag(one.reference)
+    for plan in _plans(loaded):
+        engine.untag(plan.reference)
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def address(home: Path, port: int) -> str:
     return local_registry.start_registry(home, port)[0].address
 
 
-def test_a_combo_that_is_not_built_is_refused_and_nothing_is_pushed(project: Matrix, address: str, home: Path) -> None:
+def test_unbuilt_combo_is_refused_and_nothing_is_pushed(project: Matrix, address: str, home: Path) -> None:
     with pytest.raises(FailedError, match=r"pytorch-2\.10\.0-n1-acl: not built") as refused:
         _stage(project, address)
     assert refused.value.next_step == "invoke build --combo pytorch-2.10.0-n1-acl"
     assert local_registry.read_registry_status(home).repositories == ()
 
 
-def test_an_image_without_evidence_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
+def test_image_without_evidence_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
     _built(project, make, prove=False)
     with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
         _stage(project, address)
@@ -74,7 +74,7 @@ def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, ho
 
 
 @pytest.mark.parametrize(
-    ("keys", "value", "told"),
+    ("keys", "value", "message"),
     [
         (("report", "checks", 0, "state"), "fail", "says that the proof failed or was incomplete"),
         (("report", "checks", 0, "state"), "not run", "says that the proof failed or was incomplete"),
@@ -86,8 +86,8 @@ def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, ho
         (("checked_by",), "me", "there is no valid evidence"),
     ],
 )
-def test_evidence_edited_by_hand_is_refused(  # noqa: PLR0913, PLR0917 - fixtures and the three of the table
-    project: Matrix, address: str, home: Path, make: Make, keys: tuple[str | int, ...], value: object, told: str
+def test_edited_evidence_is_refused(  # noqa: PLR0913, PLR0917 - fixtures and the three of the table
+    project: Matrix, address: str, home: Path, make: Make, keys: tuple[str | int, ...], value: object, message: str
 ) -> None:
     _built(project, make)
     file = evidence.evidence_path(project.root, COMBOS[0])
@@ -97,12 +97,12 @@ def test_evidence_edited_by_hand_is_refused(  # noqa: PLR0913, PLR0917 - fixture
         place = place[key]
     place[keys[-1]] = value
     file.write_text(json.dumps(document))
-    with pytest.raises(FailedError, match=told):
+    with pytest.raises(FailedError, match=message):
         _stage(project, address)
     assert local_registry.read_registry_status(home).repositories == ()
 
 
-def test_half_a_file_of_evidence_is_refused(project: Matrix, address: str, make: Make) -> None:
+def test_truncated_evidence_is_refused(project: Matrix, address: str, make: Make) -> None:
     _built(project, make)
     file = evidence.evidence_path(project.root, COMBOS[0])
     file.write_bytes(file.read_bytes()[:-100])
@@ -110,7 +110,7 @@ def test_half_a_file_of_evidence_is_refused(project: Matrix, address: str, make:
         _stage(project, address)
 
 
-def test_a_registry_that_is_down_is_told_with_the_command_that_starts_it(
+def test_silent_registry_names_the_command_that_starts_it(
     project: Matrix, port: int, make: Make, engine: Engine
 ) -> None:
     _built(project, make)
@@ -120,39 +120,37 @@ def test_a_registry_that_is_down_is_told_with_the_command_that_starts_it(
     assert not [name for name in engine.names() if name.startswith(f"127.0.0.1:{port}/")]
 
 
-def test_proven_images_arrive_with_their_digest_public_names_last(  # noqa: PLR0913, PLR0917 - all of them fixtures
+def test_proven_images_arrive_public_names_last(  # noqa: PLR0913, PLR0917 - all of them fixtures
     project: Matrix, address: str, home: Path, make: Make, engine: Engine, docker: Docker
 ) -> None:
     images = _built(project, make)
     staged = _stage(project, address)
-    assert [(one.combo.id, one.digest) for one in staged] == [(combo, images[combo].digest) for combo in COMBOS]
+    assert [(image.combo.id, image.digest) for image in staged] == [(combo, images[combo].digest) for combo in COMBOS]
     tags = _tags(home)
     plans = _plans(project)
     assert {name: digest for name, (digest, _) in tags.items()} == {
-        name.partition(":")[2]: images[one.combo.id].digest for one in plans for name in (one.reference, one.tag)
+        name.partition(":")[2]: images[plan.combo.id].digest for plan in plans for name in (plan.reference, plan.tag)
     }
     immutable, public = ([tags[name.partition(":")[2]][1] for name in names] for names in _names(plans))
     assert max(immutable) < min(public)
     assert not [name for name in engine.names() if name.startswith(address)]
-    for one in staged:
-        docker("pull", "--quiet", one.name)
-        assert engine.names()[one.name] == one.digest
-        engine.untag(one.name)
+    for image in staged:
+        docker("pull", "--quiet", image.name)
+        assert engine.names()[image.name] == image.digest
+        engine.untag(image.name)
 
 
-def test_staging_a_second_time_pushes_nothing(project: Matrix, address: str, make: Make, docker: Docker) -> None:
+def test_second_staging_pushes_nothing(project: Matrix, address: str, make: Make, docker: Docker) -> None:
     _built(project, make)
     begin = time.time()
     first = _stage(project, address)
     between = time.time()
     assert _stage(project, address) == first
-    assert len(_pushes(docker, address, begin, between)) == 2 * len(COMBOS)  # each by two names
+    assert len(_pushes(docker, address, begin, between)) == 2 * len(COMBOS)  # each under two names
     assert _pushes(docker, address, between, time.time()) == []
 
 
-def test_a_name_that_somebody_pulled_is_still_theirs_after_staging(
-    project: Matrix, address: str, make: Make, engine: Engine
-) -> None:
+def test_pulled_name_keeps_its_image_after_staging(project: Matrix, address: str, make: Make, engine: Engine) -> None:
     _built(project, make)
     name = f"{address}/{stage.STAGING}/{project.by_id[COMBOS[0]].tag}"
     older = make(name, {"made": "before"})
@@ -163,23 +161,21 @@ def test_a_name_that_somebody_pulled_is_still_theirs_after_staging(
     engine.untag(name)
 
 
-def test_a_proof_that_fails_takes_back_the_evidence_and_the_name_of_an_earlier_one(
-    project: Matrix, make: Make, engine: Engine
-) -> None:
-    one = _plans(project)[0]
-    labels = {"combo": one.combo.id, "target": one.combo.target.name, "inputs": one.inputs}
-    image = make(one.reference, {f"org.armwright.{name}": value for name, value in labels.items()})
-    evidence.write_evidence(project.root, _proof(one, image))
-    somebodys = engine.names().get(one.tag)
-    engine.tag(one.reference, one.tag)
+def test_failed_proof_removes_earlier_evidence_and_name(project: Matrix, make: Make, engine: Engine) -> None:
+    plan = _plans(project)[0]
+    labels = {"combo": plan.combo.id, "target": plan.combo.target.name, "inputs": plan.inputs}
+    image = make(plan.reference, {f"org.armwright.{name}": value for name, value in labels.items()})
+    evidence.write_evidence(project.root, _proof(plan, image))
+    tagged_before = engine.names().get(plan.tag)
+    engine.tag(plan.reference, plan.tag)
     try:
-        with pytest.raises(FailedError):  # nothing in it can be started
-            prove.prove_plan(project.root, engine, one)
-        assert check_evidence.read_stored_evidence(project.root, one.combo.id) is None
-        assert one.tag not in engine.names()
+        with pytest.raises(FailedError):  # the image has no program to start
+            prove.prove_plan(project.root, engine, plan)
+        assert check_evidence.read_stored_evidence(project.root, plan.combo.id) is None
+        assert plan.tag not in engine.names()
     finally:
-        if somebodys:
-            engine.tag(somebodys, one.tag)
+        if tagged_before:
+            engine.tag(tagged_before, plan.tag)
 
 
 def _plans(project: Matrix) -> list[Plan]:
@@ -187,7 +183,7 @@ def _plans(project: Matrix) -> list[Plan]:
 
 
 def _names(plans: list[Plan]) -> tuple[list[str], list[str]]:
-    return [one.reference for one in plans], [one.tag for one in plans]
+    return [plan.reference for plan in plans], [plan.tag for plan in plans]
 
 
 def _stage(project: Matrix, address: str) -> list[stage.StagedImage]:
@@ -195,13 +191,13 @@ def _stage(project: Matrix, address: str) -> list[stage.StagedImage]:
 
 
 def _built(project: Matrix, make: Make, *, prove: bool = True) -> dict[str, Image]:
-    """Make small images in the place of real ones, and evidence for them."""
+    """Build small images in place of real ones, and write evidence for them."""
     images = {}
-    for one in _plans(project):
-        image = make(one.reference, {"org.armwright.combo": one.combo.id, "org.armwright.inputs": one.inputs})
-        images[one.combo.id] = image
+    for plan in _plans(project):
+        image = make(plan.reference, {"org.armwright.combo": plan.combo.id, "org.armwright.inputs": plan.inputs})
+        images[plan.combo.id] = image
         if prove:
-            evidence.write_evidence(project.root, _proof(one, image))
+            evidence.write_evidence(project.root, _proof(plan, image))
     return images
 
 
@@ -214,12 +210,12 @@ def _proof(plan: Plan, image: Image) -> Evidence:
 
 
 def _tags(home: Path) -> dict[str, tuple[str, int]]:
-    """Read the registry's own files: every tag with its digest and when it was written."""
+    """Read every tag with its digest and time from the registry's files."""
     links = (home / "data").glob("docker/registry/v2/repositories/staging/pytorch/_manifests/tags/*/current/link")
     return {link.parents[1].name: (link.read_text(), link.stat().st_mtime_ns) for link in links}
 
 
 def _pushes(docker: Docker, address: str, begin: float, end: float) -> list[str]:
-    """Return what the engine says it pushed to an address."""
-    said = docker("events", "--since", f"{begin:.6f}", "--until", f"{end:.6f}", "--filter", "event=push")
-    return [line for line in said.splitlines() if address in line]
+    """Return the engine's push events to an address."""
+    events = docker("events", "--since", f"{begin:.6f}", "--until", f"{end:.6f}", "--filter", "event=push")
+    return [line for line in events.splitlines() if address in line]

@@ -17,10 +17,8 @@ from armwright.system.errors import FailedError, InputError, MachineError
 Docker = Callable[..., str]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py leaves the socket behind
-def test_an_engine_that_does_not_answer_is_told_with_the_command_that_mends_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the SDK leaves the socket open
+def test_silent_engine_names_the_command_that_starts_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     with pytest.raises(MachineError, match="does not answer; nothing was started") as refused:
         Engine()
@@ -29,19 +27,19 @@ def test_an_engine_that_does_not_answer_is_told_with_the_command_that_mends_it(
     gc.collect()
 
 
-def test_a_name_that_is_not_there_is_none(engine: Engine, name: str) -> None:
+def test_absent_name_is_none(engine: Engine, name: str) -> None:
     assert engine.find(name) is None
     assert engine.find("sha256:" + "0" * 64) is None
 
 
 @pytest.mark.parametrize("garbage", ["No Such:Thing!", "-", "a:b:c:d", "../x", "../containers/x"])
-def test_a_garbage_reference_is_refused_as_wrong_words(engine: Engine, garbage: str) -> None:
+def test_invalid_reference_is_an_input_error(engine: Engine, garbage: str) -> None:
     with pytest.raises(InputError, match="not an image reference") as refused:
         engine.find(garbage)
     assert refused.value.next_step == "docker images"
 
 
-def test_an_imported_image_without_labels_is_found_by_name_and_by_digest(
+def test_image_without_labels_is_found_by_name_and_digest(
     engine: Engine, docker: Docker, name: str, tiny_tar: bytes
 ) -> None:
     docker("import", "--platform", PLATFORM, "-", name, given=tiny_tar)
@@ -67,7 +65,7 @@ def test_names_come_and_go_and_the_image_stays(engine: Engine, docker: Docker, n
     assert engine.names()[name] == image.digest
 
 
-def test_a_name_moves_to_another_image(engine: Engine, docker: Docker, name: str, tiny_tar: bytes) -> None:
+def test_name_moves_to_another_image(engine: Engine, docker: Docker, name: str, tiny_tar: bytes) -> None:
     docker("import", "--platform", PLATFORM, "-", name, given=tiny_tar)
     docker("import", "--platform", PLATFORM, "--change", "LABEL one=1", "-", f"{name}-new", given=tiny_tar)
     engine.tag(f"{name}-new", name)
@@ -86,7 +84,7 @@ exit 7
 """
 
 
-def test_a_container_has_no_network_no_privilege_and_nothing_to_write_to(engine: Engine, shell: str) -> None:
+def test_container_has_no_network_privileges_or_writable_files(engine: Engine, shell: str) -> None:
     ran = engine.run(shell, ["sh", "-c", PROBE], {"ARMWRIGHT_TEST": "a b"}, timeout=60)
     assert ran.code == 7
     assert ran.out.splitlines() == [
@@ -100,7 +98,7 @@ def test_a_container_has_no_network_no_privilege_and_nothing_to_write_to(engine:
     assert ran.err.endswith("aside\n")
 
 
-def test_a_container_that_does_not_end_is_killed_and_removed(engine: Engine, docker: Docker, shell: str) -> None:
+def test_container_that_does_not_end_is_killed_and_removed(engine: Engine, docker: Docker, shell: str) -> None:
     started = time.monotonic()
     with pytest.raises(FailedError, match="did not end within 2 s"):
         engine.run(shell, ["sleep", "600"], {}, timeout=2)
@@ -108,20 +106,16 @@ def test_a_container_that_does_not_end_is_killed_and_removed(engine: Engine, doc
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={shell}") == ""
 
 
-def test_a_program_that_is_not_there_is_a_sentence_and_leaves_no_container(
-    engine: Engine, docker: Docker, shell: str
-) -> None:
+def test_absent_program_is_an_error_and_leaves_no_container(engine: Engine, docker: Docker, shell: str) -> None:
     with pytest.raises(FailedError, match="no-such-program"):
         engine.run(shell, ["no-such-program"], {}, timeout=60)
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={shell}") == ""
 
 
-def test_a_program_that_dies_of_a_signal_is_dead_at_once_though_it_is_the_first_of_its_container(
-    engine: Engine, shell: str
-) -> None:
+def test_program_that_gets_a_fatal_signal_ends_at_once(engine: Engine, shell: str) -> None:
     assert engine.run(shell, ["sh", "-c", "kill -ILL $$; echo alive"], {}, timeout=60).code == 128 + signal.SIGILL
 
 
-def test_a_container_of_no_image_is_a_sentence(engine: Engine, name: str) -> None:
-    with pytest.raises(FailedError, match="could not be made"):
+def test_container_of_an_absent_image_is_an_error(engine: Engine, name: str) -> None:
+    with pytest.raises(FailedError, match="could not be created"):
         engine.run(name, ["true"], {}, timeout=60)

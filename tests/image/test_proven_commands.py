@@ -29,7 +29,7 @@ Docker = Callable[..., CompletedProcess[str]]
 
 def invoke(root: Path, *words: str) -> CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
+        [sys.executable, "-m", "armwright.cli.program", *words],
         cwd=root,
         capture_output=True,
         text=True,
@@ -105,7 +105,7 @@ def test_somebody_elses_image_is_refused_and_not_started(
     assert imported.returncode == 0, imported.stderr
     done = invoke(bare, "smoke", "--image", name)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{name} was not made by Armwright" in done.stderr
+    assert f"{name} was not built by Armwright" in done.stderr
     assert "next:" in done.stderr
     assert started(name) == []
 
