@@ -343,7 +343,8 @@ def test_command_line_reaches_the_command(tmp_path: Path) -> None:
     file.write_text(body({}))
     arguments = ["request", "--file", str(file), "--registry", "127.0.0.1:1", "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "invoke", *arguments], capture_output=True, text=True, check=False, timeout=60,
+        [sys.executable, "-m", "armwright.cli.program", *arguments],
+        capture_output=True, text=True, check=False, timeout=60,
         env={"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
