@@ -18,12 +18,18 @@ from armwright.matrix.matrix import Matrix, load_matrix
 from armwright.publish import local_registry
 from tests.support import ROOT, Tree
 
-settings.register_profile("ci", derandomize=True)  # there the same examples each time; everywhere else new ones
+settings.register_profile("ci", derandomize=True)  # the same examples in every run; elsewhere new ones
 if os.environ.get("CI"):
     settings.load_profile("ci")
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `&` does that, and every child would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # set by a shell's `&`; every child would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, str(ROOT / "scripts" / "smoke"))  # inside an image these are top-level modules
+_DONT_WRITE_BYTECODE = sys.dont_write_bytecode
+
+
+def pytest_collectstart() -> None:
+    """Keep compiled tests, unless the environment says otherwise: modules of an image switch that off on import."""
+    sys.dont_write_bytecode = _DONT_WRITE_BYTECODE
 
 
 @pytest.fixture
@@ -39,13 +45,13 @@ def matrix() -> Matrix:
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    """The machine's engine; without one every test here fails, and says so."""
+    """The machine's engine; without one, every test that uses it fails with that reason."""
     return Engine()
 
 
 @pytest.fixture(scope="session")
 def prefix(engine: Engine) -> Iterator[str]:
-    """A repository of this run's own; all names in it go away at the end."""
+    """A repository for this run; all its names are removed at the end."""
     repository = f"armwright-test-{uuid.uuid4().hex[:8]}"
     yield repository
     for name in engine.names():
@@ -55,7 +61,7 @@ def prefix(engine: Engine) -> Iterator[str]:
 
 @pytest.fixture
 def port() -> int:
-    """A port that nobody listens on."""
+    """A port on which nothing listens."""
     with socket.socket() as free:
         free.bind((local_registry.HOST, 0))
         return int(free.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The command `test`: linters, types and three tiers of tests, in the order in which a mistake is cheapest to find."""
+"""The command `test`: linters, type checks and three tiers of tests, the fastest tier first."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from armwright.matrix import matrix
+from armwright.matrix.matrix import load_matrix
 from armwright.plan import render
 from armwright.plan.plan import make_plan
 from armwright.system import console, process
 from armwright.system.errors import FailedError, InputError, nearest
 
 TIERS = ("checks", "unit", "engine", "image")
+# One process per CPU. A process that has no tests left takes some from another, so both end at the same time.
+_PARALLEL = {"unit": ("--numprocesses=auto", "--dist=worksteal")}
 _ZIZMOR = ("zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", "--strict-collection")
 _SCHEMAS = {
     "github-workflows": "workflows/*.yml",
@@ -23,12 +25,12 @@ _SCHEMAS = {
     "github-issue-config": "ISSUE_TEMPLATE/config.yml",
     "dependabot": "dependabot.yml",
 }
-_COMMENT = re.compile(rb"^[ \t]*#(?!.*(hadolint|shellcheck)).*$", re.MULTILINE)  # a linter reads what is said to it
+_COMMENT = re.compile(rb"^[ \t]*#(?!.*(hadolint|shellcheck)).*$", re.MULTILINE)  # linters read their own directives
 _VALUE = re.compile(rb'(org\.[\w.]+=)"(?:[^"\\]|\\.)*"')
 
 
 def run(root: Path, tier: str = "") -> int:
-    """Run one tier, or all of them; the first that fails ends the run.
+    """Run one tier, or all of them until one fails.
 
     Args:
         root: the project's root.
@@ -38,54 +40,50 @@ def run(root: Path, tier: str = "") -> int:
         the exit code.
 
     Raises:
-        InputError: there is no such tier.
+        InputError: the tier is unknown.
+        FailedError: the tier failed.
     """
     if tier and tier not in TIERS:
         raise InputError(f"--tier {tier!r} is not known: {nearest(tier, TIERS)}", "invoke test --help")
     _install(root)
     started = time.monotonic()
-    for one in [tier] if tier else TIERS:
-        console.step(f"test: {one}")
-        code = _checks(root) if one == "checks" else _pytest(root, one)
+    for name in [tier] if tier else TIERS:
+        console.step(f"test: {name}")
+        code = _run_checks(root) if name == "checks" else _run_pytest(root, name)
         if code:
-            raise FailedError(f"the tier '{one}' failed", f"invoke test --tier {one}")
-        console.detail(f"{one}: {time.monotonic() - started:.0f} s so far")
+            raise FailedError(f"the tier '{name}' failed", f"invoke test --tier {name}")
+        console.detail(f"{name}: {time.monotonic() - started:.0f} s so far")
     return 0
 
 
 def _install(root: Path) -> None:
-    """Add what the tests need to the virtual environment, from its hashed lock; nothing is done twice."""
+    """Install what the tests need from its hashed lock into the virtual environment, if the lock has changed."""
     lock = root / "requirements" / "test.lock"
     stamp = Path(sys.prefix) / "test.lock"
     if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
         return
     console.step("install what the tests need, from requirements/test.lock")
-    words = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--require-hashes",
-        "--no-deps",
-        "--requirement",
-        str(lock),
-    ]
-    process.stream(words, root / "build" / "logs" / "test-requirements.log")
+    options = ["--quiet", "--require-hashes", "--no-deps", "--requirement", str(lock)]
+    process.stream(
+        [sys.executable, "-m", "pip", "install", *options], root / "build" / "logs" / "test-requirements.log"
+    )
     stamp.write_bytes(lock.read_bytes())
 
 
-def _checks(root: Path) -> int:
-    """Run every linter over everything it can read, the rendered Dockerfiles of the whole matrix included."""
+def _run_checks(root: Path) -> int:
+    """Run all linters and the type checker, also on the rendered Dockerfiles; return 1 if one of them fails."""
     scripts = [str(path) for path in (root / "inv", root / ".ci" / "run") if "sh" in path.read_text().splitlines()[0]]
     checks: list[tuple[str, Callable[[], int]]] = [
-        ("ruff check", lambda: _call(root, "ruff", "check", ".")),
-        ("ruff format", lambda: _call(root, "ruff", "format", "--check", ".")),
-        ("mypy --strict", lambda: _call(root, "mypy")),
-        ("shellcheck", lambda: _call(root, "shellcheck", *scripts)),
-        ("hadolint", lambda: _hadolint(root)),
-        ("zizmor", lambda: _call(root, *_ZIZMOR, ".github")),
-        *[(f"schema of {kind}", functools.partial(_schema, root, kind, found)) for kind, found in _SCHEMAS.items()],
+        ("ruff check", lambda: _run_tool(root, "ruff", "check", ".")),
+        ("ruff format", lambda: _run_tool(root, "ruff", "format", "--check", ".")),
+        ("mypy --strict", lambda: _run_tool(root, "mypy")),
+        ("shellcheck", lambda: _run_tool(root, "shellcheck", *scripts)),
+        ("hadolint", lambda: _lint_dockerfiles(root)),
+        ("zizmor", lambda: _run_tool(root, *_ZIZMOR, ".github")),
+        *[
+            (f"schema {schema}", functools.partial(_check_schema, root, schema, glob))
+            for schema, glob in _SCHEMAS.items()
+        ],
     ]
     failed = []
     for name, check in checks:
@@ -97,35 +95,39 @@ def _checks(root: Path) -> int:
     return 1 if failed else 0
 
 
-def _hadolint(root: Path) -> int:
-    """Lint one Dockerfile of each kind: they differ in their labels and comments, and little else."""
-    loaded = matrix.load_matrix(root)
-    possible = [combo for combo in loaded.combos if combo.refusal is None]
-    kinds: dict[bytes, Path] = {}
-    everything = [(combo, source) for combo in possible for source in loaded.base(combo).sources]
-    for combo, source in everything:
-        dockerfile = make_plan(loaded, combo, source).files["Dockerfile"]
+def _lint_dockerfiles(root: Path) -> int:
+    """Run hadolint on one of the Dockerfiles that differ only in labels and comments, for all combos and bases."""
+    matrix = load_matrix(root)
+    possible = [combo for combo in matrix.combos if combo.refusal is None]
+    pairs = [(combo, source) for combo in possible for source in matrix.base(combo).sources]
+    contexts: dict[bytes, Path] = {}
+    for combo, source in pairs:
+        dockerfile = make_plan(matrix, combo, source).files["Dockerfile"]
         context = root / "build" / "lint" / f"{combo.id}-{source}"
-        if kinds.setdefault(kind(dockerfile), context) == context:
+        if contexts.setdefault(linted_text(dockerfile), context) == context:
             render.write_context(context, {"Dockerfile": dockerfile})
-    console.detail(f"hadolint: {len(kinds)} kinds among {len(everything)} Dockerfiles")
-    return _call(root, "hadolint", *(str(context / "Dockerfile") for context in kinds.values()))
+    console.detail(f"hadolint: {len(contexts)} different ones among {len(pairs)} Dockerfiles")
+    return _run_tool(root, "hadolint", *(str(context / "Dockerfile") for context in contexts.values()))
 
 
-def _schema(root: Path, kind: str, pattern: str) -> int:
-    """Hold files of GitHub's against their schema, as the checker ships it: no network is needed."""
-    files = sorted(str(path) for path in (root / ".github").glob(pattern))
-    return _call(root, "check-jsonschema", "--builtin-schema", f"vendor.{kind}", *files)
+def _check_schema(root: Path, schema: str, glob: str) -> int:
+    """Validate files in .github against a schema that the checker ships; needs no network."""
+    files = sorted(str(path) for path in (root / ".github").glob(glob))
+    return _run_tool(root, "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
 
 
-def kind(dockerfile: bytes) -> bytes:
-    """Return a Dockerfile without what a linter does not read: its comments and the values of its labels."""
+def linted_text(dockerfile: bytes) -> bytes:
+    """Return a Dockerfile without what hadolint does not read: its comments and the values of its labels."""
     return _VALUE.sub(rb"\1", _COMMENT.sub(b"", dockerfile))
 
 
-def _pytest(root: Path, tier: str) -> int:
-    return _call(root, "pytest", str(root / "tests" / tier), "--durations=5")
+def _run_pytest(root: Path, tier: str) -> int:
+    """Run a tier of tests. Compiled tests stay in build/bytecode; without them, collecting takes twice as long."""
+    environment = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "build" / "bytecode")}
+    return process.run_attached(
+        ["pytest", str(root / "tests" / tier), "--durations=5", *_PARALLEL.get(tier, ())], cwd=root, env=environment
+    )
 
 
-def _call(root: Path, *words: str) -> int:
-    return process.run_attached(words, cwd=root, env={"PYTHONDONTWRITEBYTECODE": "1"})
+def _run_tool(root: Path, *arguments: str) -> int:
+    return process.run_attached(arguments, cwd=root, env={"PYTHONDONTWRITEBYTECODE": "1"})

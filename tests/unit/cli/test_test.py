@@ -1,10 +1,10 @@
-"""The linter reads one Dockerfile of each kind: which ones are of one kind."""
+"""Which Dockerfiles are the same to the linter, so that it reads only one of them."""
 
 from __future__ import annotations
 
 import pytest
 
-from armwright.cli import test
+from armwright.cli.test import linted_text
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import make_plan
 
@@ -22,9 +22,9 @@ LABEL org.armwright.combo="a" \\
     ("old", "new"),
     [(b"# a: PyTorch for N1", b"# b: PyTorch for V1"), (b'combo="a"', b'combo="b"'), (b'\\"for\\"', b'\\"of\\" x=')],
 )
-def test_what_no_linter_reads_makes_no_other_kind(old: bytes, new: bytes) -> None:
+def test_comments_and_label_values_do_not_count(old: bytes, new: bytes) -> None:
     assert old in DOCKERFILE
-    assert test.kind(DOCKERFILE.replace(old, new)) == test.kind(DOCKERFILE)
+    assert linted_text(DOCKERFILE.replace(old, new)) == linted_text(DOCKERFILE)
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,15 @@ def test_what_no_linter_reads_makes_no_other_kind(old: bytes, new: bytes) -> Non
         (b"RUN", b"ENV A=1\nRUN"),
     ],
 )
-def test_what_a_linter_reads_makes_another_kind(old: bytes, new: bytes) -> None:
+def test_instructions_and_directives_count(old: bytes, new: bytes) -> None:
     assert old in DOCKERFILE
-    assert test.kind(DOCKERFILE.replace(old, new)) != test.kind(DOCKERFILE)
+    assert linted_text(DOCKERFILE.replace(old, new)) != linted_text(DOCKERFILE)
 
 
-def test_the_combos_of_one_version_that_differ_in_their_labels_are_of_one_kind(matrix: Matrix) -> None:
+def test_dockerfiles_of_one_version_are_the_same(matrix: Matrix) -> None:
     combos = [matrix.by_id[f"pytorch-2.10.0-{target}-acl"] for target in ("n1", "v1", "a64fx")]
-    assert len({test.kind(make_plan(matrix, combo).files["Dockerfile"]) for combo in combos}) == 1
+    assert len({linted_text(make_plan(matrix, combo).files["Dockerfile"]) for combo in combos}) == 1
     other = matrix.by_id["pytorch-2.5.1-n1-acl"]
-    assert test.kind(make_plan(matrix, other).files["Dockerfile"]) != test.kind(
+    assert linted_text(make_plan(matrix, other).files["Dockerfile"]) != linted_text(
         make_plan(matrix, combos[0]).files["Dockerfile"]
     )
