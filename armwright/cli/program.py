@@ -1,6 +1,6 @@
 """The program behind `invoke`: invoke's own, with Armwright's version and exit codes.
 
-A program of one's own is invoke's documented way to change these. `inv` writes .venv/bin/invoke, which runs it.
+A subclass of `invoke.Program` is invoke's documented way to change these. `inv` writes .venv/bin/invoke, which runs it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _PLAINER = (  # invoke's messages, and the same in plain English
 class ArmwrightProgram(Program):
     """Runs the commands in tasks.py of this checkout, from any folder.
 
-    A wrong command line ends with exit code 2, the nearest right word and the next command. invoke's own exit code 1
-    means here that a build or a proof failed.
+    A wrong command line ends with exit code 2, the most similar command or option, and the next command. invoke's own
+    exit code 1 means here that a build or a proof failed.
     """
 
     def __init__(self) -> None:

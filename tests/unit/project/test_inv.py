@@ -101,9 +101,9 @@ class Place:
         links = {"PIP_FIND_LINKS": str(self.wheels), "UV_FIND_LINKS": str(self.wheels)}
         return {"PATH": str(self.bin), "HOME": str(self.root), "PIP_CONFIG_FILE": os.devnull, **quiet, **links}
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(self.root / "inv"), *words],
+            [str(self.root / "inv"), *arguments],
             env=self.environment,
             cwd="/",
             stdout=subprocess.PIPE,
@@ -112,8 +112,8 @@ class Place:
             start_new_session=True,
         )
 
-    def inv(self, *words: str) -> tuple[int, str, str]:
-        process = self.start(*words)
+    def inv(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.start(*arguments)
         out, err = process.communicate(timeout=120)
         return process.returncode, out, err
 
