@@ -1,6 +1,6 @@
 """Armwright builds, proves and ships container images for machine-learning inference on Arm servers.
 
-The flow is the list of modules: matrix -> plan -> fetch -> build -> smoke -> stage.
+The flow through its packages: matrix -> plan -> fetch -> assembly -> proof -> publish.
 """
 
 __version__ = "0.1.0"
