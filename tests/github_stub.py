@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -69,7 +70,7 @@ class ReceivedRequest:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message
     fields: Any
 
 
@@ -182,7 +183,9 @@ class GitHubStub:
             return error(404, "Not Found") if issue is None else error(410, "This issue was deleted")
         if issue.moved:
             return StubAnswer(301, {"message": "Moved Permanently"}, {"Location": issue.moved})
-        return getattr(self, operation.replace("issues/", "_").replace("-", "_"))(issue, account, request, named)
+        perform = getattr(self, operation.replace("issues/", "_").replace("-", "_"))
+        answer: StubAnswer = perform(issue, account, request, named)
+        return answer
 
     def _refuse_change(
         self, described: Mapping[str, Any], account: Account | None, request: ReceivedRequest

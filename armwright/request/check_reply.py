@@ -19,7 +19,7 @@ from armwright.system.errors import FailedError, InputError
 
 MAX_DOCUMENT = 4_000_000  # bytes; the diff of a lock has about 100,000
 _LANGUAGES = {"text", "sh", "diff"}
-# The text outside of code: with these characters nobody can write a mention, a reference, an address or markup.
+# The text outside of code. These characters cannot form a mention, a reference, an address or markup.
 _PROSE = re.compile(r"[A-Za-z0-9 .,;:()'“”%…-]*")
 _FOLDED = re.compile(r"<details><summary>[A-Za-z0-9 ._/-]+</summary>|</details>")
 _BLOCKS = re.compile(r"(heading|paragraph|bullet_list|list_item|table|thead|tbody|tr|th|td)_(open|close)|inline")

@@ -103,7 +103,7 @@ def _join(kind: RequestOutcome, parts: Sequence[str]) -> Reply:
 
 def _reasons(decision: Decision) -> Iterator[str]:
     if decision.reason:
-        unverified = "" if decision.kind == "refused" else "It is unverified: nobody has seen it work yet. "
+        unverified = "" if decision.kind == "refused" else "It is unverified: it was never seen working. "
         place = f" ({code(decision.place)})" if decision.place else ""
         yield f"{unverified}{code(decision.reason)}{place}"
     if decision.kind == "refused":

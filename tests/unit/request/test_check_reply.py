@@ -1,4 +1,4 @@
-"""Only replies of this program may be posted, whatever a process that writes replies was made to write."""
+"""Only replies of this program may be posted, even if an attacker controls the process that writes them."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def read(matrix: Matrix, text: str) -> SubmittedCpu:
     return cpu.parse_cpu(text, matrix, KNOWN)
 
 
-def name(found: SubmittedCpu) -> str | None:
-    return found.target.name if found.target else None
+def name(submitted: SubmittedCpu) -> str | None:
+    return submitted.target.name if submitted.target else None
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def name(found: SubmittedCpu) -> str | None:
     ],
 )
 def test_part_decides(matrix: Matrix, text: str, target: str) -> None:
-    found = read(matrix, text)
-    assert name(found) == target
-    assert not found.approximate
+    submitted = read(matrix, text)
+    assert name(submitted) == target
+    assert not submitted.approximate
 
 
 @pytest.mark.parametrize(
@@ -103,30 +103,30 @@ def test_part_decides(matrix: Matrix, text: str, target: str) -> None:
 def test_unknown_part_gets_the_largest_floor_it_meets(
     matrix: Matrix, text: str, target: str, called: str, limit: str
 ) -> None:
-    found = read(matrix, text)
-    assert (name(found), found.approximate) == (target, True)
-    assert f"no target is made for {called}" in found.reason
-    assert limit in found.reason
+    submitted = read(matrix, text)
+    assert (name(submitted), submitted.approximate) == (target, True)
+    assert f"no target is made for {called}" in submitted.reason
+    assert limit in submitted.reason
 
 
 def test_part_with_missing_features_gets_a_target_that_runs(matrix: Matrix) -> None:
-    found = read(matrix, cpuinfo(N1, "0x41:0xd4f"))
-    assert name(found) == "n1"
-    assert "target v2 is made for it, but this machine shows no sve, sve2, bf16, i8mm" in found.reason
+    submitted = read(matrix, cpuinfo(N1, "0x41:0xd4f"))
+    assert name(submitted) == "n1"
+    assert "target v2 is made for it, but this machine shows no sve, sve2, bf16, i8mm" in submitted.reason
 
 
 def test_different_cores_count_with_their_common_features(matrix: Matrix) -> None:
-    found = read(matrix, cpuinfo(f"{ARMV8} atomics", "0x41:0xd05") + "\n" + cpuinfo(V2, "0x41:0xd4f"))
-    assert name(found) == "thunderx2"
-    assert "several kinds of cores (Cortex-A55 (0x41:0xd05), Neoverse-V2 (0x41:0xd4f))" in found.reason
+    submitted = read(matrix, cpuinfo(f"{ARMV8} atomics", "0x41:0xd05") + "\n" + cpuinfo(V2, "0x41:0xd4f"))
+    assert name(submitted) == "thunderx2"
+    assert "several kinds of cores (Cortex-A55 (0x41:0xd05), Neoverse-V2 (0x41:0xd4f))" in submitted.reason
     assert name(read(matrix, lscpu(ONE, "ARM", "Cortex-A510", "Cortex-A710", "Cortex-X3"))) == "n1"
 
 
 @pytest.mark.parametrize("text", [cpuinfo(M1, "0x00:0x000"), lscpu(M1, "0x00")])
 def test_features_decide_for_a_hidden_cpu(matrix: Matrix, text: str) -> None:
-    found = read(matrix, text)
-    assert name(found) == "m1"
-    assert "a hypervisor hides the model of this CPU" in found.reason
+    submitted = read(matrix, text)
+    assert name(submitted) == "m1"
+    assert "a hypervisor hides the model of this CPU" in submitted.reason
     assert name(read(matrix, cpuinfo(V2, "0x00:0x000"))) == "n2"
 
 
@@ -151,9 +151,9 @@ def test_labels_in_another_language_are_read(matrix: Matrix) -> None:
     ],
 )
 def test_other_architecture_is_reported(matrix: Matrix, text: str, what: str) -> None:
-    found = read(matrix, text)
-    assert found.target is None
-    assert f"this is the output of {what}" in found.reason
+    submitted = read(matrix, text)
+    assert submitted.target is None
+    assert f"this is the output of {what}" in submitted.reason
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_name_decides(matrix: Matrix, text: str, target: str) -> None:
 
 @pytest.mark.parametrize("text", ["n1-standard-4", "m2.large", "graviton2 or graviton3", "?", "grace " * 100, "x:y"])
 def test_unclear_name_gets_no_target_and_a_hint(matrix: Matrix, text: str) -> None:
-    found = read(matrix, text)
-    assert found.target is None
-    assert "lscpu" in found.reason
+    submitted = read(matrix, text)
+    assert submitted.target is None
+    assert "lscpu" in submitted.reason
 
 
 def test_cpu_below_every_floor_has_no_target(matrix: Matrix) -> None:
@@ -181,17 +181,17 @@ def test_cpu_below_every_floor_has_no_target(matrix: Matrix) -> None:
     del targets["generic"]
     axes = matrix.axes.model_copy(update={"targets": [name for name in matrix.axes.targets if name != "generic"]})
     without = Matrix(matrix.root, matrix.recipes.model_copy(update={"targets": targets}), axes, matrix.rules)
-    found = cpu.parse_cpu(cpuinfo(ARMV8, "0x41:0xd08"), without, KNOWN)
-    assert found.target is None
-    assert "it meets the floor of no target" in found.reason
+    submitted = cpu.parse_cpu(cpuinfo(ARMV8, "0x41:0xd08"), without, KNOWN)
+    assert submitted.target is None
+    assert "it meets the floor of no target" in submitted.reason
     assert cpu.parse_cpu("Kunpeng 920", without, KNOWN).target is None
 
 
 def test_thousands_of_parts_give_a_short_reason(matrix: Matrix) -> None:
-    found = read(matrix, cpuinfo(N1, *(f"0x41:0x{number:03x}" for number in range(2_000))))
-    assert name(found) == "n1"
-    assert len(found.reason) < 1_000
-    assert "and 1992 more" in found.reason
+    submitted = read(matrix, cpuinfo(N1, *(f"0x41:0x{number:03x}" for number in range(2_000))))
+    assert name(submitted) == "n1"
+    assert len(submitted.reason) < 1_000
+    assert "and 1992 more" in submitted.reason
 
 
 def test_every_part_of_a_target_leads_to_it(matrix: Matrix) -> None:

@@ -249,7 +249,7 @@ def test_rate_limit_is_waited_for(
 def test_reset_time_of_a_rate_limit_is_waited_for(
     server: GitHubStub, issues: GitHubIssues, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(github_client.time, "time", lambda: 1_000_000.5)  # the fixture's own
+    monkeypatch.setattr(github_client, "time", SimpleNamespace(sleep=waits.append, time=lambda: 1_000_000.5))
     server.queued = [error(403, "exceeded", X_RateLimit_Remaining="0", X_RateLimit_Reset="1000100")]
     assert issues.read(7).open
     assert waits == [101]

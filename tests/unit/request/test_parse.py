@@ -56,10 +56,10 @@ def test_empty_fields_are_left_open(matrix: Matrix) -> None:
 
 
 def test_pasted_cpu_is_read_from_its_fence(matrix: Matrix) -> None:
-    found = parse_body(matrix, body({"target": "not sure", "cpu": FENCED}))
-    assert found.target == ""
-    assert found.cpu is not None
-    assert found.cpu.features == frozenset({"fp", "asimd"})
+    request = parse_body(matrix, body({"target": "not sure", "cpu": FENCED}))
+    assert request.target == ""
+    assert request.cpu is not None
+    assert request.cpu.features == frozenset({"fp", "asimd"})
 
 
 def test_unclear_cpu_matters_only_without_a_target(matrix: Matrix) -> None:
@@ -130,8 +130,8 @@ def test_named_version_has_one_spelling(matrix: Matrix) -> None:
 
 
 def test_options_accept_aliases(matrix: Matrix) -> None:
-    found = parse_options(matrix, framework="Torch", version="", target="graviton3", backend="onednn-acl", cpu="")
-    assert found == Request("pytorch", target="v1", backend="acl")
+    request = parse_options(matrix, framework="Torch", version="", target="graviton3", backend="onednn-acl", cpu="")
+    assert request == Request("pytorch", target="v1", backend="acl")
     with pytest.raises(MalformedError, match="--target: not an allowed value"):
         parse_options(matrix, framework="pytorch", target="n1,v1")
 
@@ -151,8 +151,8 @@ PLAIN = {"framework": "pytorch", "version": "2.10.0", "target": "n1", "backend":
     ],
 )
 def test_files_are_read_by_suffix(matrix: Matrix, tmp_path: Path, suffix: str, text: str) -> None:
-    found = parse_file(matrix, tmp_path / f"request{suffix}", text)
-    assert found == Request("pytorch", "2.10.0", "n1", "acl", ("fp32", "int8"))
+    request = parse_file(matrix, tmp_path / f"request{suffix}", text)
+    assert request == Request("pytorch", "2.10.0", "n1", "acl", ("fp32", "int8"))
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_refusal_shows_rule_place_and_nearest_combo(matrix: Matrix) -> None:
 def test_unverified_combo_says_so(matrix: Matrix) -> None:
     made = make(matrix, framework="tensorflow", target="n1", backend="eigen", version="1.15.5")
     unverified = matrix.by_id["tensorflow-1.15.5-n1-eigen"].unverified
-    assert f"It is unverified: nobody has seen it work yet. `{unverified}`" in made.markdown
+    assert f"It is unverified: it was never seen working. `{unverified}`" in made.markdown
 
 
 def test_approximate_target_is_explained(matrix: Matrix) -> None:
@@ -111,9 +111,9 @@ def test_change_shows_a_diff_without_parts_that_are_too_long(matrix: Matrix, mon
 
 
 def test_proof_shows_checks_metrics_and_kernels(matrix: Matrix) -> None:
-    found = decide(matrix, parse_options(matrix, framework="pytorch", target="n1"))
-    assert found.plan is not None
-    proof = evidence.Evidence.model_validate(proofs.document(found.plan))
+    decision = decide(matrix, parse_options(matrix, framework="pytorch", target="n1"))
+    assert decision.plan is not None
+    proof = evidence.Evidence.model_validate(proofs.document(decision.plan))
     made = make(matrix, framework="pytorch", target="n1", result=result(matrix, outcome="proven", proof=proof))
     assert made.label == "request: built"
     assert f"### `{ID}` was built and proven" in made.markdown

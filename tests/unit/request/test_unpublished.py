@@ -114,23 +114,23 @@ def written_versions(proposal: Proposal, folder: Path) -> list[str]:
 
 
 def test_newer_version_is_modelled_on_the_newest(propose: Propose, tmp_path: Path) -> None:
-    found = propose("1.2.0", Wheel("lamp", "1.2.0"))
-    assert "+    requires: [lamp==1.2.0, wick]\n+    environment: [{name: LAMP_OIL" in found.diff
-    assert "+    base: debian-13\n" in found.diff
-    assert written_versions(found, tmp_path) == ["1.2.0", "1.0.0", "0.5.0"]
+    proposal = propose("1.2.0", Wheel("lamp", "1.2.0"))
+    assert "+    requires: [lamp==1.2.0, wick]\n+    environment: [{name: LAMP_OIL" in proposal.diff
+    assert "+    base: debian-13\n" in proposal.diff
+    assert written_versions(proposal, tmp_path) == ["1.2.0", "1.0.0", "0.5.0"]
 
 
 def test_version_in_between_is_modelled_on_the_older_one(propose: Propose, tmp_path: Path) -> None:
-    found = propose("0.7.0", Wheel("lamp_old", "0.7.0", tags=OLDER), Wheel("lamp", "0.7.0"))
-    assert "+    requires: [lamp-old==0.7.0]\n" in found.diff
-    assert "+    base: debian-12\n" in found.diff
-    assert written_versions(found, tmp_path) == ["1.0.0", "0.7.0", "0.5.0"]
+    proposal = propose("0.7.0", Wheel("lamp_old", "0.7.0", tags=OLDER), Wheel("lamp", "0.7.0"))
+    assert "+    requires: [lamp-old==0.7.0]\n" in proposal.diff
+    assert "+    base: debian-12\n" in proposal.diff
+    assert written_versions(proposal, tmp_path) == ["1.0.0", "0.7.0", "0.5.0"]
 
 
 def test_newer_model_is_used_if_it_has_the_wheels(propose: Propose) -> None:
-    found = propose("0.9.0", Wheel("lamp_old", "0.6.0"), Wheel("lamp", "0.9.0", tags=OLDER))
-    assert "+    requires: [lamp==0.9.0, wick]\n" in found.diff
-    assert "+    base: debian-12\n" in found.diff
+    proposal = propose("0.9.0", Wheel("lamp_old", "0.6.0"), Wheel("lamp", "0.9.0", tags=OLDER))
+    assert "+    requires: [lamp==0.9.0, wick]\n" in proposal.diff
+    assert "+    base: debian-12\n" in proposal.diff
 
 
 def test_oldest_version_is_modelled_on_the_oldest(propose: Propose) -> None:

@@ -1,0 +1,52 @@
+"""The sections of an issue body: which headings count, and what the value below a heading is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from armwright.request.issue_body import read_sections
+
+
+def sections(body: str) -> list[tuple[int, str, str]]:
+    return [(section.line, section.heading, section.text) for section in read_sections(body)]
+
+
+def test_value_is_the_text_up_to_the_next_heading() -> None:
+    assert sections("intro\n\n### A\n\n  x\n\ny\n\n### B ###\r\n\r\nz\r\n") == [(3, "A", "x\n\ny"), (9, "B", "z")]
+    assert sections("### A\n### B") == [(1, "A", ""), (2, "B", "")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["## A", "#### A", "###A", "\\### A", "    ### A", "> ### A", "- ### A", "<p>### A</p>", "A\n---", "```\n### A"],
+)
+def test_only_headings_of_the_third_level_count(line: str) -> None:
+    assert [heading for _, heading, _ in sections(f"### First\n\n{line}\n")] == ["First"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("```text\nx\n### B\n```", "x\n### B"),
+        ("~~~\nx\n~~~\n", "x"),
+        ("````\n```\nx\n```\n````", "```\nx\n```"),
+        ("```\nx", "x"),
+        ("```\nx\n```\ny", "```\nx\n```\ny"),
+        ("x `y`\n<b>", "x `y`\n<b>"),
+        ("a\x00b", "a\x00b"),
+        ("a\u2028b\x0bc", "a\u2028b\x0bc"),
+    ],
+)
+def test_single_fence_is_unwrapped_and_other_text_stays(text: str, value: str) -> None:
+    assert sections(f"### A\n\n{text}") == [(1, "A", value)]
+
+
+@pytest.mark.parametrize(
+    "line", ["### A\n", "```\n", "a\n", "    a\n", "> ", "[", "*", "`", "~~~\n~~\n", "- ", "|a|\n"]
+)
+def test_longest_body_is_read_in_linear_time(line: str) -> None:
+    started = time.process_time()
+    list(read_sections(line * (65_536 // len(line))))
+    assert time.process_time() - started < 5
