@@ -194,7 +194,7 @@ def usual_way(engine: Engine, plan: Plan, scratch: Path, log: Path, settings: st
     def make(name: str, *more: str) -> float:
         output = f"type=image,name={name},unpack=true"
         with console.progress(f"build {name}") as shown:
-            process.stream([*words, *more, "--output", output, str(scratch)], log, buildx.EventReader(shown).line)
+            process.stream([*words, *more, "--output", output, str(scratch)], log, buildx.EventReader(shown).read_line)
             return shown.seconds
 
     make(GIVEN, "--target", "given")

@@ -115,15 +115,15 @@ def explain_mistake(command: CommandLine, matrix: Matrix) -> str:
     if command.inline and len(arguments) == 1 and arguments[0] in _contexts():
         return ""
     try:
-        program = _parse(arguments)
+        parsed = _parse(arguments)
     except Exit as refused:
         return refused.message or ""
-    helped = program.args["help"].value
+    helped = parsed.args["help"].value
     if helped and helped not in _contexts():
         return f"there is no command {helped!r}"
     values = [
         (str(context.name), {name: argument.value for name, argument in context.args.items()})
-        for context in program.tasks
+        for context in parsed.tasks
     ]
     return "; ".join(filter(None, (_explain_values(name, given, matrix) for name, given in values)))
 

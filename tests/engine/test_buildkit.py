@@ -123,7 +123,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def _count_sent(events: list[dict[str, Any]]) -> int:
     """Return the bytes of context that were sent, as BuildKit counts them."""
     statuses = [status for event in events for status in event.get("statuses") or []]
-    return max(status["current"] for status in statuses if status["id"] == "transferring context:")
+    return max(int(status["current"]) for status in statuses if status["id"] == "transferring context:")
 
 
 def test_contexts_of_a_family_send_their_shared_files_once(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from armwright.cli import doctor
 from armwright.cli.doctor import CheckState, MachineCheck, Readings
+from armwright.engine.probe import EngineReading
 from armwright.host import binfmt, needs
-from armwright.host.inspect import EngineReading, Host
+from armwright.host.inspect import Host
 from armwright.matrix.matrix import Matrix
 
 FACTS = needs.load_needs()
@@ -50,7 +52,7 @@ def with_machine(machine: Host) -> Readings:
     return replace(GOOD, machine=machine)
 
 
-def with_emulation(**changes: object) -> Readings:
+def with_emulation(**changes: Any) -> Readings:  # noqa: ANN401 - fields of the dataclass
     return with_machine(replace(MACHINE, emulation=replace(MACHINE.emulation, **changes)))
 
 

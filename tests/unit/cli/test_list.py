@@ -16,9 +16,10 @@ from armwright.matrix.selection import Selector
 from armwright.pipeline import inventory, selected
 from armwright.pipeline.documents import MEANING, ComboState, ListedRow, PlannedRow, make_json_schema
 from armwright.pipeline.inventory import Inventory
-from armwright.plan.plan import make_plan
+from armwright.plan.plan import Plan, make_plan
 from armwright.proof import evidence
 from armwright.proof.evidence import Evidence
+from armwright.system import console
 from tests import proofs
 from tests.support import SMALL, Tree
 
@@ -37,7 +38,7 @@ def small(tree: Tree) -> Matrix:
 def say(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect the messages that are printed."""
     messages: list[str] = []
-    monkeypatch.setattr(selected.console, "say", lambda text, _="": messages.append(text))
+    monkeypatch.setattr(console, "say", lambda text, _="": messages.append(text))
     return messages
 
 
@@ -100,8 +101,12 @@ def test_a_row_has_what_follows_from_version_and_target(small: Matrix) -> None:
 
 def test_only_combos_with_an_image_are_planned(small: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str] = []
-    real = make_plan
-    monkeypatch.setattr(inventory, "make_plan", lambda matrix, combo: planned.append(combo.id) or real(matrix, combo))
+
+    def record_plan(matrix: Matrix, combo: Combo) -> Plan:
+        planned.append(combo.id)
+        return make_plan(matrix, combo)
+
+    monkeypatch.setattr(inventory, "make_plan", record_plan)
     here = Inventory(small, immutable(small, N1))
     assert {here.find_combo_state(combo) for combo in small.combos} == {"built", "not built", "unverified", "refused"}
     assert planned == [N1]
@@ -210,9 +215,9 @@ def test_a_grid_shortens_a_state_of_all_versions_or_the_rest(small: Matrix, caps
         assert [line.split() for line in lines[2 : 2 + len(expected)]] == expected
 
 
-@pytest.mark.parametrize("row", [ListedRow, PlannedRow])
-def test_the_schema_describes_every_field(row: type[ListedRow | PlannedRow]) -> None:
-    known = make_json_schema(list[row])["$defs"][row.__name__]["properties"]
+@pytest.mark.parametrize(("row", "rows"), [(ListedRow, list[ListedRow]), (PlannedRow, list[PlannedRow])])
+def test_the_schema_describes_every_field(row: type[ListedRow | PlannedRow], rows: object) -> None:
+    known = make_json_schema(rows)["$defs"][row.__name__]["properties"]
     assert set(known) == set(row.model_fields)
     assert all(len(field["description"]) > 10 for field in known.values())
     assert set(known["state"]["enum"]) == set(MEANING)

@@ -12,10 +12,9 @@ import pytest
 
 from armwright.assembly import assemble, buildx
 from armwright.fetch import debian_roots, resolve, wheels
-from armwright.pipeline import build_combo
 from armwright.plan import locks
 from armwright.plan.locks import Deb
-from armwright.plan.plan import make_plan
+from armwright.plan.plan import Plan, make_plan
 from armwright.system import process
 from tests.support import Tree
 
@@ -90,7 +89,7 @@ def test_stale_lock_is_refreshed_once_for_two_combos(
         locks.write_base_lock(tree.root, "debian-13", held)
         return ["netbase 1.0-gone -> 6.5"]
 
-    def fetch(combo: str) -> build_combo.Plan:
+    def fetch(combo: str) -> Plan:
         begun.wait()
         return assemble.fetch_or_refresh(matrix, plans[combo], locked=False)
 

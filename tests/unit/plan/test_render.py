@@ -16,10 +16,16 @@ from hypothesis import strategies as st
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan import render
 from armwright.plan.plan import Plan, make_plan
+from armwright.recipes.bases import Registry
 from tests.support import Tree, stages
 
 TARGET, BUILD = "linux/arm64", "$BUILDPLATFORM"
 DOWNLOADS = re.compile(r"^(bazel build |EXTRA_BAZEL_ARGS=)", re.MULTILINE)  # what the sources name, each by its hash
+
+
+def registry(plan: Plan) -> Registry:
+    assert plan.base.registry is not None
+    return plan.base.registry
 
 
 @pytest.fixture(scope="module", params=["archive", "registry"])
@@ -45,7 +51,7 @@ def test_the_last_stage_is_the_image_not_root_with_its_entrypoint_and_a_default_
         assert image.words()[-3:] == ["USER", "ENTRYPOINT", "CMD"]
         assert image.instructions[-3] == "USER 1000:1000"
         assert image.instructions[-1] == 'CMD ["info"]'
-        python = one.base.archive.python if one.source == "archive" else one.base.registry.python
+        python = one.base.archive.python if one.source == "archive" else registry(one).python
         assert image.instructions[-2] == f'ENTRYPOINT ["{python}", "-I", "/opt/armwright/entrypoint.py"]'
         assert all(step.startswith("COPY --link --from=") for step in image.instructions if step.startswith("COPY"))
 
@@ -77,7 +83,7 @@ def test_only_what_a_stage_of_the_build_platform_needs_comes_from_a_registry(pla
         parts = stages(one.files["Dockerfile"])
         names = {stage.name for stage in parts}
         foreign = {stage.origin for stage in parts} - names - {"scratch"}
-        assert foreign == (set() if one.source == "archive" else {one.base.registry.image})
+        assert foreign == (set() if one.source == "archive" else {registry(one).image})
         assert all("@sha256:" in image for image in foreign)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def document(planned: Plan) -> dict[str, Any]:
 def verify_text(matrix: Matrix, planned: Plan, folder: Path, text: str, engine: Any = None) -> Verification:  # noqa: ANN401 - a fake
     file = folder / "proof.json"
     file.write_text(text, encoding="utf-8")
-    return verify.verify_evidence(matrix, EvidenceFile(file.name, file), engine or proofs.OneImage(planned))
+    fake: Any = proofs.OneImage(planned)
+    return verify.verify_evidence(matrix, EvidenceFile(file.name, file), engine or fake)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_only_skipped_data_types_may_be_left_out_on_baseline(matrix: Matrix) -> 
     document = on_two_cpus(plan)
     baseline = document["baseline"]
 
-    def leave_out(dtypes: list[str]) -> None:
+    def leave_out(dtypes: Sequence[str]) -> None:
         for run in [run for run in baseline["runs"] if run["dtype"] in dtypes]:
             name = f"{run['workload']} {run['dtype']}"
             baseline["runs"].remove(run)

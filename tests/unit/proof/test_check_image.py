@@ -36,7 +36,7 @@ def failed(engine: Any, plan: Plan, recorded: str | None = proofs.DIGEST) -> dic
 @pytest.mark.parametrize("combo", [COMBO, OPENBLAS, TENSORFLOW])
 def test_the_image_of_a_plan_passes_every_check(matrix: Matrix, combo: str) -> None:
     plan = make_plan(matrix, matrix.by_id[combo])
-    engine = proofs.OneImage(plan)
+    engine: Any = proofs.OneImage(plan)
     states = {check.name: check.state for check in check_image.check_image(engine, plan, engine.image, proofs.DIGEST)}
     assert states == dict.fromkeys(
         ("image labels", "image configuration", "image layers", "image files", "image digest"), "pass"

@@ -369,8 +369,8 @@ def test_in_no_combo_two_rules_contradict_each_other(matrix: Matrix) -> None:
                 )
                 if same and set(one.dtypes or runs(combo)) & set(two.dtypes or runs(combo)):
                     refused = [rule for rule in (one, two) if not rule.implementations]
-                    assert len(refused) == 1, f"{combo.id}: {one.key} and {two.key}"
-                    assert (one if two in refused else two).optional, f"{combo.id}: {one.key} and {two.key}"
+                    assert len(refused) == 1, f"{combo.id}: {one.id} and {two.id}"
+                    assert (one if two in refused else two).optional, f"{combo.id}: {one.id} and {two.id}"
 
 
 # --- any lines at all
