@@ -1,20 +1,20 @@
-"""Measures what assembly without emulation saves: the same versions, installed the usual way and assembled our way.
+"""Compares assembly without emulation with `pip install` under emulation, for the same package versions.
 
-    python benchmarks/assembly.py [--combo ID]     # from the project's root, inside .venv; needs what a build needs
+    python -m benchmarks.assembly [--combo ID]     # in the project's root, inside .venv; needs what a build needs
 
-The usual way: a base image with Python and pip is given, as if it had been pulled. Then one `docker buildx build
---platform linux/arm64` whose `RUN pip install` works under emulation, with every version of the combo's lock; layers
-are compressed with gzip, the default. In its time: the download of the wheels, their installation, export. Before the
-clock starts, the base image is made of the packages of our own base and pip with what it needs; Python's byte-code is
-in it, and its layers are compressed already.
+The usual way starts from a base image with Python and pip, as if it had been pulled. One `docker buildx build
+--platform linux/arm64` runs `pip install` under emulation, with every version of the combo's lock; layers are
+compressed with gzip, the default. Its time includes downloading and installing the wheels and the export. The base
+image is built before the clock starts, from the packages of our base and pip with its dependencies; it contains
+Python's byte-code, and its layers are already compressed.
 
-Our way: nothing is given. In its time: fetching and unpacking both roots (image and build tools) from the
-distribution's archive, the download of the wheels, assembly, export. No proof is run on either side.
+Our way starts from nothing. Its time includes fetching and unpacking both roots (image and build tools) from the
+distribution's archive, downloading the wheels, assembly and export. Neither side runs a proof.
 
-Both sides start with empty download and BuildKit caches (`docker buildx prune --all`; the project's own downloads stay
-where they are and are not used), with the same package index, one after the other; ours goes first, so that a warm
-proxy or mirror helps the other. Its files get another date than those of a real build: else the engine might already
-hold their layers. What is compared is how long images take to make, never how fast they compute.
+Both sides start with empty download and BuildKit caches (`docker buildx prune --all`; the project's own downloads are
+kept and not used) and use the same package index, one after the other. Ours runs first, so a warm proxy or mirror
+helps the usual way. The files of our image get another date than in a real build, because the engine might already
+have those layers. The benchmark compares how long images take to build, not how fast they compute.
 """
 
 from __future__ import annotations
@@ -30,42 +30,32 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from armwright.assembly import (  # noqa: E402 - the path is set first
-    assemble,
-    buildx,
-)
-from armwright.engine.client import Engine  # noqa: E402 - the path is set first
-from armwright.engine.containers import PLATFORM  # noqa: E402 - the path is set first
-from armwright.fetch import debian_roots  # noqa: E402
-from armwright.matrix import matrix, selection  # noqa: E402 - the path is set first
-from armwright.pipeline import preflight  # noqa: E402 - the path is set first
-from armwright.plan import locks  # noqa: E402 - the path is set first
-from armwright.plan.plan import (  # noqa: E402 - the path is set first
-    COMPRESSION,
-    Plan,
-    make_plan,
-)
-from armwright.proof import (  # noqa: E402 - the path is set first
-    smoke,
-)
-from armwright.system import console, http_session, process  # noqa: E402
-from armwright.system.errors import FailedError, InputError, MachineError  # noqa: E402 - as above
-from benchmarks import outcome  # noqa: E402 - as above
+from armwright.assembly import assemble, buildx
+from armwright.engine.client import Engine
+from armwright.engine.containers import PLATFORM
+from armwright.fetch import debian_roots
+from armwright.matrix import selection
+from armwright.matrix.matrix import load_matrix
+from armwright.pipeline import preflight
+from armwright.plan import locks
+from armwright.plan.plan import COMPRESSION, Plan, make_plan
+from armwright.proof import smoke
+from armwright.system import console, http_session, process
+from armwright.system.errors import FailedError, InputError, MachineError
+from benchmarks import outcome
+from benchmarks.outcome import ROOT
 
 GIVEN, USUAL, OURS = "armwright-bench:given", "armwright-bench:usual", "armwright-bench:ours"
-PIP = "python3-pip"  # the distribution's package
+PIP = "python3-pip"  # the name of the distribution's package
 AIM = {"faster": 4.0, "compressed": 0.6}  # issue 2, item 12
 LEAST_FREE = 2 * preflight.LEAST_FREE
-# Settings of pip that say where and how to fetch; find-links and local indexes would serve one side from the disk.
+# pip's settings for the network. Without find-links and local indexes, no side gets a wheel from the disk.
 NETWORK = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries")
 DOCKERFILE = """\
 FROM scratch AS given
 ADD root.tar /
 ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8
-# what the maintainer scripts would have made
+# what the packages' maintainer scripts would create
 RUN mkdir -p /etc/ssl/certs && cat /usr/share/ca-certificates/*/*.crt > /etc/ssl/certs/ca-certificates.crt
 RUN python3 -m compileall -qq -j 0 {libraries}
 
@@ -76,7 +66,7 @@ RUN {mounts} python3 -m pip install --no-cache-dir --break-system-packages --pro
 
 @dataclass(frozen=True)
 class Side:
-    """One way of making the image.
+    """The measurements of one way to build the image.
 
     Attributes:
         seconds: from the first download to the image in the engine.
@@ -91,50 +81,51 @@ class Side:
     parts: Mapping[str, float]
 
 
-def main(words: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run both sides, print the table, write the document; return the exit code."""
-    parser = argparse.ArgumentParser(description="Emulated pip install against assembly, same versions, same run.")
-    parser.add_argument("--combo", default="", help="an id, as `invoke list` shows it; left out: the matrix's first")
-    chosen = parser.parse_args(words)
-    return outcome.code(lambda: run(chosen.combo))
+    parser = argparse.ArgumentParser(description="Compare assembly with emulated pip install for the same versions.")
+    parser.add_argument("--combo", default="", help="id from `invoke list` (default: the first)")
+    combo = parser.parse_args(arguments).combo
+    return outcome.run_benchmark(lambda: run(combo))
 
 
 def run(combo: str) -> None:
     """Measure one combo.
 
     Raises:
-        InputError: there is no such combo, or it is not made of wheels.
+        InputError: the combo is unknown, or not built from wheels.
         MachineError: the engine or the emulator is missing, or the disk is too small; nothing was started.
         FailedError: one side failed.
     """
-    known = matrix.load_matrix(ROOT)
-    one = make_plan(known, selection.select_combos(known, selection.Selector(combo=combo or "*"))[0])
-    if one.combo.release.provider != "wheel":
-        raise InputError(f"{one.combo.id} is not made of published wheels: there is nothing to compare", "invoke list")
+    matrix = load_matrix(ROOT)
+    plan = make_plan(matrix, selection.select_combos(matrix, selection.Selector(combo=combo or "*"))[0])
+    if plan.combo.release.provider != "wheel":
+        raise InputError(f"{plan.combo.id} is not built from published wheels, so pip cannot install it", "invoke list")
     engine = Engine()
-    emulator = smoke.require_runner(one.combo.target)
+    emulator = smoke.require_runner(plan.combo.target)
     free = shutil.disk_usage(ROOT).free
     if free < LEAST_FREE:
         raise MachineError(
-            f"the disk has {free / 1e9:.1f} GB free and both sides need {LEAST_FREE / 1e9:.0f} GB",
-            "docker system prune, then the same command again",
+            f"the disk has {free / 1e9:.1f} GB free, and the benchmark needs {LEAST_FREE / 1e9:.0f} GB",
+            "docker system prune",
+            hint="run the same command again after that",
         )
-    log = outcome.log("assembly")
+    log = outcome.new_log("assembly")
     console.say(outcome.CACHE, "yellow")
     with tempfile.TemporaryDirectory(dir=outcome.OUTPUT, prefix="scratch-") as folder, same_index() as settings:
         scratch = Path(folder)
         try:
-            ours = our_way(engine, one, scratch / "ours", log)
-            usual = usual_way(engine, one, scratch / "usual", log, settings)
+            ours = our_way(engine, plan, scratch / "ours", log)
+            usual = usual_way(engine, plan, scratch / "usual", log, settings)
         finally:
             for name in (GIVEN, USUAL, OURS):
                 engine.untag(name)
-    report(one, emulator, engine, usual, ours)
+    report(plan, emulator, engine, usual, ours)
 
 
 @contextmanager
 def same_index() -> Iterator[str]:
-    """Give both sides the same package index: this machine's, without what only this machine's disk has.
+    """Use this machine's package index for both sides, without indexes that are files on its disk.
 
     Yields:
         the settings as the text of a pip.conf, for the side that runs in a container.
@@ -152,7 +143,7 @@ def same_index() -> Iterator[str]:
         del os.environ[name]
     os.environ |= {f"PIP_{key.upper().replace('-', '_')}": value for key, value in settings.items()}
     os.environ |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    bundle = certificates()
+    bundle = find_certificates()
     if bundle:
         os.environ["PIP_CERT"] = str(bundle)
     try:
@@ -162,19 +153,20 @@ def same_index() -> Iterator[str]:
         os.environ.update(before)
 
 
-def our_way(engine: Engine, one: Plan, scratch: Path, log: Path) -> Side:
-    """Fetch and assemble, as `invoke build` does, from empty caches below a folder of its own."""
+def our_way(engine: Engine, plan: Plan, scratch: Path, log: Path) -> Side:
+    """Fetch and assemble as `invoke build` does, with empty caches in a scratch folder."""
     outcome.empty_cache(log)
-    epoch = one.lock.epoch - outcome.DAY
-    dockerfile = one.files["Dockerfile"].replace(str(one.lock.epoch).encode(), str(epoch).encode())
-    one = replace(one, files={**one.files, "Dockerfile": dockerfile})
+    epoch = plan.lock.epoch - outcome.DAY
+    dockerfile = plan.files["Dockerfile"].replace(str(plan.lock.epoch).encode(), str(epoch).encode())
+    plan = replace(plan, files={**plan.files, "Dockerfile": dockerfile})
     started = time.monotonic()
-    assemble.fetch_context(scratch, one)
+    assemble.fetch_context(scratch, plan)
     fetched = time.monotonic()
-    context = assemble.context_path(scratch, one.combo)
+    context = assemble.context_path(scratch, plan.combo)
     buildx.run_build(context, log, name=OURS, epoch=epoch, compression=COMPRESSION)
     ended = time.monotonic()
-    return measured(engine, OURS, {"fetch": fetched - started, "build": ended - fetched}, one.combo.target.emulator.cpu)
+    parts = {"fetch": fetched - started, "build": ended - fetched}
+    return measure_image(engine, OURS, parts, plan.combo.target.emulator.cpu)
 
 
 def usual_way(engine: Engine, plan: Plan, scratch: Path, log: Path, settings: str) -> Side:
@@ -182,23 +174,24 @@ def usual_way(engine: Engine, plan: Plan, scratch: Path, log: Path, settings: st
     scratch.mkdir(parents=True)
     root = debian_roots.CachedRoot(scratch / "root.tar", scratch / "root.status")
     names = [*(package.name for package in plan.base.archive.packages), PIP]
-    with console.progress("unpack the root that is given to the usual way (not timed)") as shown:
+    with console.progress("unpack the base of the usual way (not timed)") as shown:
         debian_roots.unpack_root(plan.base, debian_roots.TARGET_ARCHITECTURE, names, root, log, shown)
     secrets = write_context(scratch, plan, settings)
     outcome.empty_cache(log)
-    words = ["docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"]
-    words += ["--progress", "rawjson", *(word for name, path in secrets.items() for word in _secret(name, path))]
+    command = ["docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"]
+    command += ["--progress", "rawjson", *(option for name, path in secrets.items() for option in _secret(name, path))]
     proxies = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-    words += [word for name in proxies if name in os.environ for word in ("--build-arg", name)]
+    command += [option for name in proxies if name in os.environ for option in ("--build-arg", name)]
 
-    def make(name: str, *more: str) -> float:
+    def build(name: str, *options: str) -> float:
         output = f"type=image,name={name},unpack=true"
         with console.progress(f"build {name}") as shown:
-            process.stream([*words, *more, "--output", output, str(scratch)], log, buildx.EventReader(shown).read_line)
+            arguments = [*command, *options, "--output", output, str(scratch)]
+            process.stream(arguments, log, buildx.EventReader(shown).read_line)
             return shown.seconds
 
-    make(GIVEN, "--target", "given")
-    return measured(engine, USUAL, {"build": make(USUAL)}, plan.combo.target.emulator.cpu)
+    build(GIVEN, "--target", "given")
+    return measure_image(engine, USUAL, {"build": build(USUAL)}, plan.combo.target.emulator.cpu)
 
 
 def _secret(name: str, path: Path) -> tuple[str, str]:
@@ -206,14 +199,14 @@ def _secret(name: str, path: Path) -> tuple[str, str]:
 
 
 def write_context(scratch: Path, plan: Plan, settings: str) -> dict[str, Path]:
-    """Write the usual way's Dockerfile; return its secrets, which no layer keeps."""
+    """Write the Dockerfile of the usual way; return the files of its secrets, which are in no layer."""
     configuration = scratch.with_suffix(".pip.conf")  # beside the context, not in it
     configuration.write_text(settings, encoding="utf-8")
     configuration.chmod(0o600)
     secrets = {"pip": configuration}
     mounts = ["--mount=type=secret,id=pip,target=/run/secrets/pip"]
     variables = ["PIP_CONFIG_FILE=/run/secrets/pip", "PIP_ROOT_USER_ACTION=ignore"]
-    bundle = certificates()
+    bundle = find_certificates()
     if bundle:
         secrets["ca"] = bundle
         mounts.append("--mount=type=secret,id=ca,target=/run/secrets/ca")
@@ -227,24 +220,24 @@ def write_context(scratch: Path, plan: Plan, settings: str) -> dict[str, Path]:
     return secrets
 
 
-def certificates() -> Path | None:
-    """Return the certificates this machine trusts, if it has them in a file."""
+def find_certificates() -> Path | None:
+    """Return the file with the certificates that this machine trusts; None without one."""
     bundle = http_session.find_ca_bundle()
     return bundle if bundle and bundle.is_file() else None
 
 
-def measured(engine: Engine, name: str, parts: Mapping[str, float], emulated: str) -> Side:
-    """Ask the engine how large an image became; starting it once unpacks it, outside the time of both sides.
+def measure_image(engine: Engine, name: str, parts: Mapping[str, float], emulated: str) -> Side:
+    """Start an image once, which unpacks it outside the measured time, and read its size from the engine.
 
     Raises:
-        FailedError: it is not there, or does not start.
+        FailedError: the engine has no such image, or it does not start.
     """
     ran = engine.run(name, ["true"], {"QEMU_CPU": emulated}, timeout=120)
     if ran.code:
         raise FailedError(f"{name} does not start: {ran.err.strip() or f'exit {ran.code}'}", "invoke doctor")
     image = engine.find(name)
     if image is None or not image.unpacked:
-        raise FailedError(f"the build ended well, but the engine has no unpacked image {name}", "invoke doctor")
+        raise FailedError(f"the build succeeded, but the engine has no unpacked image {name}", "invoke doctor")
     return Side(sum(parts.values()), image.compressed, image.unpacked, parts)
 
 
@@ -257,7 +250,7 @@ def report(plan: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) -
     }
     usual_name = "pip install, emulated" if emulator else "pip install, native"
     console.table(
-        f"{plan.combo.id}: how long an image takes to make",
+        f"{plan.combo.id}: how long the build of an image takes",
         ["", usual_name, "assembly", "ratio", "aim"],
         [
             ["seconds", f"{usual.seconds:.0f}", f"{ours.seconds:.0f}", f"{ratios['faster']:.1f} times faster",
@@ -268,10 +261,10 @@ def report(plan: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) -
              f"{ratios['unpacked']:.2f} of the size", ""],
         ],
     )  # fmt: skip
-    how = f"with {emulator}" if emulator else "without emulation, so the ratio of seconds says little"
-    console.say(f"measured on {outcome.MACHINE}, {how}: it compares assembly, and says nothing about inference speed")
+    how = f"with {emulator}" if emulator else "without emulation, so the ratio of seconds means little"
+    console.say(f"measured on {outcome.MACHINE}, {how}; the speed of inference is not compared")
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ours.parts.items())
-    console.say(f"in our seconds: both roots and the wheels from the network ({parts}); in the usual way's: the wheels")
+    console.say(f"assembly downloads both roots and the wheels ({parts}); pip install downloads the wheels only")
     document = {
         "combo": plan.combo.id,
         "packages": locks.locked_packages(plan.files["requirements.txt"].decode()),
@@ -283,7 +276,7 @@ def report(plan: Plan, emulator: str, engine: Engine, usual: Side, ours: Side) -
         "ratios": ratios,
         "aim": AIM,
     }
-    outcome.write("assembly", document)
+    outcome.write_document("assembly", document)
 
 
 if __name__ == "__main__":

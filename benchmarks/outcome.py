@@ -1,4 +1,4 @@
-"""What every benchmark does besides measuring: its exit code, its document, an empty BuildKit cache, its machine."""
+"""What all benchmarks share: exit code, log, document, an empty BuildKit cache, the name of the machine."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "build" / "benchmarks"
 MACHINE = f"{platform.machine()}, {os.cpu_count()} CPUs"
 DAY = 86_400  # seconds
-CACHE = "BuildKit's cache on this machine is emptied before each side; images and downloads stay"
+CACHE = "BuildKit's cache is emptied before each side; images and downloads are kept"
 
 
-def code(run: Callable[[], None]) -> int:
-    """Run a benchmark and return the exit code; what goes wrong is told."""
+def run_benchmark(run: Callable[[], None]) -> int:
+    """Run a benchmark, print its error if it has one, and return the exit code."""
     try:
         run()
-    except ArmwrightError as problem:
-        console.error(problem)
-        return problem.code
+    except ArmwrightError as error:
+        console.error(error)
+        return error.code
     except KeyboardInterrupt:
-        console.say("interrupted; nothing is left behind", "yellow")
+        console.say("interrupted; temporary files and images were removed", "yellow")
         return 130
     return 0
 
 
-def log(name: str) -> Path:
-    """Return the file that the programs of a benchmark write to, new."""
+def new_log(name: str) -> Path:
+    """Return a new log file for the output of the programs that a benchmark runs."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"{name}.log"
     path.unlink(missing_ok=True)
@@ -42,12 +42,12 @@ def log(name: str) -> Path:
 
 
 def empty_cache(path: Path) -> None:
-    """Empty BuildKit's cache; a log file takes its words."""
+    """Empty BuildKit's cache; the output goes to a log file."""
     process.stream(["docker", "buildx", "prune", "--all", "--force"], path)
 
 
-def write(name: str, document: Mapping[str, Any]) -> None:
-    """Write build/benchmarks/<name>.json, and say so."""
+def write_document(name: str, document: Mapping[str, Any]) -> None:
+    """Write build/benchmarks/<name>.json and print its path."""
     path = OUTPUT / f"{name}.json"
     write_whole(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
     console.say(f"written: {path.relative_to(ROOT)}")
