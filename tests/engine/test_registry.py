@@ -15,7 +15,7 @@ import pytest
 from armwright.cli import registry
 from armwright.publish import local_registry
 from armwright.system import daemon, http
-from armwright.system.errors import FailedError, InputError, MachineError
+from armwright.system.errors import FailedError, MachineError
 
 
 @pytest.fixture
@@ -121,21 +121,6 @@ def test_command_prints_what_it_did(tmp_path: Path, port: int, capsys: pytest.Ca
         "did not run",
     )
     assert lines == [f"registry: {state}" for state in states]
-
-
-@pytest.mark.parametrize(
-    ("action", "port", "message"),
-    [
-        ("strat", "5000", "did you mean 'start'"),
-        ("start", "70000", "'70000' is not a port"),
-        ("start", "0", "'0' is not a port"),
-        ("start", "x", "'x' is not a port"),
-    ],
-)
-def test_wrong_arguments_start_nothing(tmp_path: Path, action: str, port: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        registry.run(tmp_path, action, port)
-    assert not list(tmp_path.iterdir())
 
 
 def test_loopback_is_reached_without_a_proxy(home: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
