@@ -1,8 +1,8 @@
 """Draws accelerometer traces, trains the recurrent networks of the smoke workload on them, and writes its files.
 
     pip install --require-hashes -r requirements/train.lock
-    python -m training.activity                  # draw, train, write the three files
-    python -m training.activity --check          # again: are the committed files reproduced, bit for bit?
+    python -m training.activity                  # draw the data, train, write the three files
+    python -m training.activity --check          # compare with the committed files instead, bit for bit
     python -m training.activity --expected-only  # only the expected answers, from the committed weights
 
 Files, in `scripts/smoke/activity/`:
@@ -11,7 +11,7 @@ Files, in `scripts/smoke/activity/`:
                   inputs), .weight_hh (gates * 32, 32), .bias_ih and .bias_hh (gates * 32,), .head.weight (outputs, 32)
                   and .head.bias; the gates in PyTorch's order: lstm input, forget, cell, output; gru reset, update,
                   new; mgu forget, new, and it has no .bias_hh
-    inputs.npz    traces int8 (32, 64, 3), 4 s at 16 samples a second, in 1/32 g; activities uint8 (32, 16), for each
+    inputs.npz    traces int8 (32, 64, 3), 4 s at 16 samples per second, in 1/32 g; activities uint8 (32, 16), for each
                   frame of four samples; labels uint8 (20,), phases uint8 (20,): every activity from every quarter turn
     expected.npz  multiples of 2**-20: <cell>.labels float64 (32, 16, 5), logits; <cell>.traces float64 (20, 16, 3), g
 
@@ -19,9 +19,9 @@ Three cells: LSTM (Hochreiter and Schmidhuber, 1997, with the forget gate of Ger
 in the form that PyTorch and cuDNN have: the reset gate applies after the product) and the minimal gated unit (Zhou et
 al., 2016).
 
-Each in two arrangements. Many to many (`labels`): a trace in which the activity changes goes in frame by frame, and for
-each frame its activity comes out. One to many (`traces`): an activity and a phase go in once, and sixteen samples, 8 a
-second, come out; each is what the network reads at the next step.
+Each cell has two arrangements. Many to many (`labels`): the network reads a trace with changing activities frame by
+frame and returns the activity of each frame. One to many (`traces`): it reads an activity and a phase once and returns
+sixteen samples, 8 per second; it reads each sample at the next step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from training import descent, files, layers, movements
 Array = npt.NDArray[Any]
 Weights = Mapping[str, npt.NDArray[Any]]
 
-WORKLOAD = files.workload("activity")
+WORKLOAD = files.run_workload("activity")
 ACTIVITIES, AXES, STEPS = movements.ACTIVITIES, movements.AXES, movements.STEPS
 GATES = {"lstm": 4, "gru": 3, "mgu": 2}
 HIDDEN = 32
@@ -51,11 +51,11 @@ LESSONS = {"labels": 600, "traces": 1500}
 BATCH, RATE = 32, 0.01
 
 
-# The expected answers: the networks as they are defined, and nothing else.
+# The expected answers, from the definitions of the networks.
 
 
 def lstm(x: Array, state: tuple[Array, ...], w: Weights) -> tuple[Array, ...]:
-    """Have i, f, o = sigmoid and g = tanh of a sum each; c' = f c + i g; h' = o tanh(c')."""
+    """LSTM: i, f, o = sigmoid and g = tanh of their sums; c' = f c + i g; h' = o tanh(c')."""
     h, c = state
     sums = layers.dense(x, w["weight_ih"], w["bias_ih"]) + layers.dense(h, w["weight_hh"], w["bias_hh"])
     i, f, g, o = np.split(sums, 4, axis=1)
@@ -64,7 +64,7 @@ def lstm(x: Array, state: tuple[Array, ...], w: Weights) -> tuple[Array, ...]:
 
 
 def gru(x: Array, state: tuple[Array, ...], w: Weights) -> tuple[Array, ...]:
-    """Have r, z = sigmoid of a sum each; n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h."""
+    """GRU: r, z = sigmoid of their sums; n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h."""
     (h,) = state
     read = np.split(layers.dense(x, w["weight_ih"], w["bias_ih"]), 3, axis=1)
     kept = np.split(layers.dense(h, w["weight_hh"], w["bias_hh"]), 3, axis=1)
@@ -74,7 +74,7 @@ def gru(x: Array, state: tuple[Array, ...], w: Weights) -> tuple[Array, ...]:
 
 
 def mgu(x: Array, state: tuple[Array, ...], w: Weights) -> tuple[Array, ...]:
-    """Have f = sigmoid(W x + U h + b); n = tanh(W' x + U' (f h) + b'); h' = (1 - f) h + f n."""
+    """Minimal gated unit: f = sigmoid(W x + U h + b); n = tanh(W' x + U' (f h) + b'); h' = (1 - f) h + f n."""
     (h,) = state
     read = np.split(layers.dense(x, w["weight_ih"], w["bias_ih"]), 2, axis=1)
     forget, new = np.split(w["weight_hh"], 2)
@@ -117,8 +117,8 @@ def expected(weights: Weights, frames: Array, starts: Array) -> dict[str, Array]
 # The training.
 
 
-def stepped(cell: str, w: Any, read: Any, state: Any) -> Any:  # noqa: ANN401 - JAX's arrays
-    """Move a cell on by what it has read, a product and a bias already: the new state, its output first."""
+def step_cell(cell: str, w: Any, read: Any, state: Any) -> Any:  # noqa: ANN401 - JAX's arrays
+    """Return the next state of a cell, its output first; `read` is the input times its weight plus the bias."""
     h = state[0]
     if cell == "lstm":
         i, f, g, o = jnp.split(read + h @ w["weight_hh"].T + w["bias_hh"], 4, axis=1)
@@ -136,24 +136,24 @@ def stepped(cell: str, w: Any, read: Any, state: Any) -> Any:  # noqa: ANN401 - 
 
 
 def losses(cell: str) -> dict[str, descent.Loss]:
-    """Return the loss of a cell's two networks: of (weights, what goes in, what must come out)."""
+    """Return the losses of a cell's two networks, functions of (weights, inputs, wanted outputs)."""
 
     def begun(count: int) -> Any:  # noqa: ANN401 - JAX's arrays
         return (jnp.zeros((count, HIDDEN)),) * (2 if cell == "lstm" else 1)
 
     def labels(w: descent.Tensors, frames: Any, activities: Any) -> Any:  # noqa: ANN401 - JAX's arrays
         def move(state: Any, frame: Any) -> Any:  # noqa: ANN401 - JAX's arrays
-            state = stepped(cell, w, frame @ w["weight_ih"].T + w["bias_ih"], state)
+            state = step_cell(cell, w, frame @ w["weight_ih"].T + w["bias_ih"], state)
             return state, state[0] @ w["head.weight"].T + w["head.bias"]
 
-        _, told = jax.lax.scan(move, begun(len(frames)), frames.swapaxes(0, 1))
-        shares = jax.nn.log_softmax(told.swapaxes(0, 1))
+        _, answers = jax.lax.scan(move, begun(len(frames)), frames.swapaxes(0, 1))
+        shares = jax.nn.log_softmax(answers.swapaxes(0, 1))
         return -jnp.take_along_axis(shares, activities[:, :, jnp.newaxis], axis=2).mean()
 
     def traces(w: descent.Tensors, starts: Any, wanted: Any) -> Any:  # noqa: ANN401 - JAX's arrays
         def move(carried: Any, _: Any) -> Any:  # noqa: ANN401 - JAX's arrays
             x, state = carried
-            state = stepped(cell, w, x @ w["weight_ih"].T + w["bias_ih"], state)
+            state = step_cell(cell, w, x @ w["weight_ih"].T + w["bias_ih"], state)
             out = state[0] @ w["head.weight"].T + w["head.bias"]
             return (jnp.pad(out, ((0, 0), (starts.shape[1], 0))), state), out
 
@@ -165,16 +165,16 @@ def losses(cell: str) -> dict[str, descent.Loss]:
 
 
 def lessons(arrangement: str, random: np.random.RandomState) -> Iterator[tuple[Array, Array]]:
-    """Draw what goes in and what must come out, once for each step of the training."""
+    """Draw the inputs and the wanted outputs of each step of the training."""
     for _ in range(LESSONS[arrangement]):
         if arrangement == "labels":
-            one = movements.drawn(random, BATCH)
-            frames = WORKLOAD["prepare"](one | asked())["frames"]
-            yield frames.astype(np.float64), one["activities"].astype(np.int64)
+            traces = movements.draw_traces(random, BATCH)
+            frames = WORKLOAD["prepare"](traces | make_requests())["frames"]
+            yield frames.astype(np.float64), traces["activities"].astype(np.int64)
         else:
             labels, phases = np.arange(BATCH) % len(ACTIVITIES), random.uniform(0, 1, BATCH)
             turned = np.stack([np.cos(2 * np.pi * phases), np.sin(2 * np.pi * phases)], axis=1)
-            yield np.hstack([np.eye(len(ACTIVITIES))[labels], turned]), movements.generated(labels, phases)
+            yield np.hstack([np.eye(len(ACTIVITIES))[labels], turned]), movements.make_traces(labels, phases)
 
 
 def train() -> dict[str, npt.NDArray[np.float16]]:
@@ -193,7 +193,7 @@ def train() -> dict[str, npt.NDArray[np.float16]]:
                 del shapes["bias_hh"]
             limit = HIDDEN**-0.5
             w = {name: random.uniform(-limit, limit, shape) for name, shape in shapes.items()}
-            trained = descent.trained(w, loss, lessons(arrangement, random), RATE, LESSONS[arrangement])
+            trained = descent.train_weights(w, loss, lessons(arrangement, random), RATE, LESSONS[arrangement])
             weights |= {f"{cell}.{arrangement}.{name}": layers.on_grid(array, 8) for name, array in trained.items()}
     if max(np.abs(array).max() for array in weights.values()) >= 8:  # noqa: PLR2004 - 3 bits before the point, 8 behind
         raise ValueError("a weight is too large for float16")
@@ -203,43 +203,43 @@ def train() -> dict[str, npt.NDArray[np.float16]]:
 # The files.
 
 
-def asked() -> dict[str, Array]:
-    """Return what traces are asked for: every activity from every quarter turn."""
+def make_requests() -> dict[str, Array]:
+    """Return the activities and phases of the traces to generate: each activity from each quarter turn."""
     number = np.arange(4 * len(ACTIVITIES), dtype=np.uint8)
     return {"labels": number // 4, "phases": number % 4}
 
 
 def expected_file(weights: Weights, inputs: Mapping[str, Array]) -> bytes:
-    """Return the bytes of `expected.npz`, after saying how good the networks are."""
+    """Return the bytes of `expected.npz`, and print how accurate the networks are."""
     prepared = WORKLOAD["prepare"](inputs)
     answers = expected(weights, prepared["frames"], prepared["starts"])
-    wanted = movements.generated(inputs["labels"], inputs["phases"] / 4)
+    wanted = movements.make_traces(inputs["labels"], inputs["phases"] / 4)
     for cell in GATES:
         right = (answers[f"{cell}.labels"].argmax(axis=2) == inputs["activities"]).mean()
         away = np.sqrt(((answers[f"{cell}.traces"] - wanted) ** 2).mean())
         print(f"{cell}: {right:.4f} of the frames right, traces {away:.3f} g away (root mean square)")
     print(f"accuracy {WORKLOAD['score'](answers, inputs):.4f}")
-    return files.npz(answers, compressed=True)
+    return files.pack_npz(answers, compressed=True)
 
 
-def everything() -> Iterator[tuple[str, bytes]]:
-    """Draw, train, and yield each file's name and bytes."""
-    inputs = movements.drawn(np.random.RandomState(TRACES_SEED), TRACES) | asked()
+def make_files() -> Iterator[tuple[str, bytes]]:
+    """Draw the data, train, and yield the name and bytes of each file."""
+    inputs = movements.draw_traces(np.random.RandomState(TRACES_SEED), TRACES) | make_requests()
     weights = train()
-    yield "weights.npz", files.npz(weights, compressed=True)
-    yield "inputs.npz", files.npz(inputs, compressed=True)
+    yield "weights.npz", files.pack_npz(weights, compressed=True)
+    yield "inputs.npz", files.pack_npz(inputs, compressed=True)
     yield "expected.npz", expected_file(weights, inputs)
 
 
-def expected_again() -> Iterator[tuple[str, bytes]]:
-    """Yield `expected.npz` as it follows from the committed weights and inputs."""
+def make_expected() -> Iterator[tuple[str, bytes]]:
+    """Yield `expected.npz`, computed from the committed weights and inputs."""
     folder = files.SMOKE / "activity"
-    yield "expected.npz", expected_file(WORKLOAD["weights"](folder), files.loaded(folder / "inputs.npz"))
+    yield "expected.npz", expected_file(WORKLOAD["weights"](folder), files.load_npz(folder / "inputs.npz"))
 
 
 if __name__ == "__main__":
     sys.exit(
         files.main(
-            "activity", "Train the smoke workload's recurrent networks and write its files.", everything, expected_again
+            "activity", "Train the smoke workload's recurrent networks and write its files.", make_files, make_expected
         )
     )

@@ -1,8 +1,8 @@
 """Draws woven cloth, trains the auto-encoder of the smoke workload on sound pieces, and writes its files.
 
     pip install --require-hashes -r requirements/train.lock
-    python -m training.autoencoder                  # draw, train, write the three files
-    python -m training.autoencoder --check          # again: are the committed files reproduced, bit for bit?
+    python -m training.autoencoder                  # draw the data, train, write the three files
+    python -m training.autoencoder --check          # compare with the committed files instead, bit for bit
     python -m training.autoencoder --expected-only  # only the expected answers, from the committed weights
 
 Files, in `scripts/smoke/autoencoder/`:
@@ -10,7 +10,7 @@ Files, in `scripts/smoke/autoencoder/`:
     weights.npz   float32: encode1..3.weight (outputs, inputs, 4, 4), decode1..3.weight (inputs, outputs, 4, 4), and for
                   each its .bias (outputs,); multiples of 2**-14
     inputs.npz    images uint8 (64, 32, 32), values 0..15; faults int64 (64,): 0 sound, 1 a thread is missing, 2 a
-                  scratch, 3 a spot; the training never saw them, nor any faulty piece
+                  scratch, 3 a spot; the training uses other pieces, none of them faulty
     expected.npz  float64, multiples of 2**-20: codes (64, 8, 4, 4); reconstructions (8, 1, 32, 32), those of the first
                   eight; errors (64,), the sum of each image's squared differences
 
@@ -34,7 +34,7 @@ from training import descent, files, layers
 Array = npt.NDArray[Any]
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
-WORKLOAD = files.workload("autoencoder")
+WORKLOAD = files.run_workload("autoencoder")
 SIDE, THREAD = 32, 4  # pixels
 MAPS = (1, 8, 16, 8)  # channels before the first halving, and after each
 SHOWN = 8
@@ -47,7 +47,7 @@ STEPS, BATCH, RATE = 1500, 32, 0.005
 
 
 def cloth(random: np.random.RandomState, fault: int) -> Array:
-    """Draw a piece, uint8 (32, 32): plain weave, up to a thread's width off its place, of two brightnesses, with noise.
+    """Draw a piece, uint8 (32, 32): plain weave of two brightnesses, shifted by up to a thread's width, with noise.
 
     Args:
         random: the generator.
@@ -73,7 +73,7 @@ def cloth(random: np.random.RandomState, fault: int) -> Array:
 
 
 def scratch(random: np.random.RandomState) -> Array:
-    """Return the distance from a slanted stroke, in its half widths."""
+    """Return the distance from a slanted stroke, in units of its half width."""
     y, x = np.mgrid[:SIDE, :SIDE] - random.randint(10, 22, (2, 1, 1))
     rise, run = random.randint(-4, 5), random.randint(1, 5)
     length = np.sqrt(float(rise**2 + run**2))
@@ -83,7 +83,7 @@ def scratch(random: np.random.RandomState) -> Array:
 
 
 def spot(random: np.random.RandomState) -> Array:
-    """Return the distance from the middle of an ellipse, in its radii."""
+    """Return the distance from the centre of an ellipse, in units of its radii."""
     y, x = np.mgrid[:SIDE, :SIDE] - random.randint(8, 24, (2, 1, 1))
     high, wide = random.randint(5, 9, 2) / 2
     distance: Array = (y / high) ** 2 + (x / wide) ** 2
@@ -91,13 +91,13 @@ def spot(random: np.random.RandomState) -> Array:
 
 
 def pieces(random: np.random.RandomState) -> dict[str, Array]:
-    """Draw what `inputs.npz` holds: half of the pieces sound, the faults in turn, in random order."""
+    """Draw the arrays of `inputs.npz`: half of the pieces sound, the others with each fault in turn, shuffled."""
     faults = np.array([0] * (IMAGES // 2) + [1 + number % 3 for number in range(IMAGES // 2)])
     faults = random.permutation(faults).astype(np.int64)
     return {"images": np.stack([cloth(random, fault) for fault in faults]), "faults": faults}
 
 
-# The expected answers: the network as it is defined, and nothing else.
+# The expected answers, from the definition of the network.
 
 
 def expected(weights: Weights, images: Array) -> dict[str, Array]:
@@ -122,7 +122,7 @@ def expected(weights: Weights, images: Array) -> dict[str, Array]:
 
 
 def forward(w: descent.Tensors, images: Any) -> Any:  # noqa: ANN401 - JAX's arrays
-    """Run the network for its gradients: the reconstructions."""
+    """Return the reconstructions, for the gradients."""
     x = images
     for name in ("encode1", "encode2", "encode3"):
         x = descent.conv2d(x, w[f"{name}.weight"], w[f"{name}.bias"], stride=2)
@@ -134,12 +134,12 @@ def forward(w: descent.Tensors, images: Any) -> Any:  # noqa: ANN401 - JAX's arr
 
 
 def loss(w: descent.Tensors, images: Any) -> Any:  # noqa: ANN401 - JAX's arrays
-    """Return the squared error of an image, on average."""
+    """Return the mean squared error per image."""
     return ((forward(w, images) - images) ** 2).sum(axis=(1, 2, 3)).mean()
 
 
 def train() -> dict[str, npt.NDArray[np.float32]]:
-    """Train on sound pieces of its own and return the weights."""
+    """Train on other, sound pieces and return the weights."""
     random = np.random.RandomState(TRAINING_SEED)
     drawn = {"images": np.stack([cloth(random, 0) for _ in range(LESSONS)])}
     images = WORKLOAD["prepare"](drawn)["images"].astype(np.float64)
@@ -147,7 +147,9 @@ def train() -> dict[str, npt.NDArray[np.float32]]:
 
     shapes = {f"encode{number}": (after, before, 4, 4) for number, (before, after) in enumerate(pairwise(MAPS), 1)}
     doubling = {f"decode{number}": (*maps, 4, 4) for number, maps in enumerate(pairwise(MAPS[::-1]), 1)}
-    trained = descent.trained(descent.untrained(shapes | doubling, random, doubling), loss, batches, RATE, STEPS)
+    trained = descent.train_weights(
+        descent.draw_weights(shapes | doubling, random, doubling), loss, batches, RATE, STEPS
+    )
     return {name: array.astype(np.float32) for name, array in trained.items()}
 
 
@@ -155,29 +157,29 @@ def train() -> dict[str, npt.NDArray[np.float32]]:
 
 
 def expected_file(weights: Weights, inputs: Mapping[str, Array]) -> bytes:
-    """Return the bytes of `expected.npz`, after saying how well the faulty pieces are told."""
+    """Return the bytes of `expected.npz`, and print how well faulty pieces are detected."""
     answers = expected(weights, WORKLOAD["prepare"](inputs)["images"])
     errors = [answers["errors"][inputs["faults"] == fault] for fault in range(4)]
-    for name, one in zip(("sound", "missing thread", "scratch", "spot"), errors, strict=True):
-        print(f"{name}: {len(one)} pieces, squared error {one.min():.2f} to {one.max():.2f}")
+    for name, values in zip(("sound", "missing thread", "scratch", "spot"), errors, strict=True):
+        print(f"{name}: {len(values)} pieces, squared error {values.min():.2f} to {values.max():.2f}")
     print(f"area under the ROC curve {WORKLOAD['score'](answers, inputs):.4f}")
-    return files.npz(answers, compressed=True)
+    return files.pack_npz(answers, compressed=True)
 
 
-def everything() -> Iterator[tuple[str, bytes]]:
-    """Draw, train, and yield each file's name and bytes."""
+def make_files() -> Iterator[tuple[str, bytes]]:
+    """Draw the data, train, and yield the name and bytes of each file."""
     inputs, weights = pieces(np.random.RandomState(IMAGES_SEED)), train()
-    yield "weights.npz", files.npz(weights, compressed=True)
-    yield "inputs.npz", files.npz(inputs, compressed=True)
+    yield "weights.npz", files.pack_npz(weights, compressed=True)
+    yield "inputs.npz", files.pack_npz(inputs, compressed=True)
     yield "expected.npz", expected_file(weights, inputs)
 
 
-def expected_again() -> Iterator[tuple[str, bytes]]:
-    """Yield `expected.npz` as it follows from the committed weights and inputs."""
+def make_expected() -> Iterator[tuple[str, bytes]]:
+    """Yield `expected.npz`, computed from the committed weights and inputs."""
     folder = files.SMOKE / "autoencoder"
-    yield "expected.npz", expected_file(files.loaded(folder / "weights.npz"), files.loaded(folder / "inputs.npz"))
+    yield "expected.npz", expected_file(files.load_npz(folder / "weights.npz"), files.load_npz(folder / "inputs.npz"))
 
 
 if __name__ == "__main__":
     description = "Train the smoke workload's auto-encoder and write its files."
-    sys.exit(files.main("autoencoder", description, everything, expected_again))
+    sys.exit(files.main("autoencoder", description, make_files, make_expected))

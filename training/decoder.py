@@ -2,7 +2,7 @@
 
     pip install --require-hashes -r requirements/train.lock
     python -m training.decoder                  # train, write the three files
-    python -m training.decoder --check          # again: are the committed files reproduced, bit for bit?
+    python -m training.decoder --check          # compare with the committed files instead, bit for bit
     python -m training.decoder --expected-only  # only the expected answers, from the committed weights
 
 Files, in `scripts/smoke/decoder/`:
@@ -12,11 +12,11 @@ Files, in `scripts/smoke/decoder/`:
                   expand.weight (256, 64), shrink.weight (64, 256); float32, multiples of 2**-14: their .bias, and
                   norm1, norm2 of each layer and the last norm, .weight and .bias (64,)
     inputs.npz    prompts uint8 (8, 8), ASCII: eight English words, each with an equals sign
-    expected.npz  tokens int64 (8, 16): what follows; logits float64 (8, 16, 29), multiples of 2**-20: of every step
+    expected.npz  tokens int64 (8, 16), the answers; logits float64 (8, 16, 29) of every step, multiples of 2**-20
 
 What follows `machine=` is `acehimn;enihcam.`: the letters in order, and the word backwards. Each letter of it needs
 the prompt, so a wrong place in the cache shows. The training draws seven different letters at random, of which there
-are 26! / 19!, three thousand million, so it has hardly met the eight words.
+are 26! / 19!, three thousand million combinations, so it hardly meets the eight words.
 
 The network is that of "Attention Is All You Need" (Vaswani et al., 2017), its decoder alone, with the norms before
 attention and ReLU, as GPT-2 has them, and learned places. ReLU and not GELU: in bfloat16 oneDNN computes GELU with a
@@ -42,7 +42,7 @@ from training import descent, files, layers
 Array = npt.NDArray[Any]
 Weights = Mapping[str, npt.NDArray[Any]]
 
-WORKLOAD = files.workload("decoder")
+WORKLOAD = files.run_workload("decoder")
 WORDS = ("machine", "compute", "predict", "network", "backend", "product", "complex", "trained")
 LAYERS, WIDTH, HEADS, INNER = 2, 64, 4, 256
 PROMPT, NEW = 8, 16
@@ -69,7 +69,7 @@ def logits(weights: Weights, tokens: Array) -> Array:
 
 
 def attention(read: Array) -> Array:
-    """Let every token look at itself and those before it: queries, keys and values (N, T, 192) to (N, T, 64)."""
+    """Attend to each token and those before it: queries, keys and values (N, T, 192) to (N, T, 64)."""
     count, length = read.shape[:2]
     queries, keys, values = read.reshape(count, length, 3, HEADS, -1).transpose(2, 0, 3, 1, 4)
     scores = layers.matmul(queries, keys.swapaxes(2, 3)) / np.sqrt(WIDTH // HEADS)
@@ -79,7 +79,7 @@ def attention(read: Array) -> Array:
 
 
 def expected(weights: Weights, tokens: Array) -> dict[str, Array]:
-    """Take the best token, sixteen times; the whole text is read anew for each."""
+    """Append the best token sixteen times; each time the network reads the whole text."""
     steps = []
     for _ in range(NEW):
         steps.append(layers.on_grid(logits(weights, tokens)[:, -1], 20))
@@ -91,18 +91,18 @@ def expected(weights: Weights, tokens: Array) -> dict[str, Array]:
 
 
 def in_steps(w: descent.Tensors) -> dict[str, Any]:
-    """Round what is stored in bytes; the gradient passes by."""
-    stored = {name: jnp.clip(jnp.round(w[name] * 128), -127, 127) / 128 for name in w if coarse(name)}
+    """Round the weights that are stored in bytes; the gradient ignores the rounding."""
+    stored = {name: jnp.clip(jnp.round(w[name] * 128), -127, 127) / 128 for name in w if is_stored_in_bytes(name)}
     return {name: w[name] + jax.lax.stop_gradient(stored[name] - w[name]) if name in stored else w[name] for name in w}
 
 
-def coarse(name: str) -> bool:
-    """Tell whether a weight is stored in a byte: all but the biases and the norms."""
+def is_stored_in_bytes(name: str) -> bool:
+    """Return whether a weight is stored in bytes: all but biases and norms."""
     return not name.endswith(".bias") and "norm" not in name
 
 
 def forward(w: descent.Tensors, tokens: Any) -> Any:  # noqa: ANN401 - JAX's arrays
-    """Run the network for its gradients: the logits after every token."""
+    """Return the logits after every token, for the gradients."""
 
     def norm(x: Any, name: str) -> Any:  # noqa: ANN401 - JAX's arrays
         x = x - x.mean(axis=-1, keepdims=True)
@@ -127,20 +127,20 @@ def forward(w: descent.Tensors, tokens: Any) -> Any:  # noqa: ANN401 - JAX's arr
 
 
 def loss(w: descent.Tensors, texts: Any) -> Any:  # noqa: ANN401 - JAX's arrays
-    """Return the cross-entropy of a character of the answer, on average."""
-    told = jax.nn.log_softmax(forward(in_steps(w), texts[:, :-1])[:, PROMPT - 1 :])
-    return -jnp.take_along_axis(told, texts[:, PROMPT:, jnp.newaxis], axis=-1).mean()
+    """Return the mean cross-entropy per character of the answer."""
+    answers = jax.nn.log_softmax(forward(in_steps(w), texts[:, :-1])[:, PROMPT - 1 :])
+    return -jnp.take_along_axis(answers, texts[:, PROMPT:, jnp.newaxis], axis=-1).mean()
 
 
 def texts(random: np.random.RandomState) -> Array:
-    """Draw prompts of seven different letters and put the answers behind them."""
+    """Draw prompts of seven different letters and append the answers."""
     letters = np.stack([random.permutation(26)[: PROMPT - 1] for _ in range(BATCH)])
     prompts = np.hstack([letters, np.full((BATCH, 1), WORKLOAD["ALPHABET"].index("="))])
     return np.hstack([prompts, WORKLOAD["make_answers"](prompts)])
 
 
 def train() -> dict[str, Array]:
-    """Train and return the weights as they are stored."""
+    """Train and return the weights in their stored form."""
     random = np.random.RandomState(SEED)
     size = len(WORKLOAD["ALPHABET"])
     shapes = {"head": (size, WIDTH)}
@@ -160,11 +160,11 @@ def train() -> dict[str, Array]:
     for name in (*norms, "norm"):
         w |= {f"{name}.weight": np.ones(WIDTH), f"{name}.bias": np.zeros(WIDTH)}
     batches = ((texts(random),) for _ in range(STEPS))
-    trained = descent.trained(w, loss, batches, RATE, STEPS)
+    trained = descent.train_weights(w, loss, batches, RATE, STEPS)
     # nothing depends on the biases of keys, so their gradients are noise around 0; plus 0, a minus 0 is a 0 too
     return {
         name: np.clip(np.round(array * 128), -127, 127).astype(np.int8)
-        if coarse(name)
+        if is_stored_in_bytes(name)
         else array.astype(np.float32) + 0
         for name, array in sorted(trained.items())
     }
@@ -174,7 +174,7 @@ def train() -> dict[str, Array]:
 
 
 def expected_file(weights: Weights, inputs: Mapping[str, Array]) -> bytes:
-    """Return the bytes of `expected.npz`, after showing the answers and how clearly they win."""
+    """Return the bytes of `expected.npz`, and print the answers and the lead of the best tokens."""
     answers = expected(weights, WORKLOAD["prepare"](inputs)["tokens"])
     alphabet = np.array(list(WORKLOAD["ALPHABET"]))
     for prompt, tokens in zip(inputs["prompts"], answers["tokens"], strict=True):
@@ -182,30 +182,30 @@ def expected_file(weights: Weights, inputs: Mapping[str, Array]) -> bytes:
     best = np.sort(answers["logits"], axis=2)
     print(f"share of right characters {WORKLOAD['score'](answers, inputs):.4f}")
     print(f"logits {best.min():.2f} to {best.max():.2f}, least lead {(best[..., -1] - best[..., -2]).min():.2f}")
-    return files.npz(answers, compressed=True)
+    return files.pack_npz(answers, compressed=True)
 
 
-def everything() -> Iterator[tuple[str, bytes]]:
+def make_files() -> Iterator[tuple[str, bytes]]:
     """Train, and yield each file's name and bytes."""
     inputs = {
         "prompts": np.frombuffer("".join(f"{word}=" for word in WORDS).encode(), dtype=np.uint8).reshape(-1, PROMPT)
     }
     stored = train()
-    yield "weights.npz", files.npz(stored, compressed=True)
-    yield "inputs.npz", files.npz(inputs)
+    yield "weights.npz", files.pack_npz(stored, compressed=True)
+    yield "inputs.npz", files.pack_npz(inputs)
     scaled = {
         name: array * np.float32(WORKLOAD["STEP"] if array.dtype == np.int8 else 1) for name, array in stored.items()
     }
     yield "expected.npz", expected_file(scaled, inputs)
 
 
-def expected_again() -> Iterator[tuple[str, bytes]]:
-    """Yield `expected.npz` as it follows from the committed weights and inputs."""
+def make_expected() -> Iterator[tuple[str, bytes]]:
+    """Yield `expected.npz`, computed from the committed weights and inputs."""
     folder = files.SMOKE / "decoder"
-    yield "expected.npz", expected_file(WORKLOAD["weights"](folder), files.loaded(folder / "inputs.npz"))
+    yield "expected.npz", expected_file(WORKLOAD["weights"](folder), files.load_npz(folder / "inputs.npz"))
 
 
 if __name__ == "__main__":
     sys.exit(
-        files.main("decoder", "Train the smoke workload's decoder and write its files.", everything, expected_again)
+        files.main("decoder", "Train the smoke workload's decoder and write its files.", make_files, make_expected)
     )

@@ -1,9 +1,8 @@
-"""Trains a network whose gradients JAX finds: Adam in float64, one grid for the weights.
+"""Trains a network with Adam in float64, with gradients from JAX, and rounds the weights to a grid.
 
-The same weights from every machine: sums differ in their last bits from one CPU and one number of cores to the next,
-and training would amplify that. So after every step the weights are rounded to multiples of 2**-20, far coarser than
-those last bits, which removes the difference before it can grow. Adam's moments need no rounding: what differs in them
-fades, and is divided by 1e-8 at most.
+The rounding gives the same weights on every machine. The last bits of sums depend on the CPU and its number of cores,
+and training would amplify the difference. After every step, the weights are therefore rounded to multiples of 2**-20,
+which is far coarser. Adam's moments are not rounded: differences in them fade, and are divided by 1e-8 at most.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Arrays = dict[str, npt.NDArray[np.float64]]
 Tensors = Mapping[str, Any]
 Loss = Callable[..., Any]
 
-GRID, WEIGHT_GRID = 20, 14  # bits after the point: while training, and in the file
+GRID, WEIGHT_GRID = 20, 14  # bits after the binary point: during training, and in the file
 
 
 def conv2d(x: Any, weight: Any, bias: Any, *, stride: int = 1, padding: int = 1) -> Any:  # noqa: ANN401 - JAX's arrays
@@ -35,7 +34,7 @@ def conv2d(x: Any, weight: Any, bias: Any, *, stride: int = 1, padding: int = 1)
 
 
 def conv_transpose2d(x: Any, weight: Any, bias: Any, *, stride: int, padding: int = 1) -> Any:  # noqa: ANN401 - JAX's arrays
-    """Spread NCHW images by IOHW kernels: a convolution, the kernel turned, of the image with gaps."""
+    """Transposed convolution of NCHW images with IOHW kernels: a convolution of the dilated image."""
     margins = [(size - 1 - padding,) * 2 for size in weight.shape[2:]]
     out = jax.lax.conv_general_dilated(
         x, weight[:, :, ::-1, ::-1], (1, 1), margins, lhs_dilation=(stride, stride),
@@ -45,23 +44,23 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any, *, stride: int, padding: in
 
 
 def max_pool2d(x: Any, kernel: int) -> Any:  # noqa: ANN401 - JAX's arrays
-    """Take the largest of each block."""
+    """Return the maximum of each block."""
     blocks = x.reshape(*x.shape[:2], x.shape[2] // kernel, kernel, x.shape[3] // kernel, kernel)
     return blocks.max(axis=(3, 5))
 
 
-def untrained(
+def draw_weights(
     shapes: Mapping[str, tuple[int, ...]], random: np.random.RandomState, transposed: Collection[str] = ()
 ) -> Arrays:
     """Draw weights uniformly with He's variance (2 / inputs); biases start at zero.
 
-    Each unit's weights are moved to sum to zero: its inputs are never negative, so a unit that starts with a negative
-    sum can be silent on every image and never learn.
+    The weights of each unit are shifted to sum to zero. Its inputs are never negative, so a unit with a negative sum
+    could be zero for every image and never learn.
 
     Args:
-        shapes: each layer's weight: OIHW, or IOHW where it is transposed.
+        shapes: the shape of each layer's weight: OIHW, or IOHW for transposed layers.
         random: the generator.
-        transposed: the layers that double their image: only a quarter of a kernel meets a pixel of the larger one.
+        transposed: the layers that double the image; only a quarter of a kernel contributes to each of their outputs.
     """
     w: Arrays = {}
     for name, shape in shapes.items():
@@ -74,25 +73,25 @@ def untrained(
     return w
 
 
-def trained(w: Arrays, loss: Loss, batches: Iterable[tuple[Any, ...]], rate: float, steps: int) -> Arrays:
-    """Descend, the rate falling to nothing along half a cosine; say the loss ten times.
+def train_weights(w: Arrays, loss: Loss, batches: Iterable[tuple[Any, ...]], rate: float, steps: int) -> Arrays:
+    """Train with a rate that falls to zero along half a cosine, and print the loss ten times.
 
     Args:
         w: the weights to start from.
-        loss: of (weights, *batch).
-        batches: one a step.
-        rate: the first step's.
-        steps: how many there are.
+        loss: the loss, a function of (weights, *batch).
+        batches: one batch for each step.
+        rate: the rate of the first step.
+        steps: the number of steps.
 
     Returns:
-        the weights as they go into a file: float64, rounded to multiples of 2**-14.
+        the weights for the file: float64, rounded to multiples of 2**-14.
     """
     rule = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
     def step(w: Any, state: Any, *batch: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 - JAX's trees
         value, gradients = jax.value_and_grad(loss)(w, *batch)
         moves, state = rule.update(gradients, state)
-        moved = jax.tree.map(lambda one, move: jnp.round((one + move) * 2.0**GRID) / 2.0**GRID, w, moves)
+        moved = jax.tree.map(lambda weight, move: jnp.round((weight + move) * 2.0**GRID) / 2.0**GRID, w, moves)
         return moved, state, value
 
     compiled = jax.jit(step)
@@ -104,4 +103,6 @@ def trained(w: Arrays, loss: Loss, batches: Iterable[tuple[Any, ...]], rate: flo
         if number % max(steps // 10, 1) == 0:
             print(f"step {number:5} of {steps}: loss {np.mean(losses):.5f}", flush=True)
             losses.clear()
-    return {name: np.round(np.asarray(one) * 2.0**WEIGHT_GRID) / 2.0**WEIGHT_GRID for name, one in tensors.items()}
+    return {
+        name: np.round(np.asarray(tensor) * 2.0**WEIGHT_GRID) / 2.0**WEIGHT_GRID for name, tensor in tensors.items()
+    }

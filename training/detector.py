@@ -1,15 +1,15 @@
 """Draws scenes, trains the single-shot detector of the smoke workload on them, and writes its files.
 
     pip install --require-hashes -r requirements/train.lock
-    python -m training.detector                  # draw, train, write the three files
-    python -m training.detector --check          # again: are the committed files reproduced, bit for bit?
+    python -m training.detector                  # draw the data, train, write the three files
+    python -m training.detector --check          # compare with the committed files instead, bit for bit
     python -m training.detector --expected-only  # only the expected answers, from the committed weights
 
 Files, in `scripts/smoke/detector/`:
 
     weights.npz   float32, NETWORK's layers: .weight (outputs, inputs, 3, 3) and .bias (outputs,), multiples of 2**-14
     inputs.npz    scenes uint8 (24, 3, 48, 48), values 1..14; objects int64 (24, 4, 5): class 1..3, left, top, right,
-                  bottom, and zeros where there is none; the training never saw them
+                  bottom, zeros for no object; the training uses other scenes
     expected.npz  logits and offsets float64 (24, 90, 4), multiples of 2**-18
 
 The network is that of SSD (W. Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016) in small: convolutions to
@@ -33,9 +33,9 @@ from training import descent, files, layers
 Array = npt.NDArray[Any]
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
-WORKLOAD = files.workload("detector")
+WORKLOAD = files.run_workload("detector")
 SIDE, CLASSES = WORKLOAD["SIDE"], len(WORKLOAD["CLASSES"])
-BOXES, SEATS = len(WORKLOAD["default_boxes"]()), 2  # default boxes in all, and of one cell
+BOXES, SEATS = len(WORKLOAD["default_boxes"]()), 2  # the number of default boxes, and those of a cell
 NETWORK = {  # outputs, inputs
     "conv1": (12, 3), "conv2": (16, 12), "conv3": (24, 16), "conv4": (32, 24), "conv5": (24, 32),
     "head1": (SEATS * 8, 32), "head2": (SEATS * 8, 24),
@@ -44,14 +44,14 @@ SCENES, SCENES_SEED = 24, 1966
 MOST, CONTRAST = 4, 10  # objects in a scene; sum of an object's colour differences from the ground, of 33
 LESSONS, TRAINING_SEED = 6144, 7
 STEPS, BATCH, RATE = 2400, 32, 0.003
-MATCH = 0.5  # a default box that shares more than this with an object answers for it
+MATCH = 0.5  # a default box that overlaps an object by more than this answers for it
 
 
 # The scenes.
 
 
 def scene(random: np.random.RandomState) -> tuple[Array, list[tuple[int, ...]]]:
-    """Draw one: a plain ground, up to four objects that do not touch, noise over all.
+    """Draw a scene: a plain ground, up to four objects that do not touch, and noise.
 
     Returns:
         the picture, uint8 (3, 48, 48), and each object's class, left, top, right, bottom.
@@ -79,7 +79,7 @@ def scene(random: np.random.RandomState) -> tuple[Array, list[tuple[int, ...]]]:
 
 
 def shape(kind: int, height: int, width: int, *, flipped: bool) -> Array:
-    """Return which pixels of its box an object covers, int64 (height, width): those whose centre it holds."""
+    """Return the pixels of its box that an object covers, by their centres: int64 (height, width)."""
     y, x = ((np.arange(size) + 0.5) / size for size in (height, width))
     y, x = y[:, np.newaxis], x[np.newaxis]
     ellipse = (2 * x - 1) ** 2 + (2 * y - 1) ** 2 <= 1
@@ -89,18 +89,18 @@ def shape(kind: int, height: int, width: int, *, flipped: bool) -> Array:
 
 
 def scenes(count: int, random: np.random.RandomState) -> dict[str, Array]:
-    """Draw many, each with one object at least: what `inputs.npz` holds."""
+    """Draw the arrays of `inputs.npz`: scenes with at least one object each."""
     drawn: list[tuple[Array, list[tuple[int, ...]]]] = []
     while len(drawn) < count:
-        one = scene(random)
-        drawn += [one] if one[1] else []
+        picture, placed = scene(random)
+        drawn += [(picture, placed)] if placed else []
     objects = np.zeros((count, MOST, 5), dtype=np.int64)
-    for number, (_, found) in enumerate(drawn):
-        objects[number, : len(found)] = found
+    for number, (_, placed) in enumerate(drawn):
+        objects[number, : len(placed)] = placed
     return {"scenes": np.stack([picture for picture, _ in drawn]), "objects": objects}
 
 
-# The expected answers: the network as it is defined, and nothing else.
+# The expected answers, from the definition of the network.
 
 
 def expected(weights: Weights, images: Array) -> dict[str, Array]:
@@ -124,7 +124,7 @@ def expected(weights: Weights, images: Array) -> dict[str, Array]:
 
 
 def lessons(drawn: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Match the objects with the default boxes, as section 2.2 of the paper has it.
+    """Match the objects with the default boxes, as in section 2.2 of the paper.
 
     Returns:
         the class of each scene's default boxes (N, boxes), and the offsets they should answer with (N, boxes, 4).
@@ -137,7 +137,7 @@ def lessons(drawn: Mapping[str, Array]) -> tuple[Array, Array]:
     for number, seat in np.argwhere(drawn["objects"][..., 0]).tolist():
         kind, box = drawn["objects"][number, seat, 0], drawn["objects"][number, seat, 1:].astype(np.float64)
         overlap = WORKLOAD["compute_overlaps"](box, corners)
-        overlap[overlap.argmax()] = 1  # its best default box answers for it in any case
+        overlap[overlap.argmax()] = 1  # its best default box always answers for it
         mine = (overlap > MATCH) & (overlap > most[number])
         most[number, mine] = overlap[mine]
         classes[number, mine] = kind
@@ -149,7 +149,7 @@ def lessons(drawn: Mapping[str, Array]) -> tuple[Array, Array]:
 
 
 def forward(w: descent.Tensors, images: Any) -> Any:  # noqa: ANN401 - JAX's arrays
-    """Run the network for its gradients: (N, boxes, 8)."""
+    """Return the answers (N, boxes, 8), for the gradients."""
 
     def conv(x: Any, name: str, stride: int = 1) -> Any:  # noqa: ANN401 - as above
         return descent.conv2d(x, w[f"{name}.weight"], w[f"{name}.bias"], stride=stride)
@@ -175,7 +175,7 @@ def loss(w: descent.Tensors, images: Any, classes: Any, offsets: Any) -> Any:  #
 
 
 def train() -> dict[str, npt.NDArray[np.float32]]:
-    """Train on scenes of its own and return the weights."""
+    """Train on other scenes and return the weights."""
     random = np.random.RandomState(TRAINING_SEED)
     drawn = scenes(LESSONS, random)
     classes, offsets = lessons(drawn)
@@ -189,7 +189,7 @@ def train() -> dict[str, npt.NDArray[np.float32]]:
             yield images[chosen], classes[chosen], offsets[chosen]
 
     shapes = {name: (*size, 3, 3) for name, size in NETWORK.items()}
-    trained = descent.trained(descent.untrained(shapes, random), loss, batches(), RATE, STEPS)
+    trained = descent.train_weights(descent.draw_weights(shapes, random), loss, batches(), RATE, STEPS)
     return {name: array.astype(np.float32) for name, array in trained.items()}
 
 
@@ -197,27 +197,27 @@ def train() -> dict[str, npt.NDArray[np.float32]]:
 
 
 def expected_file(weights: Weights, inputs: Mapping[str, Array]) -> bytes:
-    """Return the bytes of `expected.npz`, after saying how well the objects are found."""
+    """Return the bytes of `expected.npz`, and print how well the objects are found."""
     answers = expected(weights, WORKLOAD["prepare"](inputs)["images"])
     number = np.count_nonzero(inputs["objects"][..., 0])
     print(f"mean average precision {WORKLOAD['score'](answers, inputs):.4f}, {number} objects")
-    return files.npz(answers, compressed=True)
+    return files.pack_npz(answers, compressed=True)
 
 
-def everything() -> Iterator[tuple[str, bytes]]:
-    """Draw, train, and yield each file's name and bytes."""
+def make_files() -> Iterator[tuple[str, bytes]]:
+    """Draw the data, train, and yield the name and bytes of each file."""
     inputs, weights = scenes(SCENES, np.random.RandomState(SCENES_SEED)), train()
-    yield "weights.npz", files.npz(weights, compressed=True)
-    yield "inputs.npz", files.npz(inputs, compressed=True)
+    yield "weights.npz", files.pack_npz(weights, compressed=True)
+    yield "inputs.npz", files.pack_npz(inputs, compressed=True)
     yield "expected.npz", expected_file(weights, inputs)
 
 
-def expected_again() -> Iterator[tuple[str, bytes]]:
-    """Yield `expected.npz` as it follows from the committed weights and inputs."""
+def make_expected() -> Iterator[tuple[str, bytes]]:
+    """Yield `expected.npz`, computed from the committed weights and inputs."""
     folder = files.SMOKE / "detector"
-    yield "expected.npz", expected_file(files.loaded(folder / "weights.npz"), files.loaded(folder / "inputs.npz"))
+    yield "expected.npz", expected_file(files.load_npz(folder / "weights.npz"), files.load_npz(folder / "inputs.npz"))
 
 
 if __name__ == "__main__":
     description = "Train the smoke workload's detector and write its files."
-    sys.exit(files.main("detector", description, everything, expected_again))
+    sys.exit(files.main("detector", description, make_files, make_expected))

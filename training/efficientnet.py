@@ -1,8 +1,8 @@
-"""Writes the files of the EfficientNet-B0 smoke workload; its weights are drawn, and nothing is trained.
+"""Writes the files of the EfficientNet-B0 smoke workload; its weights are random and not trained.
 
     pip install --require-hashes -r requirements/train.lock
     python -m training.efficientnet                  # draw the images, compute the answers, write both files
-    python -m training.efficientnet --check          # again: are the committed files reproduced, bit for bit?
+    python -m training.efficientnet --check          # compare with the committed files instead, bit for bit
     python -m training.efficientnet --expected-only  # only the expected logits, from the committed images
 
 Files, in `scripts/smoke/efficientnet/`:
@@ -10,9 +10,9 @@ Files, in `scripts/smoke/efficientnet/`:
     inputs.npz    images uint8 (2, 3, 48, 48), textures; labels int64 (2,): each image's class in the reference
     expected.npz  logits float64 (2, 1000), multiples of 2**-32
 
-The network is the one of M. Tan and Q. V. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
+The network is that of M. Tan and Q. V. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks" (ICML 2019), table 1, at its full width and depth, for images of 48x48 instead of 224x224: 23 million
-multiplications an image instead of 390. Drawn weights (`workload.weights`) reach every layer and every kernel that
+multiplications per image instead of 390. Random weights (`workload.weights`) reach every layer and every kernel that
 trained ones do; their answers mean nothing, so the images are two textures out of 64 on which the largest logit leads
 clearly, and rounding does not decide which it is.
 """
@@ -31,15 +31,15 @@ from training import files, layers, textures
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, npt.NDArray[np.float64]]
 
-WORKLOAD = files.workload("efficientnet")
+WORKLOAD = files.run_workload("efficientnet")
 FOLDER = files.SMOKE / "efficientnet"
 SIDE, DRAWN, SEED = 48, 64, 2019
-CHOSEN = [3, 52]  # their answers are of one size, their classes differ
+CHOSEN = [3, 52]  # their largest logits are similar, their classes differ
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # of the 16 blocks
 
 
 def logits(weights: Mapping[str, Array], images: Array) -> layers.Array:
-    """Compute the logits in float64: the network as it is defined, and nothing else."""
+    """Compute the logits in float64, from the definition of the network."""
     w = {name: array.astype(np.float64) for name, array in weights.items()}
     x = layers.silu(conv(images.astype(np.float64), w, "stem", stride=2))
     for number, stride in enumerate(STRIDES):
@@ -59,7 +59,7 @@ def block(x: layers.Array, w: Arrays, name: str, stride: int) -> layers.Array:
 
 
 def conv(x: layers.Array, w: Arrays, name: str, *, stride: int = 1, groups: int = 1) -> layers.Array:
-    """Convolve; the output is the input over the stride, rounded up."""
+    """Convolve to an output of ceil(input / stride)."""
     weight = w[f"{name}.weight"]
     before, after = layers.same_padding(x.shape[2], weight.shape[2], stride)
     padding = (before, after, before, after)
@@ -67,32 +67,34 @@ def conv(x: layers.Array, w: Arrays, name: str, *, stride: int = 1, groups: int 
 
 
 def images() -> Array:
-    """Draw the textures and return the chosen two, bytes."""
-    patterns, colours, _ = textures.textures(DRAWN, SIDE, np.random.RandomState(SEED))
-    return textures.mixed(patterns[CHOSEN], colours[CHOSEN])
+    """Draw the textures and return the two chosen images, uint8."""
+    patterns, colours, _ = textures.draw_textures(DRAWN, SIDE, np.random.RandomState(SEED))
+    return textures.mix_textures(patterns[CHOSEN], colours[CHOSEN])
 
 
 def answers(inputs: Mapping[str, Array]) -> layers.Array:
-    """Compute the logits, and say how far the largest lead."""
-    found = layers.on_grid(logits(WORKLOAD["weights"](FOLDER), WORKLOAD["prepare"](inputs)["images"]))
-    ordered = np.sort(found, axis=1)
-    print(f"classes {found.argmax(axis=1).tolist()}, leading by {(ordered[:, -1] - ordered[:, -2]).round(3).tolist()}")
-    return found
+    """Compute the logits, and print the lead of the largest."""
+    answered = layers.on_grid(logits(WORKLOAD["weights"](FOLDER), WORKLOAD["prepare"](inputs)["images"]))
+    ordered = np.sort(answered, axis=1)
+    print(
+        f"classes {answered.argmax(axis=1).tolist()}, leading by {(ordered[:, -1] - ordered[:, -2]).round(3).tolist()}"
+    )
+    return answered
 
 
-def everything() -> Iterator[tuple[str, bytes]]:
-    """Draw the images, compute, and yield each file's name and bytes."""
+def make_files() -> Iterator[tuple[str, bytes]]:
+    """Draw the images, compute the answers, and yield the name and bytes of each file."""
     inputs = {"images": images()}
-    found = answers(inputs)
-    yield "inputs.npz", files.npz({**inputs, "labels": found.argmax(axis=1).astype(np.int64)})
-    yield "expected.npz", files.npz({"logits": found})
+    answered = answers(inputs)
+    yield "inputs.npz", files.pack_npz({**inputs, "labels": answered.argmax(axis=1).astype(np.int64)})
+    yield "expected.npz", files.pack_npz({"logits": answered})
 
 
-def expected_again() -> Iterator[tuple[str, bytes]]:
-    """Yield `expected.npz` as it follows from the committed images."""
-    yield "expected.npz", files.npz({"logits": answers(files.loaded(FOLDER / "inputs.npz"))})
+def make_expected() -> Iterator[tuple[str, bytes]]:
+    """Yield `expected.npz`, computed from the committed images."""
+    yield "expected.npz", files.pack_npz({"logits": answers(files.load_npz(FOLDER / "inputs.npz"))})
 
 
 if __name__ == "__main__":
     description = "Write the files of the smoke workload's EfficientNet-B0."
-    sys.exit(files.main("efficientnet", description, everything, expected_again))
+    sys.exit(files.main("efficientnet", description, make_files, make_expected))

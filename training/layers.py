@@ -1,8 +1,8 @@
-"""The layers of the smoke workloads' networks, in plain NumPy float64 and from their definitions.
+"""The layers of the smoke workloads' networks, from their definitions, in NumPy float64.
 
-They make the expected answers, so they use no framework and no BLAS: sums run term by term in a fixed order, so every
-machine gets the same bits. Two things can still differ in the last bit from one CPU to the next: `np.exp` and its like,
-and the long sums of `np.mean`. What is written to a file therefore goes through `on_grid` first.
+They compute the expected answers without a framework and without BLAS. Sums are added term by term in a fixed order, so
+every machine gets the same bits. The last bit of `np.exp`, similar functions and the long sums of `np.mean` may still
+depend on the CPU; arrays are therefore rounded by `on_grid` before they are written to a file.
 
 Images are NCHW, kernels OIHW, dense weights (outputs, inputs): the order of PyTorch.
 """
@@ -20,17 +20,17 @@ Sides = int | tuple[int, int] | tuple[int, int, int, int]
 
 
 def on_grid(array: npt.NDArray[Any], bits: int = 32) -> Array:
-    """Round to multiples of 2**-bits: far coarser than the last bits that differ from one CPU to the next."""
+    """Round to multiples of 2**-bits, far coarser than the last bits that depend on the CPU."""
     return np.round(np.asarray(array, dtype=np.float64) * 2.0**bits) * 2.0**-bits
 
 
-def padded(x: Array, padding: Sides, value: float = 0.0) -> Array:
-    """Put a margin around each plane.
+def pad(x: Array, padding: Sides, value: float = 0.0) -> Array:
+    """Add a margin around each plane.
 
     Args:
         x: (N, C, H, W).
-        padding: one number for all sides, (rows, columns), or (top, bottom, left, right).
-        value: what the margin holds.
+        padding: a number for all sides, (rows, columns), or (top, bottom, left, right).
+        value: the value of the margin.
     """
     sides = padding if isinstance(padding, tuple) else (padding, padding)
     top, bottom, left, right = sides if len(sides) == 4 else (sides[0], sides[0], sides[1], sides[1])  # noqa: PLR2004
@@ -38,31 +38,31 @@ def padded(x: Array, padding: Sides, value: float = 0.0) -> Array:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return (before, after) as TensorFlow's SAME has it: the output is ceil(size / stride), the odd one goes after."""
+    """Return TensorFlow's SAME padding (before, after) for an output of ceil(size / stride); `after` may be 1 more."""
     whole = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return whole // 2, whole - whole // 2
 
 
 def windows(x: Array, kernel: tuple[int, int], stride: tuple[int, int]) -> list[list[Array]]:
-    """Return for each place in the kernel the plane that it reads: [row][column] of (N, C, H', W')."""
+    """Return the plane that each kernel element reads: [row][column] of (N, C, H', W')."""
     high, wide = ((x.shape[2 + axis] - kernel[axis]) // stride[axis] + 1 for axis in (0, 1))
     rows = [slice(i, i + (high - 1) * stride[0] + 1, stride[0]) for i in range(kernel[0])]
     columns = [slice(j, j + (wide - 1) * stride[1] + 1, stride[1]) for j in range(kernel[1])]
     return [[x[:, :, row, column] for column in columns] for row in rows]
 
 
-def conv2d(  # noqa: PLR0913 - what a convolution is made of
+def conv2d(  # noqa: PLR0913 - the parameters of a convolution
     x: Array, weight: Array, bias: Array | None = None, *, stride: int = 1, padding: Sides = 0, groups: int = 1
 ) -> Array:
-    """Cross-correlate: the bias, then one shifted plane after the other.
+    """Cross-correlate; the bias is the first term of each sum, then one term for each kernel element.
 
     Args:
         x: (N, C, H, W).
         weight: (O, C / groups, rows, columns).
         bias: (O,), or None.
         stride: of rows and columns.
-        padding: see `padded`; the margin is zero.
-        groups: how many equal parts the channels fall into; output part g reads input part g only.
+        padding: see `pad`; the margin is zero.
+        groups: the number of equal parts of the channels; output part g reads input part g only.
 
     Returns:
         (N, O, H', W').
@@ -70,7 +70,7 @@ def conv2d(  # noqa: PLR0913 - what a convolution is made of
     outputs, inputs, rows, columns = weight.shape
     if x.shape[1] != inputs * groups or outputs % groups:
         raise ValueError(f"{x.shape[1]} channels in {groups} groups do not fit the weight {weight.shape}")
-    places = windows(padded(x, padding), (rows, columns), (stride, stride))
+    places = windows(pad(x, padding), (rows, columns), (stride, stride))
     size = places[0][0].shape
     w = weight.reshape(groups, outputs // groups, inputs, rows, columns, 1, 1)
     out = np.zeros((len(x), groups, outputs // groups, *size[2:]))
@@ -83,14 +83,14 @@ def conv2d(  # noqa: PLR0913 - what a convolution is made of
 
 
 def conv_transpose2d(x: Array, weight: Array, bias: Array, *, stride: int, padding: int) -> Array:
-    """Spread each pixel over a window, `conv2d` transposed: the bias, then one place of the kernel after the other.
+    """Transposed convolution; the bias is the first term of each sum, then one term for each kernel element.
 
     Args:
         x: (N, C, H, W).
         weight: (C, O, rows, columns).
         bias: (O,).
-        stride: how far apart the windows of neighbouring pixels begin.
-        padding: how much is cut off all sides in the end.
+        stride: the distance between the windows of neighbouring pixels.
+        padding: the number of pixels that are cut off all sides of the result.
 
     Returns:
         (N, O, H', W'), H' = (H - 1) * stride + rows - 2 * padding.
@@ -105,15 +105,15 @@ def conv_transpose2d(x: Array, weight: Array, bias: Array, *, stride: int, paddi
 
 
 def max_pool2d(x: Array, kernel: int, *, stride: int | None = None, padding: Sides = 0) -> Array:
-    """Take the largest of each window; what lies outside the image never wins."""
+    """Return the maximum of each window; the margin is minus infinity."""
     step = stride or kernel
-    places = windows(padded(x, padding, -np.inf), (kernel, kernel), (step, step))
+    places = windows(pad(x, padding, -np.inf), (kernel, kernel), (step, step))
     largest: Array = np.maximum.reduce([plane for row in places for plane in row])
     return largest
 
 
 def avg_pool2d(x: Array, kernel: int, *, stride: int | None = None) -> Array:
-    """Take the mean of each window."""
+    """Return the mean of each window."""
     step = stride or kernel
     places = windows(x, (kernel, kernel), (step, step))
     out = np.zeros(places[0][0].shape)
@@ -123,7 +123,7 @@ def avg_pool2d(x: Array, kernel: int, *, stride: int | None = None) -> Array:
 
 
 def global_avg_pool(x: Array) -> Array:
-    """Take the mean of each plane: (N, C, H, W) to (N, C)."""
+    """Return the mean of each plane: (N, C, H, W) to (N, C)."""
     out = np.zeros(x.shape[:2])
     for row, column in product(range(x.shape[2]), range(x.shape[3])):
         out += x[:, :, row, column]
@@ -132,7 +132,7 @@ def global_avg_pool(x: Array) -> Array:
 
 
 def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:
-    """Map (..., inputs) to (..., outputs): the bias, then one input after the other."""
+    """Map (..., inputs) to (..., outputs); the bias is the first term of each sum."""
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(f"{x.shape[-1]} inputs do not fit the weight {weight.shape}")
     out = np.zeros((*x.shape[:-1], len(weight)))
@@ -144,7 +144,7 @@ def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """Multiply (..., M, K) by (..., K, N), one term of the sum after the other."""
+    """Multiply (..., M, K) by (..., K, N), term by term."""
     out = np.zeros((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]))
     for k in range(a.shape[-1]):
         out += a[..., :, k, np.newaxis] * b[..., np.newaxis, k, :]
@@ -152,7 +152,7 @@ def matmul(a: Array, b: Array) -> Array:
 
 
 def affine(x: Array, scale: Array, shift: Array) -> Array:
-    """Scale and shift each channel of (N, C, H, W): batch normalisation as inference has it."""
+    """Scale and shift each channel of (N, C, H, W): batch normalisation during inference."""
     return x * scale.reshape(-1, 1, 1) + shift.reshape(-1, 1, 1)
 
 
@@ -163,19 +163,19 @@ def batch_norm(x: Array, *, mean: Array, variance: Array, gamma: Array, beta: Ar
 
 
 def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float = 1e-5) -> Array:
-    """Normalise the last axis by its own mean and variance."""
+    """Normalise the last axis by its mean and variance."""
     centred = x - x.mean(axis=-1, keepdims=True)
     normal: Array = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon)
     return normal * gamma + beta
 
 
 def relu(x: Array) -> Array:
-    """Cut off what is negative."""
+    """Replace negative values by zero."""
     return np.maximum(x, 0)
 
 
 def sigmoid(x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)), by the half of it that cannot overflow."""
+    """Return 1 / (1 + exp(-x)), computed without overflow."""
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
 

@@ -1,6 +1,6 @@
-"""Draws what an accelerometer sees of five activities, for the recurrent networks' smoke workload.
+"""Draws accelerometer traces of five activities, for the recurrent networks' smoke workload.
 
-Made up of waves, after what such traces look like: nobody wore it. An axis is forward, sideways or up, in g.
+The traces are sums of waves that resemble recorded ones; none was recorded. Axes are forward, sideways and up, in g.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from training import files
 
 Array = npt.NDArray[Any]
 
-_WORKLOAD = files.workload("activity")
+_WORKLOAD = files.run_workload("activity")
 ACTIVITIES: tuple[str, ...] = _WORKLOAD["ACTIVITIES"]
 FRAME: int = _WORKLOAD["FRAME"]
 COUNTS: int = _WORKLOAD["COUNTS"]
 AXES, STEPS = 3, 16
-RATES = {"labels": 16, "traces": 8}  # samples a second
+RATES = {"labels": 16, "traces": 8}  # samples per second
 
-# Each activity's movements a second, and what each axis (forward, sideways, up) does in one: the amplitudes in g of the
-# waves once, twice and half as fast; gravity is added.
+# The movements of each activity per second, and for each axis (forward, sideways, up) the amplitudes in g of the waves
+# with the frequency of the movement, twice and half of it. Gravity is added.
 PACE = {"rest": 0.3, "walk": 1.8, "run": 2.8, "stairs": 1.3, "jump": 0.9}
 WAVES = {
     "rest": ((0.0, 0.0, 0.02), (0.0, 0.0, 0.02), (0.0, 0.0, 0.01)),
@@ -37,8 +37,8 @@ def movement(activity: Array, turns: Array) -> Array:
     """Return the acceleration (..., 3) in g.
 
     Args:
-        activity: (...), places in `ACTIVITIES`.
-        turns: (...), how often the movement has come round.
+        activity: (...), indexes into `ACTIVITIES`.
+        turns: (...), the number of movements so far.
     """
     waves = np.array([WAVES[name] for name in ACTIVITIES])[activity]
     angles = 2 * np.pi * turns[..., np.newaxis]
@@ -49,8 +49,8 @@ def movement(activity: Array, turns: Array) -> Array:
     return moved
 
 
-def drawn(random: np.random.RandomState, count: int) -> dict[str, Array]:
-    """Draw traces as an accelerometer counts them; the activity changes once or twice, after four frames at least."""
+def draw_traces(random: np.random.RandomState, count: int) -> dict[str, Array]:
+    """Draw traces in an accelerometer's counts; the activity changes once or twice, after at least four frames."""
     activities = np.empty((count, STEPS), dtype=np.uint8)
     for row in activities:
         ends = [0, random.randint(4, 9), random.randint(12, 17), STEPS]
@@ -68,8 +68,8 @@ def drawn(random: np.random.RandomState, count: int) -> dict[str, Array]:
     return {"traces": np.clip(np.round(traces * COUNTS), -128, 127).astype(np.int8), "activities": activities}
 
 
-def generated(labels: Array, phases: Array) -> Array:
-    """Return the trace (M, 16, 3) that belongs to each activity and phase, in turns, without noise."""
+def make_traces(labels: Array, phases: Array) -> Array:
+    """Return the trace of each activity and phase (in turns) without noise: (M, 16, 3)."""
     pace = np.array([PACE[name] for name in ACTIVITIES])[labels]
     turns = phases[:, np.newaxis] + pace[:, np.newaxis] * np.arange(STEPS) / RATES["traces"]
     return movement(np.repeat(labels[:, np.newaxis], STEPS, axis=1), turns)

@@ -1,20 +1,20 @@
-"""Writes the LeNet-5 as TensorFlow 1.x leaves models behind: a frozen GraphDef, and a SavedModel with its variables.
+"""Writes the LeNet-5 in TensorFlow 1.x's two formats: a frozen GraphDef, and a SavedModel with its variables.
 
     pip install --require-hashes -r requirements/tensorflow1.lock
-    python training/tensorflow1.py          # write the files, some seconds
-    python training/tensorflow1.py --check  # write them again: are the committed files reproduced, bit for bit?
+    python training/tensorflow1.py          # write the files; takes seconds
+    python training/tensorflow1.py --check  # compare with the committed files instead, bit for bit
 
 Files, in `scripts/smoke/`:
 
-    frozengraph/frozen.pb  a GraphDef, every variable a constant
+    frozengraph/frozen.pb  a GraphDef in which every variable is a constant
     savedmodel/model/      a SavedModel: tag `serve`, signature `serving_default`, `images` to `logits`
 
-Both hold the weights of `scripts/smoke/lenet/weights.npz`. `images` is (N, 32, 32, 1), that is NHWC: 1.x reads no other
-order on a CPU.
+Both have the weights of `scripts/smoke/lenet/weights.npz`. `images` is (N, 32, 32, 1), NHWC: 1.x has no other order on
+a CPU.
 
-TensorFlow 1.x has no wheel for a Python of today, so they are written by the 1.x API of 2.15.1, with the calls that 1.x
-programs make. Whether 1.x could read them was looked up: every operation in them, and every attribute, is defined in
-1.15.5 (its wheel describes them in tensorflow_core/python/ops/gen_*_ops.py).
+TensorFlow 1.x has no wheel for a current Python, so the 1.x API of 2.15.1 writes them, with the calls that 1.x programs
+make. 1.x can read them: 1.15.5 defines every operation and every attribute in them (its wheel describes them in
+tensorflow_core/python/ops/gen_*_ops.py).
 """
 
 import argparse
@@ -47,23 +47,23 @@ def network(images: tf.Tensor) -> tf.Tensor:
 
 
 def in_1x_order(weights: Weights) -> dict[str, npt.NDArray[np.float32]]:
-    """Rename and turn the weights: kernels HWIO, dense weights (inputs, outputs), fc1 by (row, column, channel)."""
-    found = {}
+    """Rename and transpose weights: kernels HWIO, dense weights (inputs, outputs), fc1 by (row, column, channel)."""
+    arrays = {}
     for name, array in weights.items():
         layer, _, kind = name.partition(".")
         if kind == "bias":
-            found[f"{layer}/bias"] = array
+            arrays[f"{layer}/bias"] = array
         elif layer.startswith("conv"):
-            found[f"{layer}/kernel"] = array.transpose(2, 3, 1, 0)
+            arrays[f"{layer}/kernel"] = array.transpose(2, 3, 1, 0)
         elif layer == "fc1":
-            found[f"{layer}/kernel"] = array.reshape(120, 16, 5, 5).transpose(2, 3, 1, 0).reshape(400, 120)
+            arrays[f"{layer}/kernel"] = array.reshape(120, 16, 5, 5).transpose(2, 3, 1, 0).reshape(400, 120)
         else:
-            found[f"{layer}/kernel"] = array.T
-    return found
+            arrays[f"{layer}/kernel"] = array.T
+    return arrays
 
 
 def models() -> dict[str, bytes]:
-    """Build the network, load the weights, and return each file's name and bytes."""
+    """Build the network, load the weights, and return the name and bytes of each file."""
     tf.disable_v2_behavior()
     with np.load(SMOKE / "lenet" / "weights.npz", allow_pickle=False) as archive:
         weights = in_1x_order(archive)
@@ -75,14 +75,14 @@ def models() -> dict[str, bytes]:
         frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [logits.op.name])
         for node in frozen.node:
             if node.op == "MaxPool":
-                del node.attr["explicit_paddings"]  # which 1.x does not know and would refuse
-        return {FROZEN: frozen.SerializeToString(deterministic=True), **saved(session, images, logits)}
+                del node.attr["explicit_paddings"]  # 1.x does not know it and would refuse the file
+        return {FROZEN: frozen.SerializeToString(deterministic=True), **save_model(session, images, logits)}
 
 
-def saved(session: tf.Session, images: tf.Tensor, logits: tf.Tensor) -> dict[str, bytes]:
-    """Save a session's model as 1.x does, and return the SavedModel's files."""
+def save_model(session: tf.Session, images: tf.Tensor, logits: tf.Tensor) -> dict[str, bytes]:
+    """Save the model of a session as 1.x does, and return the files of the SavedModel."""
     signature = tf.saved_model.predict_signature_def({"images": images}, {"logits": logits})
-    # the graph that restores the variables holds a folder's name drawn at random
+    # the graph that restores the variables contains a random folder name
     drawn = mock.patch("uuid.uuid4", return_value=uuid.UUID(int=0))
     with tempfile.TemporaryDirectory() as parent, drawn:
         folder = Path(parent, "model")

@@ -1,8 +1,8 @@
 """Draws textures, trains the TinyVGG of the smoke workload on them, and writes its files.
 
     pip install --require-hashes -r requirements/train.lock
-    python -m training.tinyvgg                  # draw, train, write the three files
-    python -m training.tinyvgg --check          # again: are the committed files reproduced, bit for bit?
+    python -m training.tinyvgg                  # draw the data, train, write the three files
+    python -m training.tinyvgg --check          # compare with the committed files instead, bit for bit
     python -m training.tinyvgg --expected-only  # only the expected logits, from the committed weights
 
 Files, in `scripts/smoke/tinyvgg/`:
@@ -10,7 +10,7 @@ Files, in `scripts/smoke/tinyvgg/`:
     weights.npz   float32, multiples of 2**-14: conv1.weight (10, 3, 3, 3), conv2 to conv4.weight (10, 10, 3, 3),
                   dense.weight (8, 160), which reads the maps in the order CHW, and for each layer its .bias (outputs,)
     inputs.npz    patterns uint8 (48, 28, 28); colours uint8 (48, 2, 3), the two that a pattern mixes; labels int64
-                  (48,), which count through `textures.KINDS`: the training never saw them
+                  (48,), indexes into `textures.KINDS`; the training does not use them
     expected.npz  logits float64 (48, 8), multiples of 2**-32
 
 TinyVGG is the network of CNN Explainer (Z. J. Wang et al., 2020): two blocks of two 3x3 convolutions without padding,
@@ -33,7 +33,7 @@ from training import descent, files, layers, textures
 Array = npt.NDArray[Any]
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
-WORKLOAD = files.workload("tinyvgg")
+WORKLOAD = files.run_workload("tinyvgg")
 FOLDER = files.SMOKE / "tinyvgg"
 SHAPES = {
     "conv1": (10, 3, 3, 3), "conv2": (10, 10, 3, 3), "conv3": (10, 10, 3, 3), "conv4": (10, 10, 3, 3),
@@ -45,9 +45,9 @@ LESSONS, TRAINING_SEED = 8192, 1
 STEPS, BATCH, RATE = 2000, 64, 0.005
 
 
-def drawn(count: int, random: np.random.RandomState) -> dict[str, Array]:
-    """Draw textures: what `inputs.npz` holds."""
-    return dict(zip(("patterns", "colours", "labels"), textures.textures(count, SIDE, random), strict=True))
+def draw_inputs(count: int, random: np.random.RandomState) -> dict[str, Array]:
+    """Draw textures, the arrays of `inputs.npz`."""
+    return dict(zip(("patterns", "colours", "labels"), textures.draw_textures(count, SIDE, random), strict=True))
 
 
 def expected_logits(weights: Weights, images: Array) -> layers.Array:
@@ -73,9 +73,9 @@ def loss(w: descent.Tensors, images: Any, labels: Any) -> Any:  # noqa: ANN401 -
 
 
 def train() -> dict[str, npt.NDArray[np.float32]]:
-    """Train on textures of its own and return the weights."""
+    """Train on other textures and return the weights."""
     random = np.random.RandomState(TRAINING_SEED)
-    lessons = drawn(LESSONS, random)
+    lessons = draw_inputs(LESSONS, random)
     images, labels = WORKLOAD["prepare"](lessons)["images"].astype(np.float64), lessons["labels"]
 
     def batches() -> Iterator[tuple[Array, Array]]:
@@ -85,31 +85,31 @@ def train() -> dict[str, npt.NDArray[np.float32]]:
             chosen = np.roll(order, -step * BATCH)[:BATCH]
             yield images[chosen], labels[chosen]
 
-    trained = descent.trained(descent.untrained(SHAPES, random), loss, batches(), RATE, STEPS)
+    trained = descent.train_weights(descent.draw_weights(SHAPES, random), loss, batches(), RATE, STEPS)
     return {name: array.astype(np.float32) for name, array in trained.items()}
 
 
 def expected_file(weights: Weights, inputs: Mapping[str, Array]) -> bytes:
-    """Return the bytes of `expected.npz`, after saying how many textures are recognised."""
+    """Return the bytes of `expected.npz`, and print how many textures are recognised."""
     logits = expected_logits(weights, WORKLOAD["prepare"](inputs)["images"])
     right = int((logits.argmax(axis=1) == inputs["labels"]).sum())
     print(f"{right} of {len(logits)} unseen textures recognised ({right / len(logits):.4f})")
-    return files.npz({"logits": logits})
+    return files.pack_npz({"logits": logits})
 
 
-def everything() -> Iterator[tuple[str, bytes]]:
-    """Draw, train, and yield each file's name and bytes."""
-    inputs, weights = drawn(UNSEEN, np.random.RandomState(UNSEEN_SEED)), train()
-    yield "weights.npz", files.npz(weights)
-    yield "inputs.npz", files.npz(inputs)
+def make_files() -> Iterator[tuple[str, bytes]]:
+    """Draw the data, train, and yield the name and bytes of each file."""
+    inputs, weights = draw_inputs(UNSEEN, np.random.RandomState(UNSEEN_SEED)), train()
+    yield "weights.npz", files.pack_npz(weights)
+    yield "inputs.npz", files.pack_npz(inputs)
     yield "expected.npz", expected_file(weights, inputs)
 
 
-def expected_again() -> Iterator[tuple[str, bytes]]:
-    """Yield `expected.npz` as it follows from the committed weights and inputs."""
-    yield "expected.npz", expected_file(files.loaded(FOLDER / "weights.npz"), files.loaded(FOLDER / "inputs.npz"))
+def make_expected() -> Iterator[tuple[str, bytes]]:
+    """Yield `expected.npz`, computed from the committed weights and inputs."""
+    yield "expected.npz", expected_file(files.load_npz(FOLDER / "weights.npz"), files.load_npz(FOLDER / "inputs.npz"))
 
 
 if __name__ == "__main__":
     description = "Train the smoke workload's TinyVGG and write its files."
-    sys.exit(files.main("tinyvgg", description, everything, expected_again))
+    sys.exit(files.main("tinyvgg", description, make_files, make_expected))
