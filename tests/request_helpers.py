@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import Plan, make_plan
 from armwright.request import fields, parse, reply, submission
+from armwright.request.check_reply import check_markdown
 from armwright.request.decide import Decision, decide_request
 from armwright.request.parse import Request
 
@@ -88,6 +90,13 @@ def find_markup(markdown: str) -> list[str]:
     assert len(markdown) <= reply.MAX_REPLY
     tokens = _leaves(_PARSER.parse(markdown))
     return [f"{token.type}: {token.content or token.markup!r}" for token in tokens if not _is_inert(token)]
+
+
+@functools.cache  # hundreds of requests give the same reply
+def check_inert(markdown: str) -> None:
+    """Check a reply with both checks."""
+    assert find_markup(markdown) == []
+    check_markdown(markdown)
 
 
 def _leaves(tokens: list[Token]) -> Iterator[Token]:

@@ -15,13 +15,12 @@ from armwright.matrix.matrix import Matrix
 from armwright.recipes.patterns import DTYPES
 from armwright.request import decide as decisions
 from armwright.request import fields, parse, reply, submission, unpublished
-from armwright.request.check_reply import check_markdown
 from armwright.request.fields import Field
 from armwright.request.markdown import code, code_block, folded, markdown_table
 from armwright.request.submission import FieldValues, MalformedError
 from armwright.request.unpublished import UnpublishableError
 from tests.hostile.corpus import CANARY, HEADINGS, PAYLOADS, body
-from tests.request_helpers import decide, find_markup, plan_once
+from tests.request_helpers import check_inert, decide, find_markup, plan_once
 
 FUZZ = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -82,8 +81,7 @@ def check_submission(matrix: Matrix, form: tuple[Field, ...], read: Callable[[],
     assert not request.version or VERSION.fullmatch(request.version)
     decision = decide(matrix, request)
     markdown = reply.make_reply(decision, matrix, "--issue 12").markdown
-    check_markdown(markdown)
-    assert find_markup(markdown) == []
+    check_inert(markdown)
     assert CANARY not in markdown
     if decision.plan:
         assert decision.plan.combo is matrix.by_id[decision.id]
@@ -92,8 +90,7 @@ def check_submission(matrix: Matrix, form: tuple[Field, ...], read: Callable[[],
 
 def check_refusal(error: MalformedError) -> None:
     markdown = reply.make_malformed_reply(error.mistakes).markdown
-    check_markdown(markdown)
-    assert find_markup(markdown) == []
+    check_inert(markdown)
     assert CANARY not in markdown + error.what + error.next_step + error.hint
     assert error.mistakes
 

@@ -12,13 +12,12 @@ from armwright.pipeline.build_combo import ComboResult
 from armwright.plan.plan import Plan
 from armwright.proof import evidence
 from armwright.request import reply, unpublished
-from armwright.request.check_reply import check_markdown
 from armwright.request.decide import FindStaged
 from armwright.request.markdown import code, code_block, markdown_table
 from armwright.request.reply import LABELS, Reply
 from armwright.system.errors import FailedError
 from tests import proofs
-from tests.request_helpers import decide, find_markup, nothing_staged, parse_options
+from tests.request_helpers import check_inert, decide, nothing_staged, parse_options
 from tests.support import ROOT
 
 ID = "pytorch-2.10.0-n1-acl"
@@ -39,8 +38,7 @@ def make(
 ) -> Reply:
     decision = decide(matrix, parse_options(matrix, **values), find_staged)
     made = reply.make_reply(decision, matrix, "--issue 12", result)
-    assert find_markup(made.markdown) == []
-    check_markdown(made.markdown)
+    check_inert(made.markdown)
     assert made.label in LABELS
     assert made.markdown.startswith(f"{reply.MARKER}\n\n### `")
     return made
@@ -135,8 +133,7 @@ def test_failure_shows_its_error_as_inert_text(matrix: Matrix) -> None:
 def test_mistakes_of_a_malformed_request_are_listed() -> None:
     made = reply.make_malformed_reply([f"line {number}: `@{number}`" for number in range(20)])
     assert made.label == "request: malformed"
-    assert find_markup(made.markdown) == []
-    check_markdown(made.markdown)
+    check_inert(made.markdown)
     assert made.markdown.count("\n- ``") == 20
 
 
