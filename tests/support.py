@@ -1,10 +1,10 @@
-"""What several test files share: the project's data, a copy of it to spoil, and a reader of Dockerfiles."""
+"""Shared by several test files: a copy of the project's data to change, and a parser of Dockerfiles."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from armwright.system.errors import InputError
 ROOT = Path(__file__).resolve().parents[1]
 
 
-# What the tests of words and rules publish: the project's own matrix grows, and they do not speak of that.
+# A matrix for tests of names and rules, so that they do not depend on the growing matrix of the project.
 SMALL = """\
 axes:
   frameworks:
@@ -30,31 +30,42 @@ rules:
 """
 
 
+@cache
+def _read_project() -> dict[str, bytes]:
+    """Read the files that the matrix, the plans and the images depend on, once for all copies."""
+    folders = [ROOT / name for name in ("recipes", "dockerfiles", "scripts")]
+    paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    paths = [ROOT / "matrix.yaml", *(path for path in paths if "__pycache__" not in path.parts)]
+    return {str(path.relative_to(ROOT)): path.read_bytes() for path in paths}
+
+
 class Tree:
-    """A copy of the project's data in a folder of its own, to be changed at will."""
+    """A copy of the project's data in a folder, which a test may change."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in ("recipes", "dockerfiles", "scripts"):
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "matrix.yaml", root)
+        files = _read_project()
+        for folder in sorted({Path(name).parent for name in files}):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (root / name).write_bytes(content)
 
     def edit(self, file: str, old: str, new: str) -> None:
-        """Replace the first occurrence of a text; a text that is not there is a mistake of the test."""
+        """Replace the first occurrence of a text; fails if there is none."""
         path = self.root / file
         text = path.read_text(encoding="utf-8")
-        assert old in text, f"{file} no longer holds {old!r}"
+        assert old in text, f"{file} does not contain {old!r}"
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def publish(self, text: str) -> None:
-        """Replace what is published: the whole of matrix.yaml."""
+        """Replace the content of matrix.yaml."""
         (self.root / "matrix.yaml").write_text(text, encoding="utf-8")
 
     def load(self) -> Matrix:
         return load_matrix(self.root)
 
     def mistakes(self) -> list[str]:
-        """Load, and return the lines that say what is wrong."""
+        """Load, and return the mistakes that the error lists."""
         with pytest.raises(InputError) as refused:
             self.load()
         return [line.strip() for line in refused.value.what.splitlines()[1:]]
@@ -73,17 +84,17 @@ class Stage:
     platform: str
     instructions: list[str] = field(default_factory=list)
 
-    def words(self) -> list[str]:
-        """Return the instructions' names: COPY, RUN, ..."""
-        return [one.split(None, 1)[0] for one in self.instructions]
+    def keywords(self) -> list[str]:
+        """Return the keywords of the instructions: COPY, RUN, ..."""
+        return [instruction.split(None, 1)[0] for instruction in self.instructions]
 
 
-def stages(dockerfile: bytes) -> list[Stage]:
-    """Take a Dockerfile apart as BuildKit does: comments, continued lines, here-documents."""
+def parse_stages(dockerfile: bytes) -> list[Stage]:
+    """Parse a Dockerfile as BuildKit does: comments, continued lines, here-documents."""
     text = dockerfile.decode()
     assert text.endswith("\n")
     lines = iter(text.split("\n"))
-    found: list[Stage] = []
+    stages: list[Stage] = []
     for line in lines:
         if not line.strip() or line.startswith("#"):
             continue
@@ -95,9 +106,9 @@ def stages(dockerfile: bytes) -> list[Stage]:
             whole += "\n" + "\n".join(iter(lambda: next(lines), ends[1]))
         origin = re.fullmatch(r"FROM (?:--platform=(\S+) )?(\S+)(?: AS (\S+))?", whole)
         if origin:
-            parent = next((stage for stage in found if stage.name == origin[2]), None)
-            found.append(Stage(origin[3] or "", origin[2], origin[1] or (parent.platform if parent else "")))
+            parent = next((stage for stage in stages if stage.name == origin[2]), None)
+            stages.append(Stage(origin[3] or "", origin[2], origin[1] or (parent.platform if parent else "")))
         else:
-            assert found, f"before the first FROM: {whole}"
-            found[-1].instructions.append(whole)
-    return found
+            assert stages, f"before the first FROM: {whole}"
+            stages[-1].instructions.append(whole)
+    return stages

@@ -16,7 +16,7 @@ import pytest
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, Source, make_plan
 from armwright.system.errors import InputError
-from tests.support import ROOT, Tree, stages
+from tests.support import ROOT, Tree, parse_stages
 
 N1 = "pytorch-2.10.0-n1-acl"
 PYTORCH = "recipes/frameworks/pytorch/framework.yaml"
@@ -178,10 +178,10 @@ def test_a_variable_that_is_fixed_is_part_of_the_image_and_known_to_its_entrypoi
     recipe = tree.root / "recipes/targets/n1.yaml"
     recipe.write_text(recipe.read_text(encoding="utf-8") + f"environment:\n{fixed}", encoding="utf-8")
     one = tree.plan(N1)
-    assert "ENV LEVEL=9" in stages(one.files["Dockerfile"])[-1].instructions
+    assert "ENV LEVEL=9" in parse_stages(one.files["Dockerfile"])[-1].instructions
     known = {"name": "LEVEL", "value": "9", "fixed": True, "reason": "a test wants it"}
     assert any(known.items() <= variable.items() for variable in described(one)["environment"])
-    variables = [step for step in stages(one.files["Dockerfile"])[-1].instructions if step.startswith("ENV")]
+    variables = [step for step in parse_stages(one.files["Dockerfile"])[-1].instructions if step.startswith("ENV")]
     assert not any("OMP_NUM_THREADS" in step for step in variables)  # it depends on the machine
 
 
@@ -228,7 +228,7 @@ def test_the_image_knows_the_digest_of_every_file_that_proves_it(matrix: Matrix)
 
 def test_labels_say_what_the_image_is(matrix: Matrix) -> None:
     one = planned(matrix, N1)
-    labels = next(text for text in stages(one.files["Dockerfile"])[-1].instructions if text.startswith("LABEL"))
+    labels = next(text for text in parse_stages(one.files["Dockerfile"])[-1].instructions if text.startswith("LABEL"))
     for name, value in {
         "org.armwright.combo": N1,
         "org.armwright.target": "n1",
@@ -253,7 +253,7 @@ def test_the_base_and_the_packages_are_shared_by_every_combo_of_a_version(
     for combo in matrix.combos:
         if combo.version == version and combo.refusal is None:
             one = make_plan(matrix, combo, source)
-            parts = stages(one.files["Dockerfile"])
+            parts = parse_stages(one.files["Dockerfile"])
             names = [stage.name for stage in parts]
             assert names.index("base") < names.index("packages") < names.index("own")
             before = parts[: names.index("own")]

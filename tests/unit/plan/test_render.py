@@ -17,7 +17,7 @@ from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan import render
 from armwright.plan.plan import Plan, make_plan
 from armwright.recipes.bases import Registry
-from tests.support import Tree, stages
+from tests.support import Tree, parse_stages
 
 TARGET, BUILD = "linux/arm64", "$BUILDPLATFORM"
 DOWNLOADS = re.compile(r"^(bazel build |EXTRA_BAZEL_ARGS=)", re.MULTILINE)  # what the sources name, each by its hash
@@ -36,19 +36,19 @@ def plans(matrix: Matrix, request: pytest.FixtureRequest) -> list[Plan]:
 
 def test_no_stage_of_the_target_platform_runs_anything_but_what_compiles(plans: list[Plan]) -> None:
     for one in plans:
-        parts = stages(one.files["Dockerfile"])
+        parts = parse_stages(one.files["Dockerfile"])
         compiling = {"builder", "python", "packages", *(("bazel", "compiled") if one.combo.release.build else ())}
         assert {stage.platform for stage in parts} == {TARGET, BUILD}
-        running = {stage.name for stage in parts if stage.platform == TARGET and "RUN" in stage.words()}
+        running = {stage.name for stage in parts if stage.platform == TARGET and "RUN" in stage.keywords()}
         assert running == (compiling if one.compiles else set())
-        assert any("RUN" in stage.words() for stage in parts)  # else the parser is blind
+        assert any("RUN" in stage.keywords() for stage in parts)  # else the parser is blind
 
 
 def test_the_last_stage_is_the_image_not_root_with_its_entrypoint_and_a_default_command(plans: list[Plan]) -> None:
     for one in plans:
-        image = stages(one.files["Dockerfile"])[-1]
+        image = parse_stages(one.files["Dockerfile"])[-1]
         assert image.platform == TARGET
-        assert image.words()[-3:] == ["USER", "ENTRYPOINT", "CMD"]
+        assert image.keywords()[-3:] == ["USER", "ENTRYPOINT", "CMD"]
         assert image.instructions[-3] == "USER 1000:1000"
         assert image.instructions[-1] == 'CMD ["info"]'
         python = one.base.archive.python if one.source == "archive" else registry(one).python
@@ -58,7 +58,7 @@ def test_the_last_stage_is_the_image_not_root_with_its_entrypoint_and_a_default_
 
 def test_every_stage_that_is_named_exists_and_every_run_is_without_network(plans: list[Plan]) -> None:
     for one in plans:
-        parts = stages(one.files["Dockerfile"])
+        parts = parse_stages(one.files["Dockerfile"])
         names = {stage.name for stage in parts}
         steps = [step for stage in parts for step in stage.instructions]
         assert set(re.findall(r"--from=(\S+)", "\n".join(steps))) <= names
@@ -80,7 +80,7 @@ def test_no_address_of_anybody_is_in_a_context(plans: list[Plan]) -> None:
 
 def test_only_what_a_stage_of_the_build_platform_needs_comes_from_a_registry(plans: list[Plan]) -> None:
     for one in plans:
-        parts = stages(one.files["Dockerfile"])
+        parts = parse_stages(one.files["Dockerfile"])
         names = {stage.name for stage in parts}
         foreign = {stage.origin for stage in parts} - names - {"scratch"}
         assert foreign == (set() if one.source == "archive" else {registry(one).image})
@@ -112,7 +112,7 @@ def test_a_template_that_names_what_a_plan_does_not_have_fails(tree: Tree, hole:
 
 def labels(dockerfile: bytes) -> dict[str, str]:
     """Read LABEL as BuildKit's lexer does inside double quotes: a backslash keeps only itself, a quote and a dollar."""
-    step = next(text for text in stages(dockerfile)[-1].instructions if text.startswith("LABEL "))
+    step = next(text for text in parse_stages(dockerfile)[-1].instructions if text.startswith("LABEL "))
     found = {}
     for name, quoted in re.findall(r'([\w.]+)="((?:[^"\\]|\\.)*)"', step):
         assert not re.search(r"(?<!\\)(?:\\\\)*\$", quoted), "a variable would be expanded"
@@ -148,8 +148,8 @@ def test_a_hostile_title_stays_a_title(matrix: Matrix, title: str) -> None:
     combo = titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
     dockerfile = make_plan(matrix, combo).files["Dockerfile"]
     assert labels(dockerfile)["org.opencontainers.image.title"].endswith(title)
-    assert [stage.words() for stage in stages(dockerfile)] == [
-        stage.words() for stage in stages(make_plan(matrix, matrix.by_id[combo.id]).files["Dockerfile"])
+    assert [stage.keywords() for stage in parse_stages(dockerfile)] == [
+        stage.keywords() for stage in parse_stages(make_plan(matrix, matrix.by_id[combo.id]).files["Dockerfile"])
     ]
 
 

@@ -17,7 +17,7 @@ from armwright.recipes.source_builds import Download, Patch, PythonFile, SourceB
 from armwright.recipes.targets import Compiler
 from armwright.system import console
 from armwright.system.errors import InputError
-from tests.support import ROOT, Tree, stages
+from tests.support import ROOT, Tree, parse_stages
 
 TENSORFLOW = "recipes/frameworks/tensorflow/framework.yaml"
 BASE = "recipes/bases/debian-11-python-3.7.yaml"
@@ -182,7 +182,7 @@ def test_every_download_is_checked_by_its_hash(matrix: Matrix) -> None:
 def test_every_patch_is_in_the_context_and_applied_or_copied(matrix: Matrix) -> None:
     combo, build = builds(matrix)[0]
     plan = make_plan(matrix, combo)
-    parts = {stage.name: "\n".join(stage.instructions) for stage in stages(plan.files["Dockerfile"])}
+    parts = {stage.name: "\n".join(stage.instructions) for stage in parse_stages(plan.files["Dockerfile"])}
     for stage, patches in (("bazel", build.bazel.patches), ("compiled", build.patches)):
         for patch in patches:
             assert f"patches/{patch.file}" in plan.files
@@ -241,7 +241,7 @@ def test_image_lists_compiled_and_downloaded_packages(matrix: Matrix) -> None:
 
 def test_downloaded_framework_is_installed_by_its_hash(matrix: Matrix) -> None:
     plan = make_plan(matrix, matrix.by_id["tensorflow-1.15.0-n1-eigen"])
-    names = {stage.name for stage in stages(plan.files["Dockerfile"])}
+    names = {stage.name for stage in parse_stages(plan.files["Dockerfile"])}
     assert {"builder", "python"} < names
     assert not {"bazel", "compiled"} & names
     assert b"tensorflow==1.15.0 --hash=sha256:" in plan.files["files.txt"]

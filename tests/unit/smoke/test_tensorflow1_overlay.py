@@ -13,7 +13,7 @@ import pytest
 
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Source, make_plan
-from tests.support import ROOT, stages
+from tests.support import ROOT, parse_stages
 
 Run = Callable[[str], str]
 # The shape of 2.15.1, as far as the overlay has to do with it: which package holds what, and what is loaded lazily.
@@ -357,7 +357,7 @@ def test_1x_image_shares_base_and_wheels_with_2_15_1(matrix: Matrix, source: Sou
     shared = set()
     for combo in ("tensorflow-1.x-compat-n1-acl", "tensorflow-1.x-compat-v1-eigen", "tensorflow-2.15.1-n1-acl"):
         one = make_plan(matrix, matrix.by_id[combo], source)
-        parts = stages(one.files["Dockerfile"])
+        parts = parse_stages(one.files["Dockerfile"])
         before = parts[: [stage.name for stage in parts].index("own")]
         shared.add((repr(before), one.files["requirements.txt"], one.lock.created))
     assert len(shared) == 1
