@@ -18,8 +18,12 @@ from armwright.system import console, process
 from armwright.system.errors import FailedError, InputError, nearest
 
 TIERS = ("checks", "unit", "engine", "image")
-# One process per CPU. A process that has no tests left takes some from another, so both end at the same time.
-_PARALLEL = {"unit": ("--numprocesses=auto", "--dist=worksteal")}
+# One process per CPU. In the unit tier, a process without tests takes some from another, so all end at the same time.
+# The files of the engine tier share fixtures, and their tests mostly wait. The image tier is parallel inside its tests.
+_PARALLEL = {
+    "unit": ("--numprocesses=auto", "--dist=worksteal"),
+    "engine": ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"),
+}
 _MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 512 * 1024**2  # noqa: S108 - a file system in memory, on every Linux
 _ZIZMOR = ("zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", "--strict-collection")
 _SCHEMAS = {
@@ -129,7 +133,7 @@ def _run_pytest(root: Path, tier: str) -> int:
     environment = {
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONPYCACHEPREFIX": str(root / "build" / "bytecode"),
-        **_find_memory_folder(),
+        **(_find_memory_folder() if tier == "unit" else {}),
     }
     options = ["--durations=5", *_PARALLEL.get(tier, ())]
     return process.run_attached(["pytest", str(root / "tests" / tier), *options], cwd=root, env=environment)

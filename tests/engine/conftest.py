@@ -96,11 +96,12 @@ def shell(matrix: Matrix, docker: Callable[..., str], prefix: str, tmp_path_fact
 def _root(matrix: Matrix, role: debian_roots.Role, factory: pytest.TempPathFactory) -> Path:
     base, cache = matrix.recipes.bases["debian-13"], matrix.root / "build" / "cache"
     log = factory.mktemp("roots") / "log"
-    try:
-        return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
-    except debian_roots.StaleLockError:  # the archive has newer packages than the lock
-        resolve.refresh_base_lock(matrix.root, cache, base, log)
-        return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
+    with process.alone(cache / ".tests"):  # the tests run in several processes
+        try:
+            return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
+        except debian_roots.StaleLockError:  # the archive has newer packages than the lock
+            resolve.refresh_base_lock(matrix.root, cache, base, log)
+            return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
 
 
 @pytest.fixture(scope="session")

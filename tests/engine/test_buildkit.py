@@ -27,10 +27,11 @@ EPOCH = 1_700_000_000
 SLOW = """FROM --platform=$BUILDPLATFORM scratch AS slow
 ADD tools.tar /
 COPY marker /marker
-RUN --network=none sleep 6 && cp /marker /done
+RUN --network=none sleep 6.25 && cp /marker /done
 FROM scratch
 COPY --from=slow /done /done
 """
+SLEEP = "sleep\x006.25"  # the command line of that step, unlike those of other tests
 CHILD = """
 import sys
 from pathlib import Path
@@ -93,13 +94,13 @@ def test_ctrl_c_leaves_nothing_and_the_build_can_be_repeated(
     os.link(tools, folder / "tools.tar")
     command = [sys.executable, "-c", CHILD, str(folder), str(log), name]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
-        _wait(lambda: log.exists() and "RUN --network=none sleep 6" in log.read_text(), 60)
-        _wait(lambda: _processes("sleep\x006"), 20)
+        _wait(lambda: log.exists() and "RUN --network=none sleep 6.25" in log.read_text(), 60)
+        _wait(lambda: _processes(SLEEP), 20)
         child.send_signal(signal.SIGINT)
         child.communicate(timeout=20)
     assert child.returncode == 130
     assert engine.find(name) is None
-    _wait(lambda: not _processes(str(folder)) and not _processes("sleep\x006"), 5)
+    _wait(lambda: not _processes(str(folder)) and not _processes(SLEEP), 5)
 
     buildx.run_build(folder, log, name=name, epoch=0, compression=COMPRESSION)
     assert engine.find(name) is not None
