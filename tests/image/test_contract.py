@@ -136,7 +136,7 @@ def test_bf16_is_off_unless_asked_for(proven: Images, contained: Contained) -> N
     assert contained(proven[V1], *PRINT_MODE, options=asked).stdout == "BF16\n"
     without = contained(proven[N1], *PRINT_MODE, options=asked)
     assert (without.stdout, without.returncode) == ("None\n", 0)
-    assert without.stderr == "armwright: ARMWRIGHT_BF16=1 changes nothing: this CPU has no bf16.\n"
+    assert without.stderr == "armwright: ARMWRIGHT_BF16=1 has no effect: this CPU has no bf16.\n"
 
 
 @pytest.mark.usefixtures("another_cpu")

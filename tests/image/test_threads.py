@@ -101,7 +101,7 @@ def test_more_threads_than_openblas_was_compiled_for_are_bounded_as_the_image_sa
     settings = {one.name: one for one in proven[OPENBLAS].plan.combo.environment}
     assert found["torch"] == 130
     assert found["framework"] == {"threads": 128, "most": 128}
-    assert "OpenBLAS takes 128 of them at most" in settings["OMP_NUM_THREADS"].reason
+    assert "OpenBLAS uses at most 128" in settings["OMP_NUM_THREADS"].reason
     assert found["numpy"] == {"threads": 1, "most": settings["OPENBLAS_NUM_THREADS"].most}
 
 
