@@ -115,7 +115,7 @@ def explain_mistake(command: CommandLine, matrix: Matrix) -> str:
     if command.inline and len(arguments) == 1 and arguments[0] in _contexts():
         return ""
     try:
-        parsed = _parse(arguments)
+        parsed = _parse(*arguments)
     except Exit as refused:
         return refused.message or ""
     helped = parsed.args["help"].value
@@ -193,7 +193,8 @@ def _contexts() -> Mapping[str, ParserContext]:
     return {str(context.name): context for context in Collection.from_module(tasks).to_contexts()}
 
 
-def _parse(arguments: list[str]) -> ArmwrightProgram:
+@functools.cache
+def _parse(*arguments: str) -> ArmwrightProgram:
     """Parse a command line as `invoke` does, and run nothing."""
     program = ArmwrightProgram()
     program.create_config()

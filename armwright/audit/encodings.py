@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -30,12 +31,12 @@ class BitPattern(StrictModel):
     bits: Bits
     name: Sentence
 
-    @property
+    @cached_property
     def mask(self) -> int:
         """The bits that are fixed, as ones."""
         return int("".join("0" if bit == "x" else "1" for bit in self._digits), 2)
 
-    @property
+    @cached_property
     def value(self) -> int:
         """The values of the fixed bits."""
         return int(self._digits.replace("x", "0"), 2)

@@ -11,13 +11,18 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 
-@lru_cache
-def _environment(folder: Path) -> Environment:
+def _read_templates(folder: Path) -> tuple[tuple[str, str], ...]:
+    return tuple((path.name, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.j2")))
+
+
+@lru_cache(maxsize=8)
+def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
+    """Return jinja's environment for templates by name and text; the same templates are compiled once."""
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=DictLoader(dict(templates)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -43,7 +48,7 @@ def render_dockerfile(root: Path, context: Mapping[str, Any]) -> bytes:
     Raises:
         jinja2.UndefinedError: a template uses a variable that the context does not have.
     """
-    return _environment(root / "dockerfiles").get_template("Dockerfile.j2").render(context).encode()
+    return _environment(_read_templates(root / "dockerfiles")).get_template("Dockerfile.j2").render(context).encode()
 
 
 def write_context(folder: Path, files: Mapping[str, bytes]) -> None:
