@@ -17,6 +17,10 @@ from armwright.engine.containers import PLATFORM
 from armwright.system import console, process
 from armwright.system.errors import FailedError, MachineError
 
+# A build that is cancelled can leave a record in BuildKit's cache whose files are gone (moby/buildkit#6808). Every
+# build that uses the record then fails, and `docker buildx prune` keeps it. A build without the cache replaces it.
+_LOST_CACHE = re.compile(r"failed to stat active key during commit: snapshot \S+ does not exist")
+
 
 @dataclass(frozen=True)
 class BuildStep:
@@ -122,7 +126,13 @@ def run_build(  # noqa: PLR0913 - the options of one command line
     with console.progress(f"build {name}") as progress, _linked(family, context) as folder:
         reader = EventReader(progress, verbose)
         try:
-            process.stream([*arguments, str(folder)], log, reader.read_line)
+            try:
+                process.stream([*arguments, str(folder)], log, reader.read_line)
+            except FailedError as failure:
+                if not _LOST_CACHE.search(failure.what):
+                    raise
+                console.step(f"build {name} again without the cache: BuildKit lost a layer of it")
+                process.stream([*arguments, "--no-cache", str(folder)], log, reader.read_line)
             if builder:
                 process.stream(["docker", "load", "--input", str(archive)], log)
         except FailedError as failure:

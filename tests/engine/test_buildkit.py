@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from armwright.engine.client import Engine
 from armwright.engine.containers import PLATFORM
 from armwright.plan import render
 from armwright.plan.plan import COMPRESSION
+from armwright.system import process
 from armwright.system.errors import FailedError, MachineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +44,8 @@ try:
 except KeyboardInterrupt:
     sys.exit(130)
 """
+# that of the engine's own containerd, and that of a containerd the engine shares
+CONTAINERD_SOCKETS = (Path("/var/run/docker/containerd/containerd.sock"), Path("/run/containerd/containerd.sock"))
 Context = Callable[..., Path]
 
 
@@ -147,6 +151,34 @@ def test_contexts_of_a_family_send_their_shared_files_once(
     assert digests[0] == digests[2]
     assert digests[1] == digests[3]  # as without a family
     assert digests[0] != digests[1]
+
+
+def _lose_layer(mark: str) -> None:
+    """Delete the files of the cache record of a step, as BuildKit does when a build is cancelled at a bad moment."""
+    socket = next(path for path in CONTAINERD_SOCKETS if path.exists())
+    snapshots = ["ctr", "--address", str(socket), "--namespace", "moby", "snapshots"]
+    records = process.capture(["docker", "buildx", "du", "--builder", "default", "--verbose"]).split("\n\n")
+    parent = re.search(r"^Parent:\s*(\S+)", next(record for record in records if mark in record), re.MULTILINE)
+    assert parent, records
+    rows = [line.split() for line in process.capture([*snapshots, "ls"]).splitlines()]
+    (key,) = [row[0] for row in rows if row[1:] == [parent[1], "Active"]]
+    process.capture([*snapshots, "rm", key])
+
+
+def test_lost_layer_of_the_cache_is_built_again(context: Context, log: Path, name: str) -> None:
+    mark = name.partition(":")[2]
+    lines = ["FROM scratch", f"COPY file /first-{mark}", f"COPY file /second-{mark}", ""]
+    folder = context("\n".join(lines), file=mark)
+    process.capture(["docker", "buildx", "build", "--platform", PLATFORM, "--output", "type=cacheonly", str(folder)])
+    _lose_layer(f"second-{mark}")
+
+    failures = []
+    for step in ("third", "fourth"):
+        (folder / "Dockerfile").write_text("\n".join([*lines, f"COPY file /{step}-{mark}", ""]))
+        buildx.run_build(folder, log, name=f"{name}-{step}", epoch=EPOCH, compression=COMPRESSION)
+        failures.append("failed to stat active key" in log.read_text())
+        log.unlink()
+    assert failures == [True, False]  # the first build has replaced the record
 
 
 def test_other_builder_gives_the_same_digest_and_no_archive(
