@@ -126,13 +126,7 @@ def run_build(  # noqa: PLR0913 - the options of one command line
     with console.progress(f"build {name}") as progress, _linked(family, context) as folder:
         reader = EventReader(progress, verbose)
         try:
-            try:
-                process.stream([*arguments, str(folder)], log, reader.read_line)
-            except FailedError as failure:
-                if not _LOST_CACHE.search(failure.what):
-                    raise
-                console.step(f"build {name} again without the cache: BuildKit lost a layer of it")
-                process.stream([*arguments, "--no-cache", str(folder)], log, reader.read_line)
+            _stream_build([*arguments, str(folder)], log, reader)
             if builder:
                 process.stream(["docker", "load", "--input", str(archive)], log)
         except FailedError as failure:
@@ -140,6 +134,17 @@ def run_build(  # noqa: PLR0913 - the options of one command line
         finally:
             archive.unlink(missing_ok=True)
     return reader.steps
+
+
+def _stream_build(arguments: Sequence[str], log: Path, reader: EventReader) -> None:
+    """Run buildx; run it again without the cache if BuildKit has lost the files of a cached layer."""
+    try:
+        process.stream(arguments, log, reader.read_line)
+    except FailedError as failure:
+        if not _LOST_CACHE.search(failure.what):
+            raise
+        console.step("BuildKit has lost a layer of its cache: the build starts again without the cache")
+        process.stream([*arguments, "--no-cache"], log, reader.read_line)
 
 
 @contextlib.contextmanager
