@@ -46,10 +46,10 @@ def parse_module(name: str, source: str) -> Module:
     return Module(name, ast.parse(source), len(source.splitlines()))
 
 
-def read_package(root: Path) -> dict[str, Module]:
-    """Read the package in a checkout: every module by its dotted name."""
+def read_package(root: Path, folder: str = PACKAGE) -> dict[str, Module]:
+    """Read the package in a checkout, or another folder of it: every module by its dotted name."""
     modules = {}
-    for path in sorted((root / PACKAGE).rglob("*.py")):
+    for path in sorted((root / folder).rglob("*.py")):
         name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
         modules[name] = parse_module(name, path.read_text(encoding="utf-8"))
     return modules
@@ -167,6 +167,16 @@ def find_renaming_imports(modules: Modules) -> list[tuple[str, str, str]]:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
         if alias.asname is not None
+    ]
+
+
+def find_long_test_names(modules: Modules, most: int) -> list[str]:
+    """Return the tests whose names have more characters than allowed."""
+    return [
+        f"{name}.{function.name}"
+        for name, module in modules.items()
+        for function in module.functions()
+        if function.name.startswith("test_") and len(function.name) > most
     ]
 
 

@@ -54,9 +54,7 @@ def inside(proven: Images, contained: Contained) -> Mapping[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def test_without_words_it_says_what_is_inside_which_cpu_it_found_and_how_to_go_on(
-    proven: Images, contained: Contained
-) -> None:
+def test_without_a_command_it_describes_itself_and_the_machine(proven: Images, contained: Contained) -> None:
     done = contained(proven[N1])
     assert (done.returncode, done.stderr) == (0, "")
     for told in (
@@ -76,7 +74,7 @@ def test_it_runs_as_a_user_of_its_own(inside: Mapping[str, Any]) -> None:
     assert inside["writable"] == []
 
 
-def test_it_has_no_compiler_no_package_tools_and_no_package_lists(inside: Mapping[str, Any]) -> None:
+def test_it_has_no_compiler_package_tools_or_package_lists(inside: Mapping[str, Any]) -> None:
     assert {name: path for name, path in inside["programs"].items() if name in ABSENT and path} == {}
     assert inside["lists"] == []
     assert inside["programs"]["python3"]
@@ -89,7 +87,7 @@ def test_byte_code_of_everything_is_in_the_image(inside: Mapping[str, Any]) -> N
         assert uncompiled == []
 
 
-def test_scanners_find_the_packages_and_tls_finds_its_authorities(inside: Mapping[str, Any]) -> None:
+def test_scanners_find_the_packages_and_tls_its_authorities(inside: Mapping[str, Any]) -> None:
     assert "Package: python3\n" in inside["status"]
     assert "Package: libc6\n" in inside["status"]
     assert inside["bundle"] > 100
@@ -103,7 +101,7 @@ def test_any_command_is_executed_as_given_with_its_exit_code(proven: Images, con
     assert contained(proven[N1], "no-such-program").returncode == 127
 
 
-def test_torch_computes_under_exec_with_all_cpus_of_the_container(proven: Images, contained: Contained) -> None:
+def test_torch_under_exec_uses_all_cpus_of_the_container(proven: Images, contained: Contained) -> None:
     done = contained(proven[N1], "exec", "python3", "-c", USE, options=["--env", "ONEDNN_VERBOSE=1"])
     found = answer(done)
     cpus = len(os.sched_getaffinity(0))
@@ -141,7 +139,7 @@ def test_bf16_is_off_unless_asked_for(proven: Images, contained: Contained) -> N
 
 @pytest.mark.usefixtures("another_cpu")
 @pytest.mark.parametrize("words", [("python3", "-c", "import torch"), ("smoke", "--json"), ("exec", "true")])
-def test_a_cpu_below_the_floor_gets_one_sentence_that_names_what_lacks_and_what_runs(
+def test_a_cpu_below_the_floor_is_refused_in_one_sentence(
     proven: Images, contained: Contained, words: tuple[str, ...]
 ) -> None:
     done = contained(proven[V1], *words, cpu="neoverse-n1")
@@ -153,9 +151,7 @@ def test_a_cpu_below_the_floor_gets_one_sentence_that_names_what_lacks_and_what_
 
 
 @pytest.mark.usefixtures("another_cpu")
-def test_where_no_image_of_the_version_runs_the_newest_version_that_does_is_named(
-    proven: Images, contained: Contained
-) -> None:
+def test_the_refusal_falls_back_to_an_older_version(proven: Images, contained: Contained) -> None:
     done = contained(proven[N1], "python3", "-c", "import torch", cpu="cortex-a72")
     assert (done.returncode, done.stdout) == (78, "")
     (sentence,) = done.stderr.splitlines()
@@ -164,7 +160,7 @@ def test_where_no_image_of_the_version_runs_the_newest_version_that_does_is_name
 
 
 @pytest.mark.usefixtures("another_cpu")
-def test_below_the_floor_the_page_still_comes_with_the_refusals_code(proven: Images, contained: Contained) -> None:
+def test_below_the_floor_the_page_exits_with_the_refusals_code(proven: Images, contained: Contained) -> None:
     done = contained(proven[V1], cpu="neoverse-n1")
     assert done.returncode == 78
     assert "pytorch:2.10.0-n1-acl runs here." in done.stdout

@@ -53,7 +53,7 @@ def _run(reference: str, on: Target) -> Answer:
 
 @pytest.mark.parametrize("cpu", TARGETS)
 @pytest.mark.parametrize("image", TARGETS)
-def test_an_image_runs_on_a_cpu_with_its_floor_and_refuses_any_other_by_name(
+def test_an_image_runs_on_its_floor_and_refuses_other_cpus(
     answers: Mapping[Pair, Answer], image: str, cpu: str
 ) -> None:
     assert not floors.find_problem(TARGETS[image].floor, TARGETS[cpu].emulator.cpu, *answers[image, cpu])

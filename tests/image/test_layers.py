@@ -53,7 +53,7 @@ def layers(proven: Images, docker: Docker, tmp_path_factory: pytest.TempPathFact
     shutil.rmtree(folder)
 
 
-def test_three_layers_and_combos_of_one_version_share_the_two_large_ones(proven: Images, docker: Docker) -> None:
+def test_combos_of_one_version_share_the_two_large_layers(proven: Images, docker: Docker) -> None:
     first, *others = (_diff_ids(docker, proven[combo].reference) for combo in (N1, OPENBLAS, V1))
     assert len(first) == 3
     for other in others:
@@ -61,9 +61,7 @@ def test_three_layers_and_combos_of_one_version_share_the_two_large_ones(proven:
         assert other[2] != first[2]
 
 
-def test_what_combos_of_one_version_share_is_stored_once_compressed_and_their_own_is_small(
-    proven: Images, docker: Docker, tmp_path: Path
-) -> None:
+def test_shared_layers_are_stored_once_and_own_layers_are_small(proven: Images, docker: Docker, tmp_path: Path) -> None:
     archive = tmp_path / "images.tar"
     saved = docker("save", "--output", str(archive), *(proven[combo].reference for combo in ALL))
     assert saved.returncode == 0, saved.stderr
@@ -83,7 +81,7 @@ def test_what_combos_of_one_version_share_is_stored_once_compressed_and_their_ow
     archive.unlink()
 
 
-def test_every_file_of_every_layer_has_the_locks_time_and_belongs_to_root(proven: Images, layers: list[Path]) -> None:
+def test_every_file_has_the_locks_time_and_belongs_to_root(proven: Images, layers: list[Path]) -> None:
     epoch = proven[OPENBLAS].plan.lock.epoch
     strange = []
     for path in layers:
@@ -107,9 +105,7 @@ def test_nothing_in_a_layer_is_setuid_or_writable_for_everybody(layers: list[Pat
     assert strange == []
 
 
-def test_nothing_of_the_host_is_in_a_layer_or_in_the_configuration(
-    layers: list[Path], proven: Images, docker: Docker
-) -> None:
+def test_no_layer_or_configuration_names_the_host(layers: list[Path], proven: Images, docker: Docker) -> None:
     bundle = _member(layers[0], "etc/ssl/certs/ca-certificates.crt").decode()
     places = _own_places()
     for data in _downloaded(proven[OPENBLAS].context):
@@ -126,14 +122,14 @@ def test_nothing_of_the_host_is_in_a_layer_or_in_the_configuration(
     assert found == set()
 
 
-def test_what_is_known_to_be_in_the_layers_is_found_there_in_the_same_way(layers: list[Path]) -> None:
+def test_the_same_search_finds_what_is_known_to_be_in_a_layer(layers: list[Path]) -> None:
     bundle = _member(layers[0], "etc/ssl/certs/ca-certificates.crt").decode()
     data = layers[0].read_bytes()
     assert all(_body(certificate) in data for certificate in _certificates(bundle))
     assert b"/usr/lib/python3.13" in data
 
 
-def test_two_builds_from_nothing_at_two_times_give_the_proven_digest(
+def test_two_builds_from_nothing_give_the_proven_digest(
     proven: Images, docker: Docker, engine: Engine, prefix: str, tmp_path: Path
 ) -> None:
     one = proven[N1]
@@ -154,9 +150,7 @@ def test_two_builds_from_nothing_at_two_times_give_the_proven_digest(
     assert digests == [one.image.digest] * 2
 
 
-def test_the_command_in_the_dockerfile_builds_the_context_without_us(
-    proven: Images, docker: Docker, prefix: str
-) -> None:
+def test_the_command_in_the_dockerfile_builds_the_context(proven: Images, docker: Docker, prefix: str) -> None:
     one = proven[N1]
     text = (one.context / "Dockerfile").read_text()
     line = re.search(r"^# +(SOURCE_DATE_EPOCH=\d+) docker (buildx build .*) \.$", text, re.MULTILINE)

@@ -18,7 +18,7 @@ Images = Mapping[str, Any]
 
 
 @pytest.mark.parametrize("combo", ALL)
-def test_evidence_is_valid_for_the_very_image_and_says_where_it_was_made(proven: Images, combo: str) -> None:
+def test_evidence_fits_the_image_and_names_the_machine(proven: Images, combo: str) -> None:
     one = proven[combo]
     target = one.plan.combo.target
     assert evidence.explain_mismatch(one.evidence, combo=combo, inputs=one.plan.inputs, digest=one.image.digest) is None

@@ -63,7 +63,7 @@ def started(docker: Docker) -> Callable[[str], list[str]]:
     return since
 
 
-def test_a_second_build_says_there_is_nothing_to_do_and_starts_nothing(
+def test_a_second_build_has_nothing_to_do_and_starts_nothing(
     proven: Images, started: Callable[[str], list[str]]
 ) -> None:
     log = ROOT / "build" / "logs" / f"{N1}.log"
@@ -79,7 +79,7 @@ def test_a_second_build_says_there_is_nothing_to_do_and_starts_nothing(
     assert _cpu_seconds() - used < 2  # seconds of CPU, so that a busy machine does not fail it
 
 
-def test_an_image_is_proven_without_its_build_tree_and_nothing_is_written(
+def test_an_image_is_proven_without_its_build_tree(
     proven: Images, bare: Path, started: Callable[[str], list[str]]
 ) -> None:
     before = sorted(bare.rglob("*"))
@@ -110,7 +110,7 @@ def test_somebody_elses_image_is_refused_and_not_started(
     assert started(name) == []
 
 
-def test_an_image_that_is_not_there_is_refused_with_the_command_that_gets_it(bare: Path) -> None:
+def test_a_missing_image_is_refused_with_the_pull_command(bare: Path) -> None:
     done = invoke(bare, "smoke", "--image", "nobody/has-this:1")
     assert (done.returncode, done.stdout) == (2, "")
     assert "the engine has no image 'nobody/has-this:1'" in done.stderr

@@ -71,13 +71,13 @@ def answer(proven: Images, contained: Contained) -> Mapping[str, Any]:
     return {**json.loads(line.removeprefix("ANSWER ")), "stderr": done.stderr}
 
 
-def test_a_program_of_1x_builds_a_graph_trains_saves_and_restores(answer: Mapping[str, Any]) -> None:
+def test_a_1x_program_builds_a_graph_trains_saves_and_restores(answer: Mapping[str, Any]) -> None:
     assert answer["first"] == [[4.0, 4.0]] * 3
     assert (answer["eager"], answer["graph"], answer["learned"], answer["restored"]) == (False, True, True, True)
     assert answer["path"] == "/tmp/model/model-1"  # noqa: S108 - in a container
 
 
-def test_importing_it_warns_of_nothing_and_leaves_logging_to_the_program(answer: Mapping[str, Any]) -> None:
+def test_importing_it_warns_of_nothing_and_sets_no_log_handler(answer: Mapping[str, Any]) -> None:
     assert answer["handlers"] == 0  # a warning through the root logger would have put one there
     assert "WARNING" not in answer["stderr"]
 
@@ -100,17 +100,13 @@ def test_contrib_says_in_one_sentence_what_to_do(answer: Mapping[str, Any]) -> N
     assert answer["has"] is False
 
 
-def test_an_isolated_python_is_ready_for_it_too_and_loads_nothing_before_it_is_asked(
-    proven: Images, contained: Contained
-) -> None:
+def test_an_isolated_python_is_prepared_and_loads_nothing_early(proven: Images, contained: Contained) -> None:
     look = "import sys; print(sorted(name for name in sys.modules if 'tensorflow' in name))"
     assert contained(proven[COMPAT], "python3", "-I", "-c", look).stdout == "['armwright_tensorflow1']\n"
 
 
 @pytest.mark.parametrize("workload", ["lenet", "frozengraph", "savedmodel"])
-def test_a_program_a_frozen_graph_and_a_saved_model_of_1x_are_right_and_computed_by_acl(
-    proven: Images, workload: str
-) -> None:
+def test_1x_programs_and_models_are_right_and_computed_by_acl(proven: Images, workload: str) -> None:
     report = proven[COMPAT].evidence.report
     (one,) = [one for one in report.runs if (one.workload, one.dtype) == (workload, "fp32")]
     assert (one.samples, one.metric.value >= 0.97, 0 < one.largest_error < 1e-4) == (360, True, True)

@@ -75,9 +75,7 @@ def limited(contained: Contained, image: object, limit: str, *words: str) -> Com
 
 
 @pytest.mark.parametrize("limit", ["quota", "cpuset", "mask"])
-def test_pytorch_and_numpy_run_as_many_threads_as_the_container_may(
-    proven: Images, contained: Contained, limit: str
-) -> None:
+def test_pytorch_and_numpy_use_the_containers_cpus(proven: Images, contained: Contained, limit: str) -> None:
     found = answer(limited(contained, proven[N1], limit, "python3", "-c", TORCH))
     cpus = LIMITS[limit][2]
     assert (found["torch"], found["told"]) == (cpus, [cpus, cpus])
@@ -85,17 +83,13 @@ def test_pytorch_and_numpy_run_as_many_threads_as_the_container_may(
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_tensorflow_and_numpy_run_as_many_threads_as_the_container_may(
-    proven: Images, contained: Contained, limit: str
-) -> None:
+def test_tensorflow_and_numpy_use_the_containers_cpus(proven: Images, contained: Contained, limit: str) -> None:
     found = answer(limited(contained, proven[COMPAT], limit, "python3", "-c", TENSORFLOW))
     cpus = LIMITS[limit][2]
     assert (found["more"] - OTHERS, found["numpy"]["threads"]) == (cpus, cpus)
 
 
-def test_more_threads_than_openblas_was_compiled_for_are_bounded_as_the_image_says(
-    proven: Images, contained: Contained
-) -> None:
+def test_openblas_caps_its_threads_as_the_image_says(proven: Images, contained: Contained) -> None:
     asked = ["--env", "OMP_NUM_THREADS=130", "--env", "OPENBLAS_NUM_THREADS=1"]
     found = answer(contained(proven[OPENBLAS], "python3", "-c", TORCH, options=asked))
     settings = {one.name: one for one in proven[OPENBLAS].plan.combo.environment}

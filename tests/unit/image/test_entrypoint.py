@@ -148,7 +148,7 @@ def test_info_says_when_the_cpu_is_played(container: Container) -> None:
     assert "may be emulated" in container.run("info")[1]
 
 
-def test_an_emulator_that_was_not_told_which_cpu_to_play_is_warned_about(container: Container) -> None:
+def test_an_emulator_without_a_chosen_cpu_gets_a_warning(container: Container) -> None:
     plant(container.root, {"sys/devices/system/cpu/modalias": X86_MODALIAS})
     assert "-e QEMU_CPU=neoverse-n1 emulates the CPU that this image was tested on" in container.run("python3")[2]
     assert container.run("python3", QEMU_CPU="neoverse-n1")[2] == ""
@@ -182,7 +182,7 @@ def test_info_for_programs_is_one_json_document(container: Container) -> None:
     assert [choice["origin"] for choice in document["choices"]] == ["kept", "set", "not set"]
 
 
-def test_info_below_the_floor_says_so_first_and_still_says_the_rest(container: Container) -> None:
+def test_info_below_the_floor_starts_with_the_refusal(container: Container) -> None:
     container.cpu("cortex-a72")
     code, page, _ = container.run()
     assert code == 78
@@ -278,7 +278,7 @@ def test_only_what_the_user_has_not_set_is_set(container: Container) -> None:
     assert "OMP_NUM_THREADS=" in container.run("info", OMP_NUM_THREADS="")[1]
 
 
-def test_what_the_image_itself_sets_is_no_choice_of_the_user_s_and_another_value_is(container: Container) -> None:
+def test_only_a_value_other_than_the_images_is_the_users_choice(container: Container) -> None:
     container.image["environment"][1]["fixed"] = True
     for value, said in (("1024", "set, keeps prepared primitives"), ("5", "kept, it was already in the environment")):
         errors = container.run("true", ARMWRIGHT_EXPLAIN="1", LRU_CACHE_CAPACITY=value)[2]
@@ -302,7 +302,7 @@ def test_quiet_is_stronger_than_explaining(container: Container) -> None:
     assert container.became == ["true"]
 
 
-def test_fast_math_is_set_where_it_was_asked_for_and_the_cpu_has_it(container: Container) -> None:
+def test_fast_math_is_set_if_requested_and_the_cpu_has_it(container: Container) -> None:
     container.cpu("neoverse-v1")
     assert container.run("true", ARMWRIGHT_BF16="0") == (0, "", "")
     assert "ONEDNN_DEFAULT_FPMATH_MODE" not in container.environ
@@ -319,7 +319,7 @@ def test_fast_math_on_a_cpu_without_it_gets_a_line_and_goes_on(container: Contai
     assert "ONEDNN_DEFAULT_FPMATH_MODE" not in container.environ
 
 
-def test_fast_math_in_an_image_without_it_gets_a_line_and_goes_on(container: Container) -> None:
+def test_fast_math_in_an_image_without_it_only_gets_a_warning(container: Container) -> None:
     container.image.update(fast_math=None, environment=[])
     _, _, errors = container.run("true", ARMWRIGHT_BF16="1")
     assert errors == "armwright: ARMWRIGHT_BF16=1 has no effect: this image has no bf16 fast math.\n"
@@ -406,7 +406,7 @@ def test_as_a_program_it_needs_nothing_and_leaves_nothing_behind(installed: Path
     assert sorted(installed.rglob("*")) == before
 
 
-def test_as_a_program_it_becomes_the_command_with_default_signals(installed: Path) -> None:
+def test_it_becomes_the_command_with_default_signals(installed: Path) -> None:
     image = copy.deepcopy(IMAGE)
     image["target"]["floor"] = []
     (installed / "image.json").write_text(json.dumps(image), encoding="utf-8")

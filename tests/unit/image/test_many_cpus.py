@@ -93,7 +93,7 @@ def test_a_sandbox_that_forbids_the_question_leaves_all_cpus(
     [(N1, "OMP_NUM_THREADS"), (TENSORFLOW, "TF_NUM_INTRAOP_THREADS")],
     ids=["pytorch", "tensorflow"],
 )
-def test_the_framework_gets_every_cpu_and_numpy_no_more_than_it_was_compiled_for(
+def test_the_framework_gets_every_cpu_and_numpy_its_maximum(
     matrix: Matrix, server: Limits, combo: str, unbounded: str
 ) -> None:
     found = chosen(matrix, combo, server())
@@ -111,7 +111,7 @@ def test_the_bound_changes_nothing_below_it(matrix: Matrix, server: Limits, cpus
     assert found["OMP_NUM_THREADS"].value == str(cpus)
 
 
-def test_under_a_quota_both_frameworks_get_as_many_threads_as_they_may(matrix: Matrix, server: Limits) -> None:
+def test_a_quota_bounds_the_threads_of_both_frameworks(matrix: Matrix, server: Limits) -> None:
     cpus = server(quota="150000 100000")
     for combo, names in ((N1, ["OMP_NUM_THREADS"]), (TENSORFLOW, ["TF_NUM_INTRAOP_THREADS"])):
         found = chosen(matrix, combo, cpus)

@@ -33,7 +33,7 @@ def test_every_committed_lock_is_good_and_pins_its_own_framework(matrix: Matrix)
         )
 
 
-def test_every_committed_base_lock_is_good_and_serves_both_build_platforms(matrix: Matrix) -> None:
+def test_every_base_lock_serves_both_build_platforms(matrix: Matrix) -> None:
     for base in matrix.recipes.bases.values():
         found = locks.read_base_lock(ROOT, base.name)
         assert {package.name for package in base.archive.packages} <= set(found.root)
@@ -111,7 +111,7 @@ def test_all_bad_lines_are_told_at_once() -> None:
     assert len(wrong(f"scipy\n{GOOD}triton==3.0 \\\n{HASH}\nhttps://example.org\n")) == 3
 
 
-def test_a_lock_that_is_not_there_is_told_with_the_command_that_makes_it(tree: Tree) -> None:
+def test_a_missing_lock_is_an_error_with_the_command_to_make_it(tree: Tree) -> None:
     with pytest.raises(InputError, match=r"pytorch 9\.9 has no lock") as refused:
         locks.read_wheel_lock(tree.root, "pytorch", "9.9")
     assert refused.value.next_step == "invoke lock --framework pytorch --version 9.9"
@@ -181,7 +181,7 @@ def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
     }
 
 
-def test_a_list_of_indexes_over_several_lines_is_read_as_pip_prints_it() -> None:
+def test_pips_list_of_indexes_over_several_lines_is_read() -> None:
     line = r"global.extra-index-url='\nhttps://one.example/simple\nhttps://two.example/simple'"
     (found,) = resolve._parse_settings([line])
     assert found[0] == "extra-index-url"

@@ -33,9 +33,7 @@ def described(plan: Plan) -> dict[str, Any]:
     return document
 
 
-def test_the_same_inputs_give_the_same_digest_from_any_folder_environment_and_checkout(
-    matrix: Matrix, tree: Tree, tmp_path: Path
-) -> None:
+def test_the_digest_is_the_same_in_any_folder_and_environment(matrix: Matrix, tree: Tree, tmp_path: Path) -> None:
     for path in tree.root.rglob("*"):
         os.utime(path, (1, 1))
         path.chmod(0o700)
@@ -99,14 +97,14 @@ def test_what_changes_the_image_changes_its_digest(matrix: Matrix, tree: Tree, f
     assert tree.plan(N1).inputs != planned(matrix, N1).inputs
 
 
-def test_another_build_of_one_package_of_the_base_changes_the_digest(matrix: Matrix, tree: Tree) -> None:
+def test_another_build_of_a_base_package_changes_the_digest(matrix: Matrix, tree: Tree) -> None:
     path = tree.root / "recipes/locks/debian-13.yaml"
     path.write_text(re.sub(r"(sha256: [0-9a-f]{60})[0-9a-f]{4}", r"\g<1>0000", path.read_text(), count=1))
     assert tree.plan(N1).inputs != planned(matrix, N1).inputs
 
 
 @pytest.mark.parametrize("name", ["weights.npz", "expected.npz", "inputs.npz"])
-def test_one_changed_byte_in_what_proves_the_image_changes_its_digest(matrix: Matrix, tree: Tree, name: str) -> None:
+def test_one_changed_byte_in_a_workload_changes_the_digest(matrix: Matrix, tree: Tree, name: str) -> None:
     path = tree.root / "scripts/smoke/lenet" / name
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -135,7 +133,7 @@ def test_what_does_not_change_the_image_leaves_its_digest(
     assert tree.plan(N1).inputs == planned(matrix, N1).inputs
 
 
-def test_a_newly_published_version_does_not_make_the_images_of_the_others_anew(matrix: Matrix, tree: Tree) -> None:
+def test_a_new_version_leaves_the_digests_of_the_others(matrix: Matrix, tree: Tree) -> None:
     recipe = (tree.root / PYTORCH).read_text()
     entry = re.search(r'  "2\.10\.0":\n(?:    .*\n)+', recipe)
     assert entry
@@ -161,7 +159,7 @@ def test_the_image_describes_itself(matrix: Matrix) -> None:
     assert image["smoke"]["workloads"] == matrix.recipes.frameworks["pytorch"].workloads
 
 
-def test_the_image_says_of_every_data_type_what_it_comes_to_on_its_target(matrix: Matrix) -> None:
+def test_the_image_describes_every_data_type_on_its_target(matrix: Matrix) -> None:
     def states(combo: str) -> dict[str, str]:
         told = described(planned(matrix, combo))["dtypes"]
         assert all(one["note"] for one in told)
@@ -173,7 +171,7 @@ def test_the_image_says_of_every_data_type_what_it_comes_to_on_its_target(matrix
     assert (states("pytorch-2.10.0-v1-acl")["bf16"], states("pytorch-2.10.0-v1-openblas")["bf16"]) == ("fast", "slow")
 
 
-def test_a_variable_that_is_fixed_is_part_of_the_image_and_known_to_its_entrypoint(tree: Tree) -> None:
+def test_a_fixed_variable_is_in_the_image_and_its_entrypoint(tree: Tree) -> None:
     fixed = '  - {name: LEVEL, value: "9", fixed: true, reason: a test wants it}\n'
     recipe = tree.root / "recipes/targets/n1.yaml"
     recipe.write_text(recipe.read_text(encoding="utf-8") + f"environment:\n{fixed}", encoding="utf-8")
@@ -185,7 +183,7 @@ def test_a_variable_that_is_fixed_is_part_of_the_image_and_known_to_its_entrypoi
     assert not any("OMP_NUM_THREADS" in step for step in variables)  # it depends on the machine
 
 
-def test_an_image_names_the_nearest_ones_that_run_below_its_floor_of_its_own_version_where_that_exists(
+def test_an_image_names_the_nearest_images_below_its_floor(
     matrix: Matrix,
 ) -> None:
     def images(combo: str) -> list[str]:
@@ -246,9 +244,7 @@ def test_labels_say_what_the_image_is(matrix: Matrix) -> None:
 
 @pytest.mark.parametrize("version", ["2.10.0", "2.9.1"])
 @pytest.mark.parametrize("source", ["archive", "registry"])
-def test_the_base_and_the_packages_are_shared_by_every_combo_of_a_version(
-    matrix: Matrix, version: str, source: Source
-) -> None:
+def test_combos_of_a_version_share_the_base_and_the_packages(matrix: Matrix, version: str, source: Source) -> None:
     shared = set()
     for combo in matrix.combos:
         if combo.version == version and combo.refusal is None:
@@ -261,7 +257,7 @@ def test_the_base_and_the_packages_are_shared_by_every_combo_of_a_version(
     assert len(shared) == 1
 
 
-def test_the_switch_of_a_backend_lands_in_the_site_directory_and_nowhere_else(matrix: Matrix) -> None:
+def test_a_backends_switch_is_only_in_the_site_directory(matrix: Matrix) -> None:
     combo = matrix.by_id["pytorch-2.10.0-n1-openblas"]
     for source, site in (
         ("archive", "usr/local/lib/python3.13/dist-packages"),
@@ -281,7 +277,7 @@ def test_byte_code_beside_an_overlay_never_becomes_an_input(matrix: Matrix, tree
     assert tree.plan(combo).inputs == planned(matrix, combo).inputs
 
 
-def test_a_lock_of_another_version_is_refused_before_anything_starts(tree: Tree) -> None:
+def test_a_lock_of_another_version_is_refused(tree: Tree) -> None:
     shutil.copy(tree.root / "recipes/locks/pytorch-2.9.1.txt", tree.root / "recipes/locks/pytorch-2.10.0.txt")
     with pytest.raises(InputError, match=r"the lock of pytorch 2\.10\.0 pins torch 2\.9\.1"):
         tree.plan(N1)

@@ -34,7 +34,7 @@ def plans(matrix: Matrix, request: pytest.FixtureRequest) -> list[Plan]:
     return [make_plan(matrix, one, request.param) for one in possible if request.param in matrix.base(one).sources]
 
 
-def test_no_stage_of_the_target_platform_runs_anything_but_what_compiles(plans: list[Plan]) -> None:
+def test_only_compiling_stages_run_on_the_target_platform(plans: list[Plan]) -> None:
     for one in plans:
         parts = parse_stages(one.files["Dockerfile"])
         compiling = {"builder", "python", "packages", *(("bazel", "compiled") if one.combo.release.build else ())}
@@ -44,7 +44,7 @@ def test_no_stage_of_the_target_platform_runs_anything_but_what_compiles(plans: 
         assert any("RUN" in stage.keywords() for stage in parts)  # else the parser is blind
 
 
-def test_the_last_stage_is_the_image_not_root_with_its_entrypoint_and_a_default_command(plans: list[Plan]) -> None:
+def test_the_last_stage_sets_user_entrypoint_and_command(plans: list[Plan]) -> None:
     for one in plans:
         image = parse_stages(one.files["Dockerfile"])[-1]
         assert image.platform == TARGET
@@ -56,7 +56,7 @@ def test_the_last_stage_is_the_image_not_root_with_its_entrypoint_and_a_default_
         assert all(step.startswith("COPY --link --from=") for step in image.instructions if step.startswith("COPY"))
 
 
-def test_every_stage_that_is_named_exists_and_every_run_is_without_network(plans: list[Plan]) -> None:
+def test_every_named_stage_exists_and_every_run_has_no_network(plans: list[Plan]) -> None:
     for one in plans:
         parts = parse_stages(one.files["Dockerfile"])
         names = {stage.name for stage in parts}
@@ -78,7 +78,7 @@ def test_no_address_of_anybody_is_in_a_context(plans: list[Plan]) -> None:
         assert {name: host.findall(text) for name, text in texts.items() if host.search(text)} == {}
 
 
-def test_only_what_a_stage_of_the_build_platform_needs_comes_from_a_registry(plans: list[Plan]) -> None:
+def test_only_build_platform_stages_use_a_registry(plans: list[Plan]) -> None:
     for one in plans:
         parts = parse_stages(one.files["Dockerfile"])
         names = {stage.name for stage in parts}
@@ -87,7 +87,7 @@ def test_only_what_a_stage_of_the_build_platform_needs_comes_from_a_registry(pla
         assert all("@sha256:" in image for image in foreign)
 
 
-def test_no_line_ends_in_blanks_and_no_two_empty_lines_make_three(plans: list[Plan]) -> None:
+def test_no_trailing_blanks_and_no_three_empty_lines(plans: list[Plan]) -> None:
     for one in plans:
         text = one.files["Dockerfile"].decode()
         assert not re.search(r"[ \t]\n", text)
@@ -134,7 +134,7 @@ HOSTILE = st.text(
 
 @given(HOSTILE)
 @settings(max_examples=60, deadline=None)
-def test_a_title_of_any_characters_comes_out_of_its_label_as_it_went_in(matrix: Matrix, title: str) -> None:
+def test_a_title_of_any_characters_survives_in_its_label(matrix: Matrix, title: str) -> None:
     combo = titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
     found = labels(make_plan(matrix, combo).files["Dockerfile"])
     assert found["org.opencontainers.image.title"] == f"PyTorch 2.10.0 for {title}"
@@ -190,7 +190,7 @@ def test_writing_again_removes_what_an_earlier_plan_left(tmp_path: Path) -> None
     assert (folder / "Dockerfile").read_bytes() == b"new"
 
 
-def test_what_stands_in_the_way_of_a_file_or_a_folder_goes_away_and_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_obstacles_are_replaced_and_links_are_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_bytes(b"kept")
@@ -207,7 +207,7 @@ def test_what_stands_in_the_way_of_a_file_or_a_folder_goes_away_and_a_link_is_no
     assert (outside / "kept").read_bytes() == b"kept"
 
 
-def test_a_download_that_is_shared_by_a_link_outlives_the_context(tmp_path: Path) -> None:
+def test_a_download_shared_by_a_link_outlives_the_context(tmp_path: Path) -> None:
     cached = tmp_path / "cache.whl"
     cached.write_bytes(b"kept")
     render.write_context(tmp_path / "context", {"Dockerfile": b""})
@@ -223,7 +223,7 @@ def test_a_missing_template_is_named(tree: Tree) -> None:
         render.render_dockerfile(tree.root, context)
 
 
-def test_a_file_s_time_says_its_content_so_that_buildkit_can_tell_two_combos_apart(tmp_path: Path) -> None:
+def test_files_of_different_content_have_different_times(tmp_path: Path) -> None:
     for folder, content in (("one", b"12"), ("same", b"12"), ("other", b"21")):
         render.write_context(tmp_path / folder, {"image/file": content, "Dockerfile": content})
     times = {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("*/Dockerfile")}

@@ -15,6 +15,8 @@ from tests.support import ROOT
 PACKAGE = read_package(ROOT)
 LONGEST_MODULE = 280  # lines
 LONGEST_FUNCTION = 55  # lines
+TESTS = read_package(ROOT, "tests")
+LONGEST_TEST_NAME = 60  # characters
 # `engine` talks to Docker and `publish` to a registry: their tests need them and are in tests/engine.
 WITHOUT_UNIT_TESTS = {"engine", "publish"}
 OUTSIDE = {"harness", "image", "project", "smoke"}  # unit tests of the tests, of scripts/ and of the repository
@@ -66,6 +68,10 @@ def test_no_import_renames_what_it_imports() -> None:
 def test_modules_and_functions_are_short() -> None:
     assert rooms.find_long_modules(PACKAGE, LONGEST_MODULE) == {}
     assert rooms.find_long_functions(PACKAGE, LONGEST_FUNCTION) == {}
+
+
+def test_names_of_tests_are_short() -> None:
+    assert rooms.find_long_test_names(TESTS, LONGEST_TEST_NAME) == []
 
 
 def test_every_command_has_a_file_of_its_name() -> None:
@@ -191,3 +197,11 @@ def test_a_long_module_and_a_long_function_are_found() -> None:
     assert rooms.find_long_modules(package, 6) == {}
     assert rooms.find_long_functions(package, 3) == {"armwright.plan.plan.f": 4}
     assert rooms.find_long_functions(package, 4) == {}
+
+
+def test_a_long_test_name_is_found() -> None:
+    package = made_up(
+        plan_plan="def test_it(): ...\nclass A:\n    async def test_all(self): ...\ndef help_it(): ..."
+    )
+    assert rooms.find_long_test_names(package, 7) == ["armwright.plan.plan.test_all"]
+    assert rooms.find_long_test_names(package, 8) == []
