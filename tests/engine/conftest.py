@@ -17,8 +17,8 @@ from armwright.engine.client import Engine, Image
 from armwright.engine.containers import PLATFORM
 from armwright.fetch import debian_roots, resolve
 from armwright.matrix.matrix import Matrix
-from armwright.plan import plan as plans
 from armwright.plan.locks import read_base_lock
+from armwright.plan.plan import COMPRESSION
 from armwright.system import process
 
 EPOCH = 1_700_000_000
@@ -71,7 +71,7 @@ def make(engine: Engine, context: Callable[..., Path], tmp_path: Path) -> Make:
     def build(name: str, labels: Mapping[str, str] | None = None, content: str = "content") -> Image:
         lines = [f'LABEL {key}="{value}"' for key, value in (labels or {}).items()]
         folder = context("\n".join(["FROM scratch", "COPY file /file", *lines, ""]), file=content)
-        buildx.run_build(folder, tmp_path / "log", name=name, epoch=EPOCH, compression=plans.COMPRESSION)
+        buildx.run_build(folder, tmp_path / "log", name=name, epoch=EPOCH, compression=COMPRESSION)
         image = engine.find(name)
         assert image is not None
         return image

@@ -10,7 +10,7 @@ import pytest
 from armwright.assembly import buildx
 from armwright.audit import image_audit
 from armwright.engine.client import Engine, Image
-from armwright.plan import plan as plans
+from armwright.plan.plan import COMPRESSION
 from armwright.system.errors import FailedError
 from tests.elf import NOP, RET, elf
 from tests.support import Tree
@@ -31,7 +31,7 @@ def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engin
     folder = context(DOCKERFILE)
     (folder / "bare.so").write_bytes(elf([NOP, LDADD, RET]))
     (folder / "guarded.so").write_bytes(elf([*GUARDED]))
-    buildx.run_build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=plans.COMPRESSION)
+    buildx.run_build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=COMPRESSION)
     found = engine.find(name)
     assert found is not None
     return found

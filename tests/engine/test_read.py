@@ -12,7 +12,7 @@ import pytest
 from armwright.assembly import buildx
 from armwright.engine import client
 from armwright.engine.client import Engine, Image
-from armwright.plan import plan as plans
+from armwright.plan.plan import COMPRESSION
 from armwright.system.errors import FailedError
 
 DOCKERFILE = "FROM scratch\nCOPY one /folder/one\nCOPY two /folder/below/two\nCOPY two /three\n"
@@ -21,7 +21,7 @@ DOCKERFILE = "FROM scratch\nCOPY one /folder/one\nCOPY two /folder/below/two\nCO
 @pytest.fixture
 def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engine) -> Image:
     folder = context(DOCKERFILE, one="first", two="second")
-    buildx.run_build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=plans.COMPRESSION)
+    buildx.run_build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=COMPRESSION)
     found = engine.find(name)
     assert found is not None
     return found

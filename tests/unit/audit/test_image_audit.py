@@ -16,7 +16,7 @@ from armwright.assembly import images
 from armwright.audit import decoder, image_audit
 from armwright.audit.encodings import Declaration, load_dispatch, load_instructions
 from armwright.audit.scan_cache import CodeFile
-from armwright.cli import audit as cli_audit
+from armwright.cli.audit import _audit_combos, _audit_image
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
@@ -246,12 +246,12 @@ def test_the_first_matching_declaration_counts(tree: Tree) -> None:
 def command(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Tree:
     declare(tree, "")
     engine = Archive({LIBRARY: elf([SVE, LDADD])})
-    monkeypatch.setattr(cli_audit, "Engine", lambda: engine)
+    monkeypatch.setattr("armwright.cli.audit.Engine", lambda: engine)
     return tree
 
 
 def test_the_command_lists_each_finding_and_fails(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli_audit._audit_image(command.load(), "any", Selector(), "", as_json=False) == 1
+    assert _audit_image(command.load(), "any", Selector(), "", as_json=False) == 1
     printed = capsys.readouterr()
     assert f"{LIBRARY}  unguarded" in printed.out
     assert f"{LIBRARY}: sve, 1 at 0x" in " ".join(printed.err.split())
@@ -259,7 +259,7 @@ def test_the_command_lists_each_finding_and_fails(command: Tree, capsys: pytest.
 
 def test_a_known_fault_is_printed_and_does_not_fail(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     declare(command, DECLARED + "    kind: fault\n")
-    assert cli_audit._audit_image(command.load(), "any", Selector(), "", as_json=False) == 0
+    assert _audit_image(command.load(), "any", Selector(), "", as_json=False) == 0
     printed = capsys.readouterr()
     text = " ".join(printed.err.split())
     assert "known unguarded instructions above the floor of n1" in text
@@ -271,39 +271,39 @@ def test_a_known_fault_is_printed_and_does_not_fail(command: Tree, capsys: pytes
 def test_several_images_are_summarised_in_a_table(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     matrix: Matrix = command.load()
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
-    assert cli_audit._audit_combos(matrix, combos, "archive", "", as_json=False) == 1
+    assert _audit_combos(matrix, combos, "archive", "", as_json=False) == 1
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[1:2] == ["n1"]]
     assert row.split()[2:] == ["0", "0", "0", "0", "1"]
 
 
 def test_the_floor_of_another_target_can_be_used(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli_audit._audit_image(command.load(), "any", Selector(), "graviton3", as_json=True) == 0
+    assert _audit_image(command.load(), "any", Selector(), "graviton3", as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["target"] == "v1"
-    assert cli_audit._audit_image(command.load(), "any", Selector(), "generic", as_json=True) == 1
+    assert _audit_image(command.load(), "any", Selector(), "generic", as_json=True) == 1
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert {row["feature"] for row in found["rows"]} == {"sve", "atomics"}
 
 
 def test_a_wrong_floor_or_an_image_with_selectors_is_refused(command: Tree) -> None:
     with pytest.raises(InputError, match="unknown target 'n9'"):
-        cli_audit._audit_image(command.load(), "any", Selector(), "n9", as_json=False)
+        _audit_image(command.load(), "any", Selector(), "n9", as_json=False)
     with pytest.raises(InputError, match="cannot be combined"):
-        cli_audit._audit_image(command.load(), "any", Selector(target="n1"), "", as_json=False)
+        _audit_image(command.load(), "any", Selector(target="n1"), "", as_json=False)
 
 
 def test_combos_that_are_not_built_are_named(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     class Empty:
         def find(self, _: str) -> None: ...
 
-    monkeypatch.setattr(cli_audit, "Engine", Empty)
+    monkeypatch.setattr("armwright.cli.audit.Engine", Empty)
     with pytest.raises(InputError, match=f"not built: {COMBO}"):
-        cli_audit._audit_combos(matrix, [matrix.by_id[COMBO]], "archive", "", as_json=False)
+        _audit_combos(matrix, [matrix.by_id[COMBO]], "archive", "", as_json=False)
 
 
 def test_several_combos_are_printed_as_one_document(command: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     matrix: Matrix = command.load()
     combos = [matrix.by_id[COMBO], matrix.by_id["pytorch-2.10.0-v1-acl"]]
-    assert cli_audit._audit_combos(matrix, combos, "archive", "", as_json=True) == 1
+    assert _audit_combos(matrix, combos, "archive", "", as_json=True) == 1
     assert [audit["target"] for audit in json.loads(capsys.readouterr().out)] == ["n1", "v1"]
     assert images.read_target(matrix, image()).name == "n1"
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from armwright.cli import evidence as command
+from armwright.cli.evidence import find_evidence, run
 from armwright.matrix.matrix import Matrix, load_matrix
 from armwright.plan.plan import Plan, make_plan
 from armwright.proof import compare, evidence, verify
 from armwright.proof.evidence import Evidence
 from armwright.system.errors import InputError, MachineError
-from tests import proofs as synthetic
+from tests import proofs
 from tests.sabotage import edits
 from tests.support import ROOT
 
@@ -33,7 +33,7 @@ def project(matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         raise MachineError("the Docker engine does not answer")
 
     monkeypatch.setattr(evidence, "evidence_path", lambda _, combo: tmp_path / "build" / "evidence" / f"{combo}.json")
-    monkeypatch.setattr(command, "Engine", no_engine)
+    monkeypatch.setattr("armwright.cli.evidence.Engine", no_engine)
     for combo in (N1, V1):
         put(matrix, combo)
     return matrix
@@ -46,7 +46,7 @@ def planned(combo: str) -> Plan:
 
 
 def document(combo: str = N1) -> dict[str, Any]:
-    return synthetic.document(planned(combo))
+    return proofs.document(planned(combo))
 
 
 def put(matrix: Matrix, combo: str, change: Change = lambda _: None) -> Path:
@@ -60,7 +60,7 @@ def put(matrix: Matrix, combo: str, change: Change = lambda _: None) -> Path:
 
 
 def test_one_proof_is_shown_completely(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.run(project, "show", N1) == 0
+    assert run(project, "show", N1) == 0
     shown = capsys.readouterr()
     for part in (
         f"evidence of {N1}", "sha256:1111", "Docker 26.1.5", "an exact model; match: exact",
@@ -81,7 +81,7 @@ def test_many_proofs_are_shown_as_one_line_each(project: Matrix, capsys: pytest.
     for combo in ("pytorch-2.10.0-n1-openblas", "pytorch-2.10.0-v1-openblas"):
         put(project, combo)
     put(project, V1, lambda data: data["report"]["runs"][0].update(worst=2.0))
-    assert command.run(project, "show", "") == 0
+    assert run(project, "show", "") == 0
     lines = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
     states = {line[0]: line[1] for line in lines if line[0].startswith("pytorch")}
     assert states == {
@@ -93,12 +93,12 @@ def test_many_proofs_are_shown_as_one_line_each(project: Matrix, capsys: pytest.
 
 
 def test_json_prints_the_evidence_itself(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
-    command.run(project, "show", f"{N1},{V1}", as_json=True)
+    run(project, "show", f"{N1},{V1}", as_json=True)
     assert json.loads(capsys.readouterr().out) == [document(N1), document(V1)]
 
 
 def test_the_schema_describes_the_files(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
-    command.run(project, "schema", "")
+    run(project, "schema", "")
     schema = json.loads(capsys.readouterr().out)
     assert set(schema["properties"]) == set(document())
     assert set(schema["$defs"]["Report"]["properties"]) == set(document()["report"])
@@ -106,7 +106,7 @@ def test_the_schema_describes_the_files(project: Matrix, capsys: pytest.CaptureF
 
 
 def differing(project: Matrix, tmp_path: Path, change: Change, *, times: bool = False) -> dict[str, tuple[str, str]]:
-    """Compare the evidence of N1 with a changed copy, and check the exit code of the command."""
+    """Compare the evidence of N1 with a changed copy, and check the exit code of the"""
     other = document()
     change(other)
     file = tmp_path / "other.json"
@@ -115,14 +115,14 @@ def differing(project: Matrix, tmp_path: Path, change: Change, *, times: bool = 
     same = evidence.fingerprint(Evidence.model_validate(other)) == evidence.fingerprint(
         Evidence.model_validate(document())
     )
-    assert command.run(project, "diff", f"{N1},{file}", times=times) == (0 if same else 1)
+    assert run(project, "diff", f"{N1},{file}", times=times) == (0 if same else 1)
     return {row.what: (row.first, row.second) for row in rows}
 
 
 @pytest.mark.parametrize(
     ("change", "rows"),
     [
-        (lambda data: data.update(image=edits.OTHER), {"image": (synthetic.DIGEST, edits.OTHER)}),
+        (lambda data: data.update(image=edits.OTHER), {"image": (proofs.DIGEST, edits.OTHER)}),
         (lambda data: data.update(compressed_bytes=1), {"bytes compressed": ("130000000", "1")}),
         (lambda data: data["report"]["versions"].update(torch="2.9"), {"version torch": ("2.10.0", "2.9")}),
         (lambda data: data["report"]["cpu"]["features"].append("sve"), {"cpu feature sve": ("-", "present")}),
@@ -170,7 +170,7 @@ def test_times_and_memory_are_compared_only_on_request(project: Matrix, tmp_path
 
 
 def test_differences_as_json(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.run(project, "diff", f"{N1},{V1}", as_json=True) == 1
+    assert run(project, "diff", f"{N1},{V1}", as_json=True) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["of"], document["same"]) == ([N1, V1], False)
     (row,) = [row for row in document["differences"] if row["what"] == "check kernels convolution-bf16"]
@@ -179,7 +179,7 @@ def test_differences_as_json(project: Matrix, capsys: pytest.CaptureFixture[str]
 
 
 def test_verify_lists_what_was_not_compared(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.run(project, "verify", "", as_json=True) == 0
+    assert run(project, "verify", "", as_json=True) == 0
     document = json.loads(capsys.readouterr().out)
     assert [(result["name"], result["holds"]) for result in document] == [(N1, True), (V1, True)]
     assert document[0]["not_compared"] == ["image: the engine does not answer"]
@@ -187,16 +187,16 @@ def test_verify_lists_what_was_not_compared(project: Matrix, capsys: pytest.Capt
 
 def test_rejected_evidence_is_named_and_fails(project: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     put(project, V1, lambda data: data["report"]["runs"][0].update(worst=2.0))
-    assert command.run(project, "verify", "") == 1
+    assert run(project, "verify", "") == 1
     printed = capsys.readouterr()
     assert "answers: lenet fp32: the worst answer is 2 times the tolerance" in printed.out
     assert "1 of 2 rejected" in printed.err
-    assert command.run(project, "verify", N1) == 0
+    assert run(project, "verify", N1) == 0
 
 
 def test_evidence_under_another_combo_s_name_is_rejected(project: Matrix) -> None:
     evidence.evidence_path(project.root, V1).write_bytes(evidence.evidence_path(project.root, N1).read_bytes())
-    (found,) = command.find_evidence(project, V1)
+    (found,) = find_evidence(project, V1)
     result = verify.verify_evidence(project, found, None)
     assert [tuple(problem) for problem in result.problems] == [("combo", f"the file contains evidence of {N1}")]
 
@@ -206,7 +206,7 @@ def test_evidence_of_an_unknown_combo_is_rejected(project: Matrix, tmp_path: Pat
     data["combo"] = data["report"]["combo"] = "pytorch-9.9.9-n1-acl"
     file = tmp_path / "proof.json"
     file.write_text(edits.to_text(data))
-    (found,) = command.find_evidence(project, str(file))
+    (found,) = find_evidence(project, str(file))
     (problem,) = verify.verify_evidence(project, found, None).problems
     assert problem.text == "there is no combo pytorch-9.9.9-n1-acl in this checkout"
 
@@ -223,7 +223,7 @@ def test_evidence_of_an_unknown_combo_is_rejected(project: Matrix, tmp_path: Pat
 )
 def test_wrong_arguments_are_explained(project: Matrix, action: str, of: str, what: str) -> None:
     with pytest.raises(InputError, match=what) as wrong:
-        command.run(project, action, of)
+        run(project, action, of)
     assert wrong.value.next_step.startswith("invoke ")
 
 
@@ -231,24 +231,24 @@ def test_another_file_cannot_be_shown(project: Matrix, tmp_path: Path) -> None:
     file = tmp_path / "notes.json"
     file.write_text('{"combo": 1}')
     with pytest.raises(InputError, match="is not evidence: "):
-        command.run(project, "show", str(file))
+        run(project, "show", str(file))
 
 
 def test_without_evidence_verify_is_an_input_error(project: Matrix) -> None:
     for combo in (N1, V1):
         evidence.evidence_path(project.root, combo).unlink()
     with pytest.raises(InputError, match="there is no evidence yet"):
-        command.run(project, "verify", "")
+        run(project, "verify", "")
 
 
 def test_stored_evidence_is_checked_against_its_plan(project: Matrix) -> None:
     plan = planned(N1)
-    assert verify.explain_stored_rejection(project.root, plan, synthetic.DIGEST) is None
+    assert verify.explain_stored_rejection(project.root, plan, proofs.DIGEST) is None
     assert "of another image" in str(verify.explain_stored_rejection(project.root, plan, edits.OTHER))
     put(project, N1, lambda data: data["report"]["runs"][0]["kernels"][0].update(implementation="gemm:ref"))
     assert "does not allow onednn convolution by gemm:ref" in str(
-        verify.explain_stored_rejection(project.root, plan, synthetic.DIGEST)
+        verify.explain_stored_rejection(project.root, plan, proofs.DIGEST)
     )
     file = evidence.evidence_path(project.root, N1)
     file.write_text(file.read_text().replace("{", '{"combo": "x",', 1))
-    assert verify.explain_stored_rejection(project.root, plan, synthetic.DIGEST) == "there is no valid evidence"
+    assert verify.explain_stored_rejection(project.root, plan, proofs.DIGEST) == "there is no valid evidence"

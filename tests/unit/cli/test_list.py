@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from armwright.cli import grid, render
-from armwright.cli import list as list_command
+from armwright.cli.list import run
 from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
@@ -118,7 +118,7 @@ def test_list_counts_the_combos_that_it_hides(
     store(monkeypatch, {})
 
     def shown(**options: object) -> list[str]:
-        list_command.run(small, Selector(**options), as_grid=False, as_json=False)  # type: ignore[arg-type]
+        run(small, Selector(**options), as_grid=False, as_json=False)  # type: ignore[arg-type]
         return [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
 
     assert shown() == [combo.id for combo in small.combos if combo.is_known_to_work]

@@ -22,7 +22,7 @@ from armwright.pipeline import build_all, inventory
 from armwright.pipeline.build_combo import ComboResult
 from armwright.pipeline.documents import make_json_schema
 from armwright.pipeline.inventory import Inventory
-from armwright.plan import plan as plans
+from armwright.plan.plan import make_plan
 from armwright.proof import evidence
 from armwright.publish import stage
 from armwright.request import github_client, unpublished
@@ -110,7 +110,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> dict[str, ArmwrightError]:
     def build(matrix: Matrix, combos: Sequence[Combo], _: object) -> list[ComboResult]:
         print("a table")  # noqa: T201 - as the tables of a proof
         (combo,) = combos
-        proof = evidence.Evidence.model_validate(proofs.document(plans.make_plan(matrix, combo)))
+        proof = evidence.Evidence.model_validate(proofs.document(make_plan(matrix, combo)))
         error = errors.get(combo.id)
         return [ComboResult(combo, "failed" if error else "proven", proof=proof, error=error)]
 
@@ -211,7 +211,7 @@ def test_image_in_the_registry_can_be_pulled(run: Run, tree: Tree) -> None:
         document = run(chosen=N1, registry=address).document
         other = run(chosen=Selector("pytorch", target="v1"), registry=address).document
         registry.shutdown()
-    reference = plans.make_plan(tree.load(), tree.load().by_id[ID]).reference
+    reference = make_plan(tree.load(), tree.load().by_id[ID]).reference
     assert requests[0] == f"/v2/staging/pytorch/manifests/{reference.partition(':')[2]}"
     assert (document["kind"], document["combo"]["image"]) == ("exists", f"{address}/staging/pytorch:2.10.0-n1-acl")
     assert f"docker pull {address}/staging/pytorch:2.10.0-n1-acl" in document["markdown"]

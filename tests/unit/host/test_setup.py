@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from armwright.cli import setup as command
+from armwright.cli.setup import run
 from armwright.engine.probe import EngineReading
 from armwright.host import actions, apt, binfmt, inspect, needs, setup
 from armwright.host.actions import Action, Configure, Disable, Install, Mount, Register, Start, Write
@@ -263,11 +263,11 @@ def test_other_unfinished_packages_are_left_alone() -> None:
 
 def test_nothing_starts_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "inspect_host", lambda: replace(BARE, root=False))
-    monkeypatch.setattr(command, "perform", lambda action: pytest.fail(f"executed {action}"))
+    monkeypatch.setattr("armwright.cli.setup.perform", lambda action: pytest.fail(f"executed {action}"))
     with pytest.raises(MachineError, match="apt-get install") as caught:
-        command.run()
+        run()
     assert caught.value.next_step == "sudo ./inv setup"
-    command.run(dry_run=True)
+    run(dry_run=True)
 
 
 def test_files_are_replaced_and_keep_their_mode(tmp_path: Path) -> None:

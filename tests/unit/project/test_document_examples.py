@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import machine as hardware
 import pytest
 from choices import choose, refusal
+from machine import Cpus, Emulation, Machine, Processor
 from page import page
 
 from armwright.matrix.matrix import Matrix
@@ -39,14 +39,14 @@ def example(path: str, start: str) -> str:
     return found[1]
 
 
-def emulated(features: str, parts: Sequence[str]) -> hardware.Machine:
+def emulated(features: str, parts: Sequence[str]) -> Machine:
     """Return a machine with two emulated CPUs."""
-    return hardware.Machine(
+    return Machine(
         "aarch64",
-        hardware.Processor(frozenset(features.split()), tuple(parts)),
+        Processor(frozenset(features.split()), tuple(parts)),
         None,
-        hardware.Cpus(2, "all 2 CPUs of the machine"),
-        hardware.Emulation(emulated=True, name="QEMU", model="neoverse-n1"),
+        Cpus(2, "all 2 CPUs of the machine"),
+        Emulation(emulated=True, name="QEMU", model="neoverse-n1"),
     )
 
 

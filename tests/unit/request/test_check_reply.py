@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from armwright.bump.proposal import Change, Proposal
-from armwright.cli import request as command
-from armwright.cli.request import RequestArguments
+from armwright.cli.request import RequestArguments, run
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline import inventory
@@ -48,7 +47,7 @@ def test_reply_may_be_posted(
 ) -> None:
     monkeypatch.setattr(inventory, "take_inventory", lambda loaded: inventory.Inventory(loaded, None))
     monkeypatch.setattr(lookup, "find_staged", lambda *_: "")
-    command.run(matrix, RequestArguments(chosen=chosen, as_json=True))
+    run(matrix, RequestArguments(chosen=chosen, as_json=True))
     (tmp_path / "reply.json").write_text(capsys.readouterr().out)
     assert read_reply(tmp_path / "reply.json").markdown.startswith(reply.MARKER)
 

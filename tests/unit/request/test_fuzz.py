@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from armwright.matrix.matrix import Matrix
 from armwright.recipes.patterns import DTYPES
-from armwright.request import decide as decisions
 from armwright.request import fields, parse, reply, submission, unpublished
 from armwright.request.fields import Field
 from armwright.request.markdown import code, code_block, folded, markdown_table
@@ -64,7 +63,7 @@ def _no_index(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UnpublishableError("this test has no package index")
 
     monkeypatch.setattr(unpublished, "propose_unpublished", refuse)
-    monkeypatch.setattr(decisions, "make_plan", PLAN)
+    monkeypatch.setattr("armwright.request.decide.make_plan", PLAN)
 
 
 def check_submission(matrix: Matrix, form: tuple[Field, ...], read: Callable[[], FieldValues]) -> None:

@@ -13,7 +13,6 @@ from packaging.requirements import Requirement
 
 from armwright.bump.proposal import Proposal
 from armwright.fetch import index_pages, resolve
-from armwright.fetch import package_index as indexes
 from armwright.fetch.index_pages import IndexFile
 from armwright.fetch.package_index import PackageIndex, WheelMetadata
 from armwright.matrix.matrix import Matrix
@@ -90,7 +89,7 @@ def propose(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> Propose:
     def proposed(version: str, *wheels: Wheel, refused: FailedError | None = None) -> Proposal:
         index = StubIndex(())
         object.__setattr__(index, "wheels", wheels)
-        monkeypatch.setattr(indexes, "find_package_index", lambda: index)
+        monkeypatch.setattr("armwright.fetch.package_index.find_package_index", lambda: index)
 
         def make(root: Path, framework: Framework, version: str, _: Base) -> None:
             if refused:
