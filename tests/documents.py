@@ -92,17 +92,17 @@ def parse_markdown(text: str) -> list[Token]:
 
 def command_lines(page: str, text: str) -> list[CommandLine]:
     """Return the commands in a document: those of its blocks, then its code spans."""
-    found: list[CommandLine] = []
+    commands: list[CommandLine] = []
     for token in parse_markdown(text):
         line = token.map[0] + 1 if token.map else 0
         if token.type == "fence" and token.info in FENCES:
             source = _typed(token.content) if token.info == "console" else token.content
-            found += [CommandLine(page, line, " ".join(command), tuple(command)) for command in _split(source)]
+            commands += [CommandLine(page, line, " ".join(command), tuple(command)) for command in _split(source)]
         for child in token.children or ():
             if child.type == "code_inline" and re.match(r"(invoke|\./inv) ", child.content):
                 arguments = child.content.removesuffix(" [options]").split()
-                found.append(CommandLine(page, line, child.content, tuple(arguments), inline=True))
-    return found
+                commands.append(CommandLine(page, line, child.content, tuple(arguments), inline=True))
+    return commands
 
 
 def explain_mistake(command: CommandLine, matrix: Matrix) -> str:

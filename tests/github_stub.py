@@ -155,11 +155,11 @@ class GitHubStub:
             moved = f"/repositories/{REPOSITORY_ID}" + path.removeprefix(f"/repos/{REPOSITORY}")
             return StubAnswer(301, {"message": "Moved Permanently"}, {"Location": f"{self.address}{moved}"})
         for template, operations in DESCRIPTION["paths"].items():
-            found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template), path)
+            match = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template), path)
             described = operations.get(request.method.lower())
-            if found and described:
+            if match and described:
                 answer = self._perform(
-                    described, account, request, {key: unquote(text) for key, text in found.groupdict().items()}
+                    described, account, request, {key: unquote(text) for key, text in match.groupdict().items()}
                 )
                 if answer.status not in {*described["responses"], *COMMON_STATUSES}:
                     self.violations.append(f"{described['operationId']} has no answer {answer.status}")
@@ -241,14 +241,14 @@ class GitHubStub:
         return StubAnswer(201, self._comment_document(issue.number, comment))
 
     def _update_comment(self, number: int, request: ReceivedRequest) -> StubAnswer:
-        found = [
+        matches = [
             (issue, comment) for issue in self.issues.values() for comment in issue.comments if comment.id == number
         ]
-        if not found:
+        if not matches:
             return error(404, "Not Found")
         if not 0 < len(request.fields["body"]) <= LONGEST:
             return error(422, "Validation Failed")
-        ((issue, comment),) = found
+        ((issue, comment),) = matches
         comment.body = request.fields["body"]
         return StubAnswer(200, self._comment_document(issue.number, comment))
 

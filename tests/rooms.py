@@ -57,7 +57,7 @@ def read_package(root: Path, folder: str = PACKAGE) -> dict[str, Module]:
 
 def find_imports(modules: Modules) -> dict[str, set[str]]:
     """Return, for each module, the modules of the package that it imports anywhere, in functions too."""
-    found: dict[str, set[str]] = {name: set() for name in modules}
+    imports: dict[str, set[str]] = {name: set() for name in modules}
     for name, module in modules.items():
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Import):
@@ -67,8 +67,8 @@ def find_imports(modules: Modules) -> dict[str, set[str]]:
                 imported = [path if path in modules else str(node.module) for path in whole]
             else:
                 continue
-            found[name] |= {path for path in imported if path.partition(".")[0] == PACKAGE}
-    return found
+            imports[name] |= {path for path in imported if path.partition(".")[0] == PACKAGE}
+    return imports
 
 
 def find_relative_imports(modules: Modules) -> list[str]:
@@ -151,11 +151,11 @@ def public_functions(module: Module) -> Iterator[str]:
 
 
 def _repeated(modules: Modules, names: Callable[[Module], Iterator[str]]) -> dict[str, list[str]]:
-    found = defaultdict(list)
+    places_of = defaultdict(list)
     for module in modules.values():
         for name in names(module):
-            found[name].append(module.name)
-    return {name: places for name, places in found.items() if len(places) > 1}
+            places_of[name].append(module.name)
+    return {name: places for name, places in places_of.items() if len(places) > 1}
 
 
 def find_renaming_imports(modules: Modules) -> list[tuple[str, str, str]]:

@@ -56,13 +56,15 @@ def find_shortfalls(proof: Evidence, plan: Plan) -> list[Problem]:
     for prefix, report in list_reports(proof):
         emulator = target.emulator if report is proof.report else target.emulator.baseline
         skips = emulator.skips if isinstance(emulator, BaselineCpu) else []
-        found = [*_find_in_report(report, required, skips)]
+        shortfalls = [*_find_in_report(report, required, skips)]
         if report.cpu.emulator and (emulator is None or report.cpu.emulator.partition(" ")[2] != emulator.cpu):
             expected = emulator.cpu if emulator else "none"
-            found.append(Problem("cpu", f"it ran on {report.cpu.emulator}, the target's emulated CPU is {expected}"))
+            shortfalls.append(
+                Problem("cpu", f"it ran on {report.cpu.emulator}, the target's emulated CPU is {expected}")
+            )
         if report is proof.report:
-            found += [*_find_in_cpu(report, target), *_find_in_kernels(report, required)]
-        problems += [Problem(problem.part, f"{prefix}{problem.text}") for problem in found]
+            shortfalls += [*_find_in_cpu(report, target), *_find_in_kernels(report, required)]
+        problems += [Problem(problem.part, f"{prefix}{problem.text}") for problem in shortfalls]
     if proof.match not in {"real", target.emulator.match}:
         text = f"the match is {proof.match!r}, but that of the target's emulated CPU is {target.emulator.match!r}"
         problems.append(Problem("emulator", text))

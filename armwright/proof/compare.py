@@ -34,10 +34,10 @@ def compare_evidence(first: Evidence, second: Evidence, *, times: bool = False) 
     if first.baseline and second.baseline:
         pairs.append(("baseline CPU: ", first.baseline, second.baseline))
     for prefix, left, right in pairs:
-        found = [*_differing(_describe_report(left), _describe_report(right))]
+        differences = [*_differing(_describe_report(left), _describe_report(right))]
         if times:
-            found += _differing(_describe_times(left), _describe_times(right))
-        rows += [row._replace(what=f"{prefix}{row.what}") for row in found]
+            differences += _differing(_describe_times(left), _describe_times(right))
+        rows += [row._replace(what=f"{prefix}{row.what}") for row in differences]
     if not rows and fingerprint(first) != fingerprint(second):  # the text of a check, or the order of a list
         rows = list(_differing(_flatten(first), _flatten(second)))
     return rows

@@ -25,7 +25,7 @@ def find_staged(registry: str, plan: Plan) -> str:
     url = f"{scheme}://{registry}/v2/{stage.STAGING}/{name}/manifests/{tag}"
     headers = {"Accept": _MANIFESTS}
     try:
-        found = http.request("HEAD", url, headers=headers, accept=_ABSENT, retries=0, timeout=_TIMEOUT).ok
+        exists = http.request("HEAD", url, headers=headers, accept=_ABSENT, retries=0, timeout=_TIMEOUT).ok
     except (MachineError, FailedError):
         return ""
-    return f"{registry}/{stage.STAGING}/{plan.tag}" if found else ""
+    return f"{registry}/{stage.STAGING}/{plan.tag}" if exists else ""

@@ -90,8 +90,8 @@ class _Git:
     def check_unchanged(self, commit: str, changes: Sequence[Change]) -> None:
         """Check that a commit has the old files, so that no other edit of the work tree gets into the branch."""
         for change in changes:
-            found = self._file(commit, change)
-            if (found and found[1]) != (None if change.old is None else self._blob(change.old)):
+            committed = self._file(commit, change)
+            if (committed and committed[1]) != (None if change.old is None else self._blob(change.old)):
                 raise InputError(
                     f"{change.path} differs from the last commit, and its other changes would get into the branch",
                     f"git diff -- {change.path}",
@@ -116,8 +116,8 @@ class _Git:
 
     def _file(self, commit: str, change: Change) -> tuple[str, str] | None:
         """Return the mode and the content's id of a file in a commit, or None."""
-        found = self.run("ls-tree", "--full-tree", commit, "--", f"{self._prefix}{change.path}").split()
-        return (found[0], found[2]) if found else None
+        entry = self.run("ls-tree", "--full-tree", commit, "--", f"{self._prefix}{change.path}").split()
+        return (entry[0], entry[2]) if entry else None
 
     @cached_property
     def _prefix(self) -> str:

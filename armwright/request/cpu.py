@@ -160,9 +160,9 @@ def _choose_by_features(
 
 def _choose_by_name(text: str, matrix: Matrix, names: CpuNames, targets: list[Target]) -> SubmittedCpu:
     """Choose by a name. A target for every CPU counts only if the text names no other."""
-    words = re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(text) <= _MAX_NAME else []
-    spans = ["".join(words[i : i + n]) for n in range(1, _NAME_WORDS + 1) for i in range(len(words) + 1 - n)]
-    candidates = {span for span in spans if len(span) >= _DISTINCTIVE} | {"".join(words)}
+    parts = re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(text) <= _MAX_NAME else []
+    spans = ["".join(parts[i : i + n]) for n in range(1, _NAME_WORDS + 1) for i in range(len(parts) + 1 - n)]
+    candidates = {span for span in spans if len(span) >= _DISTINCTIVE} | {"".join(parts)}
     target_names = _target_names(matrix, targets)
     named = {target_names[span] for span in candidates if span in target_names}
     specific = {name for name in named if "*" not in matrix.recipes.targets[name].parts} or named

@@ -129,22 +129,22 @@ class GitHubIssues:
             MachineError: GitHub cannot be reached, limits the requests, or does not let this account read it.
             FailedError: GitHub's answer is not valid.
         """
-        found = _parse(_Issue, self._client.send("GET", f"{self._path}/{number}", place=self._place(number)))
-        if found.number != number:
+        issue = _parse(_Issue, self._client.send("GET", f"{self._path}/{number}", place=self._place(number)))
+        if issue.number != number:
             raise InputError(
                 f"{self._place(number)} was moved to another repository", hint="give the issue's new address"
             )
-        names = (label if isinstance(label, str) else label.name for label in found.labels)
+        names = (label if isinstance(label, str) else label.name for label in issue.labels)
         return Issue(
             number=number,
-            title=found.title,
-            body=found.body or "",
-            author=found.user.login if found.user else "",
-            open=found.state == "open",
-            locked=found.locked,
+            title=issue.title,
+            body=issue.body or "",
+            author=issue.user.login if issue.user else "",
+            open=issue.state == "open",
+            locked=issue.locked,
             labels=frozenset(name for name in names if name),
-            updated=found.updated_at,
-            pull_request=found.pull_request is not None,
+            updated=issue.updated_at,
+            pull_request=issue.pull_request is not None,
         )
 
     def answer(self, number: int, markdown: str, label: str) -> str:
@@ -225,9 +225,9 @@ def find_repository(root: Path, given: str) -> str:
     remote = process.capture(["git", "-C", str(root), "config", "--get", "remote.origin.url"], check=False).strip()
     server = re.escape(_server())
     host = rf"((https|ssh|git)://([^@/]+@)?{server}(:\d+)?/|([^@/]+@)?{server}:)"
-    found = re.fullmatch(rf"{host}(?P<name>[^/]+/[^/]+?)(\.git)?/?", remote)
-    if found:
-        return _check_repository(found["name"])
+    match = re.fullmatch(rf"{host}(?P<name>[^/]+/[^/]+?)(\.git)?/?", remote)
+    if match:
+        return _check_repository(match["name"])
     raise InputError(
         "no repository is given, and git has no remote `origin` on GitHub",
         _HELP,
@@ -246,9 +246,9 @@ def parse_issue_reference(text: str) -> tuple[str | None, int]:
     """
     address = rf"https://{re.escape(_server())}/(?P<of>{_REPOSITORY})/issues/(?P<at>{_NUMBER})/?(#[\w-]+)?"
     for pattern in (rf"#?(?P<at>{_NUMBER})", rf"(?P<of>{_REPOSITORY})#(?P<at>{_NUMBER})", address):
-        found = re.fullmatch(pattern, text, re.ASCII)
-        if found:
-            return found.groupdict().get("of"), int(found["at"])
+        match = re.fullmatch(pattern, text, re.ASCII)
+        if match:
+            return match.groupdict().get("of"), int(match["at"])
     raise InputError("--issue is not the number or address of an issue", _HELP, hint="for example --issue 12")
 
 

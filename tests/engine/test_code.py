@@ -32,9 +32,9 @@ def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engin
     (folder / "bare.so").write_bytes(elf([NOP, LDADD, RET]))
     (folder / "guarded.so").write_bytes(elf([*GUARDED]))
     buildx.run_build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=COMPRESSION)
-    found = engine.find(name)
-    assert found is not None
-    return found
+    built = engine.find(name)
+    assert built is not None
+    return built
 
 
 def test_findings_name_the_file_and_no_container_remains(

@@ -151,9 +151,9 @@ def _lock(deb: Deb) -> BaseLock:
 def _wheel(matrix: Matrix) -> str:
     """Return the lines of one small pure-python wheel in the project's lock."""
     text = locks.read_wheel_lock(matrix.root, "pytorch", "2.10.0")
-    found = re.search(rf"^{WHEEL}==.*\n(?:    .*\n)+", text, re.MULTILINE)
-    assert found, f"{WHEEL} is no longer in the lock"
-    return found[0]
+    entry = re.search(rf"^{WHEEL}==.*\n(?:    .*\n)+", text, re.MULTILINE)
+    assert entry, f"{WHEEL} is no longer in the lock"
+    return entry[0]
 
 
 def _files(folder: Path) -> list[Path]:

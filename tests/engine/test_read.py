@@ -22,9 +22,9 @@ DOCKERFILE = "FROM scratch\nCOPY one /folder/one\nCOPY two /folder/below/two\nCO
 def image(name: str, context: Callable[..., Path], tmp_path: Path, engine: Engine) -> Image:
     folder = context(DOCKERFILE, one="first", two="second")
     buildx.run_build(folder, tmp_path / "log", name=name, epoch=1_700_000_000, compression=COMPRESSION)
-    found = engine.find(name)
-    assert found is not None
-    return found
+    built = engine.find(name)
+    assert built is not None
+    return built
 
 
 def contents(archive: bytes) -> dict[str, bytes]:
@@ -34,8 +34,8 @@ def contents(archive: bytes) -> dict[str, bytes]:
 
 
 def test_files_and_folders_are_read_and_missing_ones_left_out(name: str, image: Image, engine: Engine) -> None:
-    found = engine.read(name, ["/folder", "/three", "/four"])
-    assert {path: contents(archive) for path, archive in found.items()} == {
+    archives = engine.read(name, ["/folder", "/three", "/four"])
+    assert {path: contents(archive) for path, archive in archives.items()} == {
         "/folder": {"folder/one": b"first", "folder/below/two": b"second"},
         "/three": {"three": b"second"},
     }

@@ -69,9 +69,9 @@ def test_name_moves_to_another_image(engine: Engine, docker: Docker, name: str, 
     docker("import", "--platform", PLATFORM, "-", name, given=tiny_tar)
     docker("import", "--platform", PLATFORM, "--change", "LABEL one=1", "-", f"{name}-new", given=tiny_tar)
     engine.tag(f"{name}-new", name)
-    found = engine.find(name)
-    assert found is not None
-    assert found.labels == {"one": "1"}
+    moved = engine.find(name)
+    assert moved is not None
+    assert moved.labels == {"one": "1"}
 
 
 PROBE = """

@@ -211,9 +211,9 @@ LOOKS: dict[str, tuple[str, str]] = {
 
 def entries() -> list[Entry]:
     """Return every hostile request. No name is used twice."""
-    found = [*_injected(), *_looking(), *_shaped(), *_as_yaml(), *_as_json()]
-    assert len({entry.name for entry in found}) == len(found)
-    return found
+    corpus = [*_injected(), *_looking(), *_shaped(), *_as_yaml(), *_as_json()]
+    assert len({entry.name for entry in corpus}) == len(corpus)
+    return corpus
 
 
 def _injected() -> Iterator[Entry]:

@@ -49,20 +49,22 @@ class Proven:
 def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
     """All combos of this tier; what is proven already is not built again."""
     results = build_all.build_combos(matrix, [matrix.by_id[combo] for combo in COMBOS], build_combo.BuildOptions())
-    failed = [f"{one.combo.id}: {one.error.what if one.error else ''}" for one in results if one.image is None]
+    failed = [
+        f"{result.combo.id}: {result.error.what if result.error else ''}" for result in results if result.image is None
+    ]
     assert not failed, "\n".join(failed)
-    found = {}
-    for one in results:
-        assert one.outcome in {"proven", "proven before"}, f"{one.combo.id} {one.outcome}: {one.error}"
-        planned = make_plan(matrix, one.combo)
+    images = {}
+    for result in results:
+        assert result.outcome in {"proven", "proven before"}, f"{result.combo.id} {result.outcome}: {result.error}"
+        planned = make_plan(matrix, result.combo)
         assemble.fetch_context(
             matrix.root, planned
         )  # an engine that had the image already made the build skip its context
-        image, proof = engine.find(planned.reference), check_evidence.read_stored_evidence(matrix.root, one.combo.id)
+        image, proof = engine.find(planned.reference), check_evidence.read_stored_evidence(matrix.root, result.combo.id)
         assert image is not None
         assert proof is not None
-        found[one.combo.id] = Proven(planned, image, proof, assemble.context_path(matrix.root, one.combo))
-    return found
+        images[result.combo.id] = Proven(planned, image, proof, assemble.context_path(matrix.root, result.combo))
+    return images
 
 
 @pytest.fixture(scope="session")
@@ -70,10 +72,10 @@ def docker() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Docker's own command line; the result is the caller's to judge."""
 
     def run(
-        *words: str, given: str | None = None, env: Mapping[str, str] | None = None
+        *arguments: str, given: str | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [process.require_program("docker"), *words],
+            [process.require_program("docker"), *arguments],
             input=given,
             capture_output=True,
             text=True,
@@ -91,11 +93,11 @@ def contained(
     """Run an image as the contract allows: no network, nothing to write to, on a CPU by the emulator's name."""
 
     def run(
-        image: Proven, *words: str, cpu: str = "", options: Sequence[str] = (), given: str | None = None
+        image: Proven, *arguments: str, cpu: str = "", options: Sequence[str] = (), given: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         strict = ["--rm", "--interactive", "--platform", PLATFORM, "--network", "none", "--read-only"]
         chosen = cpu or image.plan.combo.target.emulator.cpu
-        return docker("run", *strict, "--env", f"QEMU_CPU={chosen}", *options, image.reference, *words, given=given)
+        return docker("run", *strict, "--env", f"QEMU_CPU={chosen}", *options, image.reference, *arguments, given=given)
 
     return run
 

@@ -57,15 +57,15 @@ def inside(proven: Images, contained: Contained) -> Mapping[str, Any]:
 def test_without_a_command_it_describes_itself_and_the_machine(proven: Images, contained: Contained) -> None:
     done = contained(proven[N1])
     assert (done.returncode, done.stderr) == (0, "")
-    for told in (
+    for text in (
         "PyTorch 2.10.0 for Arm Neoverse N1",
         "Arm Compute Library 52.6.0",
         "OMP_NUM_THREADS=",
         "Next",
     ):
-        assert told in done.stdout
-    for told in ("Arm Neoverse N1 (0x41:0xd0c), emulated by QEMU as neoverse-n1", "docker run IMAGE smoke"):
-        assert told in done.stdout
+        assert text in done.stdout
+    for text in ("Arm Neoverse N1 (0x41:0xd0c), emulated by QEMU as neoverse-n1", "docker run IMAGE smoke"):
+        assert text in done.stdout
     assert f"{len(os.sched_getaffinity(0))}: " in done.stdout
 
 
@@ -103,20 +103,20 @@ def test_any_command_is_executed_as_given_with_its_exit_code(proven: Images, con
 
 def test_torch_under_exec_uses_all_cpus_of_the_container(proven: Images, contained: Contained) -> None:
     done = contained(proven[N1], "exec", "python3", "-c", USE, options=["--env", "ONEDNN_VERBOSE=1"])
-    found = answer(done)
+    printed = answer(done)
     cpus = len(os.sched_getaffinity(0))
-    assert found == {"threads": cpus, "cpus": cpus, "omp": str(cpus), "uid": 1000, "right": True}
+    assert printed == {"threads": cpus, "cpus": cpus, "omp": str(cpus), "uid": 1000, "right": True}
     assert [line for line in done.stdout.splitlines() if "exec,cpu,convolution" in line]
 
 
 def test_a_cpu_quota_and_a_user_nobody_knows_are_respected(proven: Images, contained: Contained) -> None:
-    found = answer(contained(proven[N1], "python3", "-c", USE, options=["--cpus", "1", "--user", "12345:54321"]))
-    assert (found["threads"], found["omp"], found["uid"], found["right"]) == (1, "1", 12345, True)
+    printed = answer(contained(proven[N1], "python3", "-c", USE, options=["--cpus", "1", "--user", "12345:54321"]))
+    assert (printed["threads"], printed["omp"], printed["uid"], printed["right"]) == (1, "1", 12345, True)
 
 
 def test_an_affinity_mask_is_respected(proven: Images, contained: Contained) -> None:
-    found = answer(contained(proven[V1], "python3", "-c", USE, options=["--cpuset-cpus", "0"]))
-    assert (found["threads"], found["omp"], found["cpus"], found["right"]) == (1, "1", 1, True)
+    printed = answer(contained(proven[V1], "python3", "-c", USE, options=["--cpuset-cpus", "0"]))
+    assert (printed["threads"], printed["omp"], printed["cpus"], printed["right"]) == (1, "1", 1, True)
 
 
 def test_plain_user_code_in_the_openblas_image_meets_no_onednn(proven: Images, contained: Contained) -> None:
@@ -138,11 +138,11 @@ def test_bf16_is_off_unless_asked_for(proven: Images, contained: Contained) -> N
 
 
 @pytest.mark.usefixtures("another_cpu")
-@pytest.mark.parametrize("words", [("python3", "-c", "import torch"), ("smoke", "--json"), ("exec", "true")])
+@pytest.mark.parametrize("arguments", [("python3", "-c", "import torch"), ("smoke", "--json"), ("exec", "true")])
 def test_a_cpu_below_the_floor_is_refused_in_one_sentence(
-    proven: Images, contained: Contained, words: tuple[str, ...]
+    proven: Images, contained: Contained, arguments: tuple[str, ...]
 ) -> None:
-    done = contained(proven[V1], *words, cpu="neoverse-n1")
+    done = contained(proven[V1], *arguments, cpu="neoverse-n1")
     assert (done.returncode, done.stdout) == (78, "")
     (sentence,) = done.stderr.splitlines()
     assert "sve" in sentence.lower()

@@ -32,9 +32,11 @@ def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
     """What became of each image on each CPU."""
     combos = [matrix.by_id[COMBO.format(name)] for name in TARGETS]
     results = build_all.build_combos(matrix, combos, build_combo.BuildOptions(smoke=False))
-    failed = [f"{one.combo.id}: {one.error.what if one.error else ''}" for one in results if one.image is None]
+    failed = [
+        f"{result.combo.id}: {result.error.what if result.error else ''}" for result in results if result.image is None
+    ]
     assert not failed, "\n".join(failed)
-    references = {one.combo.target.name: make_plan(matrix, one.combo).reference for one in results}
+    references = {result.combo.target.name: make_plan(matrix, result.combo).reference for result in results}
     pairs = list(itertools.product(TARGETS, TARGETS))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(pairs, pool.map(lambda pair: _run(references[pair[0]], TARGETS[pair[1]]), pairs), strict=True))
@@ -42,8 +44,8 @@ def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
 
 def _run(reference: str, on: Target) -> Answer:
     """Run an image as a user would, but below the engine's init: a first process does not die of its own signal."""
-    words = ["run", "--rm", "--init", "--platform", PLATFORM, "--network", "none", "--read-only"]
-    command = [process.require_program("docker"), *words, "--env", f"QEMU_CPU={on.emulator.cpu}", reference]
+    options = ["run", "--rm", "--init", "--platform", PLATFORM, "--network", "none", "--read-only"]
+    command = [process.require_program("docker"), *options, "--env", f"QEMU_CPU={on.emulator.cpu}", reference]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     except subprocess.TimeoutExpired:

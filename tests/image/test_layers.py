@@ -47,9 +47,9 @@ def layers(proven: Images, docker: Docker, tmp_path_factory: pytest.TempPathFact
     (folder / "image.tar").unlink()
     blobs = folder / "blobs" / "sha256"
     manifest = _document(blobs, _document(folder, "index.json")["manifests"][0]["digest"])
-    found = [blobs / layer["digest"].removeprefix("sha256:") for layer in manifest["layers"]]
-    assert [f"sha256:{_sha256(path)}" for path in found] == _diff_ids(docker, proven[OPENBLAS].reference)
-    yield found
+    paths = [blobs / layer["digest"].removeprefix("sha256:") for layer in manifest["layers"]]
+    assert [f"sha256:{_sha256(path)}" for path in paths] == _diff_ids(docker, proven[OPENBLAS].reference)
+    yield paths
     shutil.rmtree(folder)
 
 
@@ -76,8 +76,8 @@ def test_shared_layers_are_stored_once_and_own_layers_are_small(proven: Images, 
     assert all(layers[:2] == first[:2] and layers[2] != first[2] for layers in others)
     own = [layer["size"] for manifest in manifests for layer in manifest["layers"][2:]]
     assert max(own) < 1_000_000
-    one = sum(layer["size"] for layer in manifests[0]["layers"])
-    assert sum(blob.size for blob in blobs.values()) < 1.1 * one
+    image_bytes = sum(layer["size"] for layer in manifests[0]["layers"])
+    assert sum(blob.size for blob in blobs.values()) < 1.1 * image_bytes
     archive.unlink()
 
 
@@ -113,13 +113,13 @@ def test_no_layer_or_configuration_names_the_host(layers: list[Path], proven: Im
     needles = _own_authorities(bundle) | places
     assert needles, "this machine has nothing of its own to look for"
     configuration = docker("image", "inspect", proven[OPENBLAS].reference).stdout.encode()
-    found = {
+    leaks = {
         (name, path.name[:12])
         for path, data in [*((path, path.read_bytes()) for path in layers), (Path("configuration"), configuration)]
         for name, needle in needles.items()
         if needle in data
     }
-    assert found == set()
+    assert leaks == set()
 
 
 def test_the_same_search_finds_what_is_known_to_be_in_a_layer(layers: list[Path]) -> None:
@@ -132,34 +132,34 @@ def test_the_same_search_finds_what_is_known_to_be_in_a_layer(layers: list[Path]
 def test_two_builds_from_nothing_give_the_proven_digest(
     proven: Images, docker: Docker, engine: Engine, prefix: str, tmp_path: Path
 ) -> None:
-    one = proven[N1]
+    n1 = proven[N1]
     options = ",".join(f"{key}={value}" for key, value in COMPRESSION.items())
     digests = []
     for number in (1, 2):
         context = tmp_path / f"context-{number}"
-        shutil.copytree(one.context, context, copy_function=shutil.copy)  # new times for every file
+        shutil.copytree(n1.context, context, copy_function=shutil.copy)  # new times for every file
         name = f"{prefix}:again-{number}"
         done = docker(
             "buildx", "build", "--no-cache", "--platform", PLATFORM, "--provenance=false", "--output",
-            f"type=image,name={name},{options}", str(context), env={"SOURCE_DATE_EPOCH": str(one.plan.lock.epoch)},
+            f"type=image,name={name},{options}", str(context), env={"SOURCE_DATE_EPOCH": str(n1.plan.lock.epoch)},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
         digests.append(engine.names()[name])
         shutil.rmtree(context)
         time.sleep(1.1)  # not in the same second
-    assert digests == [one.image.digest] * 2
+    assert digests == [n1.image.digest] * 2
 
 
 def test_the_command_in_the_dockerfile_builds_the_context(proven: Images, docker: Docker, prefix: str) -> None:
-    one = proven[N1]
-    text = (one.context / "Dockerfile").read_text()
+    n1 = proven[N1]
+    text = (n1.context / "Dockerfile").read_text()
     line = re.search(r"^# +(SOURCE_DATE_EPOCH=\d+) docker (buildx build .*) \.$", text, re.MULTILINE)
     assert line, "the Dockerfile no longer says how it is built"
     name, value = line[1].split("=")
     reference = f"{prefix}:plain"
-    done = docker(*shlex.split(line[2]), "--tag", reference, str(one.context), env={name: value})
+    done = docker(*shlex.split(line[2]), "--tag", reference, str(n1.context), env={name: value})
     assert done.returncode == 0, done.stderr[-2000:]
-    assert _diff_ids(docker, reference) == _diff_ids(docker, one.reference)
+    assert _diff_ids(docker, reference) == _diff_ids(docker, n1.reference)
     ran = docker("run", "--rm", "--platform", PLATFORM, "--env", "QEMU_CPU=neoverse-n1", reference)
     assert ran.returncode == 0
     assert "PyTorch 2.10.0 for Arm Neoverse N1" in ran.stdout
@@ -170,11 +170,11 @@ def _own_authorities(image_bundle: str) -> dict[str, bytes]:
     path = http_session.find_ca_bundle()
     host = path.read_text(encoding="utf-8", errors="replace") if path and path.is_file() else ""
     shipped = set(_certificates(image_bundle))
-    own = [one for one in _certificates(host) if one not in shipped]
+    own = [certificate for certificate in _certificates(host) if certificate not in shipped]
     needles = {}
-    for number, one in enumerate(own):
-        needles[f"authority {number}, as PEM"] = _body(one)
-        needles[f"authority {number}, as DER"] = one
+    for number, certificate in enumerate(own):
+        needles[f"authority {number}, as PEM"] = _body(certificate)
+        needles[f"authority {number}, as DER"] = certificate
     return needles
 
 

@@ -27,9 +27,9 @@ Images = Mapping[str, Any]
 Docker = Callable[..., CompletedProcess[str]]
 
 
-def invoke(root: Path, *words: str) -> CompletedProcess[str]:
+def invoke(root: Path, *arguments: str) -> CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "armwright.cli.program", *words],
+        [sys.executable, "-m", "armwright.cli.program", *arguments],
         cwd=root,
         capture_output=True,
         text=True,
@@ -125,14 +125,14 @@ def test_an_image_and_a_selector_together_are_refused(proven: Images, bare: Path
 def test_a_staged_image_comes_back_by_the_same_digest(
     proven: Images, matrix: Matrix, engine: Engine, docker: Docker, address: str
 ) -> None:
-    one = proven[N1]
-    (staged,) = stage.stage_images(matrix, [one.plan.combo], address)
-    assert (staged.name, staged.digest) == (f"{address}/staging/pytorch:2.10.0-n1-acl", one.image.digest)
+    n1 = proven[N1]
+    (staged,) = stage.stage_images(matrix, [n1.plan.combo], address)
+    assert (staged.name, staged.digest) == (f"{address}/staging/pytorch:2.10.0-n1-acl", n1.image.digest)
     try:
         pulled = docker("pull", "--platform", PLATFORM, staged.name)
         assert pulled.returncode == 0, pulled.stderr
-        assert f"Digest: {one.image.digest}" in pulled.stdout
-        assert engine.names()[staged.name] == one.image.digest
+        assert f"Digest: {n1.image.digest}" in pulled.stdout
+        assert engine.names()[staged.name] == n1.image.digest
     finally:
         engine.untag(staged.name)
 

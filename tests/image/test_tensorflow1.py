@@ -94,9 +94,9 @@ def test_contrib_says_in_one_sentence_what_to_do(answer: Mapping[str, Any]) -> N
     assert answer["slim"].startswith(
         "ModuleNotFoundError: No module named 'tensorflow.contrib': TensorFlow 2.0 removed tf.contrib"
     )
-    for said in (answer["contrib"], answer["slim"]):
-        assert "tf_slim" in said
-        assert "\n" not in said
+    for message in (answer["contrib"], answer["slim"]):
+        assert "tf_slim" in message
+        assert "\n" not in message
     assert answer["has"] is False
 
 
@@ -108,22 +108,22 @@ def test_an_isolated_python_is_prepared_and_loads_nothing_early(proven: Images, 
 @pytest.mark.parametrize("workload", ["lenet", "frozengraph", "savedmodel"])
 def test_1x_programs_and_models_are_right_and_computed_by_acl(proven: Images, workload: str) -> None:
     report = proven[COMPAT].evidence.report
-    (one,) = [one for one in report.runs if (one.workload, one.dtype) == (workload, "fp32")]
-    assert (one.samples, one.metric.value >= 0.97, 0 < one.largest_error < 1e-4) == (360, True, True)
-    ran = [kernel for kernel in one.kernels if kernel.source == "onednn"]
+    (run,) = [run for run in report.runs if (run.workload, run.dtype) == (workload, "fp32")]
+    assert (run.samples, run.metric.value >= 0.97, 0 < run.largest_error < 1e-4) == (360, True, True)
+    ran = [kernel for kernel in run.kernels if kernel.source == "onednn"]
     for operation, calls in (("convolution", 2), ("inner_product", 3)):
-        found = [(kernel.implementation, kernel.calls) for kernel in ran if kernel.operation == operation]
-        assert sum(number for _, number in found) == calls
-        assert {name.rpartition(":")[2] for name, _ in found} == {"acl"}
+        calls_by_kernel = [(kernel.implementation, kernel.calls) for kernel in ran if kernel.operation == operation]
+        assert sum(number for _, number in calls_by_kernel) == calls
+        assert {name.rpartition(":")[2] for name, _ in calls_by_kernel} == {"acl"}
 
 
 def test_with_2x_behaviour_on_nothing_is_proven(proven: Images, derive: Callable[..., str], docker: Docker) -> None:
     name = derive(proven[COMPAT], {f"{SITE}/armwright_tensorflow1.pth": b""})
-    words = ["run", "--rm", "--platform", "linux/arm64", "--network", "none", "--read-only"]
-    done = docker(*words, "--env", "QEMU_CPU=neoverse-n1", name, "smoke", "--json")
+    options = ["run", "--rm", "--platform", "linux/arm64", "--network", "none", "--read-only"]
+    done = docker(*options, "--env", "QEMU_CPU=neoverse-n1", name, "smoke", "--json")
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     assert report["proven"] is False
-    (failed,) = [one for one in report["checks"] if one["state"] == "fail"]
+    (failed,) = [check for check in report["checks"] if check["state"] == "fail"]
     assert failed["name"] == "import"
     assert "2.x behaviour is on" in failed["found"]

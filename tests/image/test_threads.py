@@ -69,34 +69,34 @@ def answer(done: CompletedProcess[str]) -> dict[str, Any]:
     return dict(json.loads(line.removeprefix("ANSWER ")))
 
 
-def limited(contained: Contained, image: object, limit: str, *words: str) -> CompletedProcess[str]:
+def limited(contained: Contained, image: object, limit: str, *arguments: str) -> CompletedProcess[str]:
     options, first, _ = LIMITS[limit]
-    return contained(image, *first, *words, options=options)
+    return contained(image, *first, *arguments, options=options)
 
 
 @pytest.mark.parametrize("limit", ["quota", "cpuset", "mask"])
 def test_pytorch_and_numpy_use_the_containers_cpus(proven: Images, contained: Contained, limit: str) -> None:
-    found = answer(limited(contained, proven[N1], limit, "python3", "-c", TORCH))
+    threads = answer(limited(contained, proven[N1], limit, "python3", "-c", TORCH))
     cpus = LIMITS[limit][2]
-    assert (found["torch"], found["told"]) == (cpus, [cpus, cpus])
-    assert (found["framework"]["threads"], found["numpy"]["threads"]) == (cpus, cpus)
+    assert (threads["torch"], threads["told"]) == (cpus, [cpus, cpus])
+    assert (threads["framework"]["threads"], threads["numpy"]["threads"]) == (cpus, cpus)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_tensorflow_and_numpy_use_the_containers_cpus(proven: Images, contained: Contained, limit: str) -> None:
-    found = answer(limited(contained, proven[COMPAT], limit, "python3", "-c", TENSORFLOW))
+    threads = answer(limited(contained, proven[COMPAT], limit, "python3", "-c", TENSORFLOW))
     cpus = LIMITS[limit][2]
-    assert (found["more"] - OTHERS, found["numpy"]["threads"]) == (cpus, cpus)
+    assert (threads["more"] - OTHERS, threads["numpy"]["threads"]) == (cpus, cpus)
 
 
 def test_openblas_caps_its_threads_as_the_image_says(proven: Images, contained: Contained) -> None:
     asked = ["--env", "OMP_NUM_THREADS=130", "--env", "OPENBLAS_NUM_THREADS=1"]
-    found = answer(contained(proven[OPENBLAS], "python3", "-c", TORCH, options=asked))
-    settings = {one.name: one for one in proven[OPENBLAS].plan.combo.environment}
-    assert found["torch"] == 130
-    assert found["framework"] == {"threads": 128, "most": 128}
+    threads = answer(contained(proven[OPENBLAS], "python3", "-c", TORCH, options=asked))
+    settings = {variable.name: variable for variable in proven[OPENBLAS].plan.combo.environment}
+    assert threads["torch"] == 130
+    assert threads["framework"] == {"threads": 128, "most": 128}
     assert "OpenBLAS uses at most 128" in settings["OMP_NUM_THREADS"].reason
-    assert found["numpy"] == {"threads": 1, "most": settings["OPENBLAS_NUM_THREADS"].most}
+    assert threads["numpy"] == {"threads": 1, "most": settings["OPENBLAS_NUM_THREADS"].most}
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_the_image_says_how_many_threads_it_chose_and_why(
 ) -> None:
     done = limited(contained, proven[N1], limit, "info", "--json")
     document = json.loads(done.stdout)
-    told = {choice["name"]: choice for choice in document["choices"]}
+    choices = {choice["name"]: choice for choice in document["choices"]}
     assert document["machine"]["cpus"]["number"] == LIMITS[limit][2]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        assert (told[name]["value"], told[name]["origin"]) == (str(LIMITS[limit][2]), "set")
-        assert HOST == 1 or reason in told[name]["reason"]
+        assert (choices[name]["value"], choices[name]["origin"]) == (str(LIMITS[limit][2]), "set")
+        assert HOST == 1 or reason in choices[name]["reason"]

@@ -67,23 +67,23 @@ class GoodImage:
         container = process.capture([docker, "create", "--platform", PLATFORM, self.reference]).strip()
         try:
             with subprocess.Popen([docker, "cp", f"{container}:{source}", "-"], stdout=subprocess.PIPE) as child:
-                found = _first(child.stdout, place.name)
+                match = _first(child.stdout, place.name)
         finally:
             process.capture([docker, "rm", container])
-        assert found is not None, f"the image has no {place}"
-        return str(place.with_name(found[0])), found[1]
+        assert match is not None, f"the image has no {place}"
+        return str(place.with_name(match[0])), match[1]
 
 
 def _first(stream: Any, pattern: str) -> tuple[str, bytes] | None:  # noqa: ANN401 - a pipe
     """Return the first file of a tar stream whose name matches; the rest is read, so that the sender does not fail."""
-    found = None
+    match = None
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
-            if found is None and member.isreg() and fnmatchcase(name, pattern):
+            if match is None and member.isreg() and fnmatchcase(name, pattern):
                 content = archive.extractfile(member)
-                found = (name, content.read()) if content else None
-    return found
+                match = (name, content.read()) if content else None
+    return match
 
 
 def script(name: str, text: str) -> Callable[[GoodImage], Files]:

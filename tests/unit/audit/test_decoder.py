@@ -60,8 +60,8 @@ def first_match(facts: Instructions, word: int) -> str:
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=40))
 def test_the_first_matching_pattern_gives_the_feature(words: list[int]) -> None:
-    found = DECODER.feature_codes(np.array(words, np.uint32))
-    assert [DECODER.names[max(code, 0)] for code in found] == [first_match(FACTS, word) for word in words]
+    codes = DECODER.feature_codes(np.array(words, np.uint32))
+    assert [DECODER.names[max(code, 0)] for code in codes] == [first_match(FACTS, word) for word in words]
 
 
 @given(st.data())
@@ -89,8 +89,8 @@ def test_the_size_of_a_chunk_does_not_change_the_result(monkeypatch: pytest.Monk
     whole = DECODER.feature_codes(words)
     monkeypatch.setattr(decoder, "_CHUNK", 7)
     assert (DECODER.feature_codes(words) == whole).all()
-    found = DECODER.find_features(words)
-    assert {name: list(places) for name, places in found.items()} == {
+    features = DECODER.find_features(words)
+    assert {name: list(places) for name, places in features.items()} == {
         name: list(np.flatnonzero(whole == DECODER.names.index(name)))
         for name in FACTS.names
         if (whole == DECODER.names.index(name)).any()
@@ -99,25 +99,25 @@ def test_the_size_of_a_chunk_does_not_change_the_result(monkeypatch: pytest.Monk
 
 def test_only_executable_sections_are_read_with_file_offsets() -> None:
     data = elf([NOP, FADD_HALF], [SVE], data=[LDADD, LDADD])
-    found = decoder.scan_file(data, DECODER)
-    assert [(use.feature, use.count, use.guarded) for use in found] == [("fphp", 1, 0), ("sve", 1, 0)]
-    for use, word in zip(found, (FADD_HALF, SVE), strict=True):
+    uses = decoder.scan_file(data, DECODER)
+    assert [(use.feature, use.count, use.guarded) for use in uses] == [("fphp", 1, 0), ("sve", 1, 0)]
+    for use, word in zip(uses, (FADD_HALF, SVE), strict=True):
         ((first, last, count),) = use.spans
         assert (first, count) == (last, 1)
         assert data[first : first + 4] == word.to_bytes(4, "little")
 
 
 def test_one_feature_in_several_sections_is_summed() -> None:
-    (found,) = decoder.scan_file(elf([SVE] * 4, [NOP, SVE, SVE]), DECODER)
-    assert (found.count, [count for _, _, count in found.spans]) == (6, [4, 2])
+    (use,) = decoder.scan_file(elf([SVE] * 4, [NOP, SVE, SVE]), DECODER)
+    assert (use.count, [count for _, _, count in use.spans]) == (6, [4, 2])
 
 
 def test_nearby_instructions_form_one_span() -> None:
     near = decoder.NEAR // 4
     data = elf([SVE, *[NOP] * (near - 1), SVE, *[NOP] * near, SVE])
-    (found,) = decoder.scan_file(data, DECODER)
+    (use,) = decoder.scan_file(data, DECODER)
     start = data.index(SVE.to_bytes(4, "little"))
-    assert found.spans == (
+    assert use.spans == (
         (start, start + decoder.NEAR, 2),
         (start + 2 * decoder.NEAR + 4, start + 2 * decoder.NEAR + 4, 1),
     )
@@ -164,15 +164,15 @@ def test_noise_in_elf_headers_is_code_or_damage(noise: bytes) -> None:
     data = bytearray(elf([SVE, NOP]))
     data[24 : 24 + len(noise)] = noise
     try:
-        found = decoder.scan_file(bytes(data), DECODER)
+        uses = decoder.scan_file(bytes(data), DECODER)
     except DamagedError:
         return
-    assert all(use.count > 0 for use in found)
+    assert all(use.count > 0 for use in uses)
 
 
 def test_outline_atomics_are_guarded() -> None:
-    (found,) = decoder.scan_file(elf([NOP, *GUARDED]), DECODER)
-    assert (found.count, found.guarded, found.guard) == (1, 1, "outline atomics")
+    (use,) = decoder.scan_file(elf([NOP, *GUARDED]), DECODER)
+    assert (use.count, use.guarded, use.guard) == (1, 1, "outline atomics")
 
 
 @pytest.mark.parametrize(
@@ -188,17 +188,17 @@ def test_outline_atomics_are_guarded() -> None:
     ],
 )
 def test_an_atomic_without_the_whole_check_is_unguarded(words: tuple[int, ...]) -> None:
-    (found,) = decoder.scan_file(elf(words), DECODER)
-    assert (found.count, found.guarded, found.guard) == (1, 0, "")
+    (use,) = decoder.scan_file(elf(words), DECODER)
+    assert (use.count, use.guarded, use.guard) == (1, 0, "")
 
 
 def test_spans_hold_unguarded_instructions_only() -> None:
     words = [*GUARDED, NOP, LDADD]
     data = elf(words)
-    (found,) = decoder.scan_file(data, DECODER)
-    assert (found.count, found.guarded) == (2, 1)
+    (use,) = decoder.scan_file(data, DECODER)
+    assert (use.count, use.guarded) == (2, 1)
     bare = len(words) * 4 - 4 + data.index(GUARDED[0].to_bytes(4, "little"))
-    assert found.spans == ((bare, bare, 1),)
+    assert use.spans == ((bare, bare, 1),)
     (whole,) = decoder.scan_file(elf([*GUARDED]), DECODER)
     assert whole.spans == ()
 

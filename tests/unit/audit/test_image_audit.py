@@ -84,11 +84,11 @@ DECLARED = """\
 def test_unguarded_code_is_a_finding_with_its_offsets(tree: Tree) -> None:
     declare(tree, "")
     data = elf([NOP, SVE, *[NOP] * 20, SVE, LDADD])
-    found = audit(tree, Archive({LIBRARY: data, "etc/motd": b"hello"}))
-    (row,) = found.findings
+    result = audit(tree, Archive({LIBRARY: data, "etc/motd": b"hello"}))
+    (row,) = result.findings
     assert (row.path, row.feature, row.count, row.bare, row.by) == (LIBRARY, "sve", 2, 2, "")
     assert [data[offset : offset + 4] for offset in row.offsets] == [SVE.to_bytes(4, "little")] * 2
-    assert (found.files, found.code_bytes, found.combo, found.target) == (1, 96, COMBO, "n1")
+    assert (result.files, result.code_bytes, result.combo, result.target) == (1, 96, COMBO, "n1")
 
 
 def test_features_of_the_floor_are_not_findings(tree: Tree) -> None:
@@ -101,9 +101,9 @@ def test_features_of_the_floor_are_not_findings(tree: Tree) -> None:
 
 def test_declared_instructions_name_their_check(tree: Tree) -> None:
     declare(tree, DECLARED)
-    found = audit(tree, Archive({LIBRARY: elf([SVE])}))
-    assert [(row.state, row.by) for row in found.rows] == [("chosen", "the library asks the auxiliary vector")]
-    assert found.findings == []
+    result = audit(tree, Archive({LIBRARY: elf([SVE])}))
+    assert [(row.state, row.by) for row in result.rows] == [("chosen", "the library asks the auxiliary vector")]
+    assert result.findings == []
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_a_declared_range_covers_only_its_own_spans(tree: Tree) -> None:
         tree,
         f"{DECLARED}    within: [{first:x}-{first + 40:x}]\n{other}    within: ['{second:x}-{second:x}', 0-4]\n",
     )
-    found = audit(tree, Archive({LIBRARY: data}))
-    assert [(row.state, row.bare, row.offsets, row.by[-20:]) for row in found.rows] == [
+    result = audit(tree, Archive({LIBRARY: data}))
+    assert [(row.state, row.bare, row.offsets, row.by[-20:]) for row in result.rows] == [
         ("above", 1, [third], ""),
         ("chosen", 1, [first], "the auxiliary vector"),
         ("chosen", 1, [second], "asks another library"),
     ]
-    assert {row.count for row in found.rows} == {3}
+    assert {row.count for row in result.rows} == {3}
 
 
 def test_a_span_that_leaves_a_declared_range_is_a_finding(tree: Tree) -> None:
@@ -155,11 +155,11 @@ def test_a_span_that_leaves_a_declared_range_is_a_finding(tree: Tree) -> None:
 
 def test_a_known_fault_is_not_a_finding_and_says_what_reaches_it(tree: Tree) -> None:
     declare(tree, DECLARED + "    kind: fault\n")
-    found = audit(tree, Archive({LIBRARY: elf([SVE, *[NOP] * 20, SVE])}))
-    assert [(row.state, row.bare, row.by) for row in found.faults] == [
+    result = audit(tree, Archive({LIBRARY: elf([SVE, *[NOP] * 20, SVE])}))
+    assert [(row.state, row.bare, row.by) for row in result.faults] == [
         ("fault", 2, "the library asks the auxiliary vector")
     ]
-    assert found.findings == []
+    assert result.findings == []
 
 
 def test_only_unguarded_instructions_need_a_declaration(tree: Tree) -> None:
@@ -280,8 +280,8 @@ def test_the_floor_of_another_target_can_be_used(command: Tree, capsys: pytest.C
     assert _audit_image(command.load(), "any", Selector(), "graviton3", as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["target"] == "v1"
     assert _audit_image(command.load(), "any", Selector(), "generic", as_json=True) == 1
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert {row["feature"] for row in found["rows"]} == {"sve", "atomics"}
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert {row["feature"] for row in document["rows"]} == {"sve", "atomics"}
 
 
 def test_a_wrong_floor_or_an_image_with_selectors_is_refused(command: Tree) -> None:

@@ -196,8 +196,8 @@ def test_rejected_evidence_is_named_and_fails(project: Matrix, capsys: pytest.Ca
 
 def test_evidence_under_another_combo_s_name_is_rejected(project: Matrix) -> None:
     evidence.evidence_path(project.root, V1).write_bytes(evidence.evidence_path(project.root, N1).read_bytes())
-    (found,) = find_evidence(project, V1)
-    result = verify.verify_evidence(project, found, None)
+    (stored,) = find_evidence(project, V1)
+    result = verify.verify_evidence(project, stored, None)
     assert [tuple(problem) for problem in result.problems] == [("combo", f"the file contains evidence of {N1}")]
 
 
@@ -206,8 +206,8 @@ def test_evidence_of_an_unknown_combo_is_rejected(project: Matrix, tmp_path: Pat
     data["combo"] = data["report"]["combo"] = "pytorch-9.9.9-n1-acl"
     file = tmp_path / "proof.json"
     file.write_text(edits.to_text(data))
-    (found,) = find_evidence(project, str(file))
-    (problem,) = verify.verify_evidence(project, found, None).problems
+    (stored,) = find_evidence(project, str(file))
+    (problem,) = verify.verify_evidence(project, stored, None).problems
     assert problem.text == "there is no combo pytorch-9.9.9-n1-acl in this checkout"
 
 

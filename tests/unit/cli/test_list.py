@@ -149,8 +149,8 @@ def test_without_any_built_combo_all_are_returned(
 
 
 def test_the_reasons_for_combos_left_out_are_printed(small: Matrix, say: list[str]) -> None:
-    found = selected.select_buildable(small, Selector(version="2.10.0", backend="acl"))
-    assert "pytorch-2.10.0-v1-acl" in {combo.id for combo in found}  # its version was named
+    combos = selected.select_buildable(small, Selector(version="2.10.0", backend="acl"))
+    assert "pytorch-2.10.0-v1-acl" in {combo.id for combo in combos}  # its version was named
     assert [line.split(":")[:2] for line in say] == [["left out", " refused"]]
 
 

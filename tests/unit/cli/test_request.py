@@ -118,8 +118,8 @@ def built(monkeypatch: pytest.MonkeyPatch) -> dict[str, ArmwrightError]:
     return errors
 
 
-def git(root: Path, *words: str) -> str:
-    return process.capture(["git", "-C", str(root), *words])
+def git(root: Path, *arguments: str) -> str:
+    return process.capture(["git", "-C", str(root), *arguments])
 
 
 def commit_all(root: Path) -> None:

@@ -89,11 +89,11 @@ class Container:
         mountinfo = V2_MOUNT.format(subtree="/", folder="")
         plant(self.root, {"proc/self/mountinfo": mountinfo, "sys/fs/cgroup/cpu.max": limit})
 
-    def run(self, *words: str, **environ: str) -> tuple[int, str, str]:
+    def run(self, *arguments: str, **environ: str) -> tuple[int, str, str]:
         """Return the exit code, standard output and standard error."""
         if not self.image_file.exists():
             self.image_file.write_text(json.dumps(self.image), encoding="utf-8")
-        code = entrypoint.main(words, environ, self.root, self.execute, self.image_file)
+        code = entrypoint.main(arguments, environ, self.root, self.execute, self.image_file)
         return code, *self.capsys.readouterr()
 
     def execute(self, file: str, arguments: list[str], environ: dict[str, str]) -> None:
@@ -111,9 +111,9 @@ def container(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
     return Container(tmp_path, capsys)
 
 
-@pytest.mark.parametrize("words", [(), ("info",)])
-def test_without_a_command_one_screen_says_what_there_is(container: Container, words: tuple[str, ...]) -> None:
-    code, page, errors = container.run(*words, PATH="/bin")
+@pytest.mark.parametrize("arguments", [(), ("info",)])
+def test_without_a_command_one_screen_says_what_there_is(container: Container, arguments: tuple[str, ...]) -> None:
+    code, page, errors = container.run(*arguments, PATH="/bin")
     assert (code, errors, container.became) == (0, "", [])
     for expected in (
         "PyTorch 2.10.0 for Arm Neoverse N1",
@@ -193,10 +193,12 @@ def test_info_below_the_floor_starts_with_the_refusal(container: Container) -> N
     assert (code, json.loads(text)["refusal"]) == (78, REFUSAL_ON_A72)
 
 
-@pytest.mark.parametrize("words", [("python3",), ("smoke",), ("exec", "info"), ("--", "sh")])
-def test_a_cpu_below_the_floor_is_refused_before_anything_runs(container: Container, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("python3",), ("smoke",), ("exec", "info"), ("--", "sh")])
+def test_a_cpu_below_the_floor_is_refused_before_anything_runs(
+    container: Container, arguments: tuple[str, ...]
+) -> None:
     container.cpu("neoverse-n1", "cortex-a72")
-    code, output, errors = container.run(*words, ARMWRIGHT_QUIET="1")
+    code, output, errors = container.run(*arguments, ARMWRIGHT_QUIET="1")
     named = REFUSAL_ON_A72.replace("(Arm Cortex-A72)", "(Arm Neoverse N1 + Arm Cortex-A72)")
     assert (code, output, errors) == (78, "", f"armwright: {named}\n")
     assert container.became == []
@@ -227,7 +229,7 @@ def test_another_architecture_is_refused(container: Container, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("words", "command"),
+    ("arguments", "command"),
     [
         (("python3", "-c", "print(1)"), ["python3", "-c", "print(1)"]),
         (("exec", "info"), ["info"]),
@@ -240,8 +242,10 @@ def test_another_architecture_is_refused(container: Container, monkeypatch: pyte
         (("",), [""]),
     ],
 )
-def test_anything_else_is_executed_as_given(container: Container, words: tuple[str, ...], command: list[str]) -> None:
-    assert container.run(*words) == (0, "", "")
+def test_anything_else_is_executed_as_given(
+    container: Container, arguments: tuple[str, ...], command: list[str]
+) -> None:
+    assert container.run(*arguments) == (0, "", "")
     assert container.became == command
 
 
@@ -253,22 +257,22 @@ def test_smoke_runs_the_script_beside_the_entrypoint(container: Container) -> No
 
 
 @pytest.mark.parametrize(
-    ("words", "code"), [(("--help",), 0), (("-h",), 0), (("--json",), 2), (("-x",), 2), (("-",), 2)]
+    ("arguments", "code"), [(("--help",), 0), (("-h",), 0), (("--json",), 2), (("-x",), 2), (("-",), 2)]
 )
 def test_an_option_in_place_of_a_command_brings_the_help(
-    container: Container, words: tuple[str, ...], code: int
+    container: Container, arguments: tuple[str, ...], code: int
 ) -> None:
     container.image_file.write_text("damaged", encoding="utf-8")
-    answer, output, errors = container.run(*words)
+    answer, output, errors = container.run(*arguments)
     text, silence = (output, errors) if code == 0 else (errors, output)
     assert (answer, silence) == (code, "")
     assert "docker run IMAGE smoke" in text
     assert "ARMWRIGHT_EXPLAIN=1" in text
 
 
-@pytest.mark.parametrize("words", [("exec",), ("exec", "--"), ("--",), ("info", "me"), ("info", "--json", "x")])
-def test_wrong_words_get_one_sentence(container: Container, words: tuple[str, ...]) -> None:
-    code, output, errors = container.run(*words)
+@pytest.mark.parametrize("arguments", [("exec",), ("exec", "--"), ("--",), ("info", "me"), ("info", "--json", "x")])
+def test_wrong_words_get_one_sentence(container: Container, arguments: tuple[str, ...]) -> None:
+    code, output, errors = container.run(*arguments)
     assert (code, output, errors.count("\n")) == (2, "", 1)
 
 
@@ -280,9 +284,12 @@ def test_only_what_the_user_has_not_set_is_set(container: Container) -> None:
 
 def test_only_a_value_other_than_the_images_is_the_users_choice(container: Container) -> None:
     container.image["environment"][1]["fixed"] = True
-    for value, said in (("1024", "set, keeps prepared primitives"), ("5", "kept, it was already in the environment")):
+    for value, message in (
+        ("1024", "set, keeps prepared primitives"),
+        ("5", "kept, it was already in the environment"),
+    ):
         errors = container.run("true", ARMWRIGHT_EXPLAIN="1", LRU_CACHE_CAPACITY=value)[2]
-        assert f"armwright: LRU_CACHE_CAPACITY={value}: {said}" in errors.splitlines()
+        assert f"armwright: LRU_CACHE_CAPACITY={value}: {message}" in errors.splitlines()
 
 
 def test_explaining_says_each_choice_on_standard_error(container: Container) -> None:

@@ -96,43 +96,43 @@ def test_a_sandbox_that_forbids_the_question_leaves_all_cpus(
 def test_the_framework_gets_every_cpu_and_numpy_its_maximum(
     matrix: Matrix, server: Limits, combo: str, unbounded: str
 ) -> None:
-    found = chosen(matrix, combo, server())
-    assert found[unbounded].value == "192"
-    assert found[unbounded].reason.endswith(" (all 192 CPUs of the machine)")
-    assert found["OPENBLAS_NUM_THREADS"].value == str(BOUND)
-    assert found["OPENBLAS_NUM_THREADS"].reason.endswith(" (at most 64; all 192 CPUs of the machine)")
+    choices = chosen(matrix, combo, server())
+    assert choices[unbounded].value == "192"
+    assert choices[unbounded].reason.endswith(" (all 192 CPUs of the machine)")
+    assert choices["OPENBLAS_NUM_THREADS"].value == str(BOUND)
+    assert choices["OPENBLAS_NUM_THREADS"].reason.endswith(" (at most 64; all 192 CPUs of the machine)")
 
 
 @pytest.mark.parametrize(("cpus", "threads"), [(BOUND - 1, "63"), (BOUND, "64"), (BOUND + 1, "64"), (1, "1")], ids=str)
 def test_the_bound_changes_nothing_below_it(matrix: Matrix, server: Limits, cpus: int, threads: str) -> None:
-    found = chosen(matrix, N1, server(mask=range(cpus)))
-    assert found["OPENBLAS_NUM_THREADS"].value == threads
-    assert (" (at most 64; " in found["OPENBLAS_NUM_THREADS"].reason) == (cpus > BOUND)
-    assert found["OMP_NUM_THREADS"].value == str(cpus)
+    choices = chosen(matrix, N1, server(mask=range(cpus)))
+    assert choices["OPENBLAS_NUM_THREADS"].value == threads
+    assert (" (at most 64; " in choices["OPENBLAS_NUM_THREADS"].reason) == (cpus > BOUND)
+    assert choices["OMP_NUM_THREADS"].value == str(cpus)
 
 
 def test_a_quota_bounds_the_threads_of_both_frameworks(matrix: Matrix, server: Limits) -> None:
     cpus = server(quota="150000 100000")
     for combo, names in ((N1, ["OMP_NUM_THREADS"]), (TENSORFLOW, ["TF_NUM_INTRAOP_THREADS"])):
-        found = chosen(matrix, combo, cpus)
+        choices = chosen(matrix, combo, cpus)
         for name in (*names, "OPENBLAS_NUM_THREADS"):
-            assert (found[name].value, "cgroup quota 1.5 CPUs, rounded up" in found[name].reason) == ("2", True)
+            assert (choices[name].value, "cgroup quota 1.5 CPUs, rounded up" in choices[name].reason) == ("2", True)
 
 
 def test_what_the_user_set_is_above_every_bound(matrix: Matrix, server: Limits) -> None:
-    found = chosen(matrix, N1, server(), OPENBLAS_NUM_THREADS="100")
-    assert (found["OPENBLAS_NUM_THREADS"].value, found["OPENBLAS_NUM_THREADS"].origin) == ("100", "kept")
+    choices = chosen(matrix, N1, server(), OPENBLAS_NUM_THREADS="100")
+    assert (choices["OPENBLAS_NUM_THREADS"].value, choices["OPENBLAS_NUM_THREADS"].origin) == ("100", "kept")
 
 
 def test_every_framework_bounds_numpys_threads_and_says_why(matrix: Matrix) -> None:
     for framework in matrix.recipes.frameworks.values():
-        bounded = {one.name: one for one in framework.environment}["OPENBLAS_NUM_THREADS"]
+        bounded = {variable.name: variable for variable in framework.environment}["OPENBLAS_NUM_THREADS"]
         assert bounded.most == BOUND
         assert str(BOUND) in bounded.reason
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "mistake"),
     [
         ("most: 64", "most: 0", "'most'"),
         ("most: 64", "most: '64'", "'most'"),
@@ -143,6 +143,6 @@ def test_every_framework_bounds_numpys_threads_and_says_why(matrix: Matrix) -> N
         ),
     ],
 )
-def test_a_bound_that_bounds_nothing_is_refused(tree: Tree, old: str, new: str, words: str) -> None:
+def test_a_bound_that_bounds_nothing_is_refused(tree: Tree, old: str, new: str, mistake: str) -> None:
     tree.edit("recipes/frameworks/pytorch/framework.yaml", old, new)
-    assert words in "\n".join(tree.mistakes())
+    assert mistake in "\n".join(tree.mistakes())

@@ -35,12 +35,12 @@ def test_every_committed_lock_is_good_and_pins_its_own_framework(matrix: Matrix)
 
 def test_every_base_lock_serves_both_build_platforms(matrix: Matrix) -> None:
     for base in matrix.recipes.bases.values():
-        found = locks.read_base_lock(ROOT, base.name)
-        assert {package.name for package in base.archive.packages} <= set(found.root)
-        assert {package.name for package in (base.builder.packages if base.builder else ())} <= set(found.builder)
-        assert bool(base.builder) == bool(found.builder)
+        lock = locks.read_base_lock(ROOT, base.name)
+        assert {package.name for package in base.archive.packages} <= set(lock.root)
+        assert {package.name for package in (base.builder.packages if base.builder else ())} <= set(lock.builder)
+        assert bool(base.builder) == bool(lock.builder)
         for architecture in ("amd64", "arm64"):
-            assert {package.name for package in base.tools} <= set(found.tools[architecture])
+            assert {package.name for package in base.tools} <= set(lock.tools[architecture])
 
 
 def test_a_lock_of_names_versions_and_hashes_is_good() -> None:
@@ -67,7 +67,7 @@ def test_a_name_that_only_looks_like_a_cuda_distribution_is_good(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "text"),
     [
         ("--index-url https://mirror.example/simple", "an address"),
         ("--extra-index-url http://a:secret@mirror.example/", "an address"),
@@ -89,17 +89,17 @@ def test_a_name_that_only_looks_like_a_cuda_distribution_is_good(name: str) -> N
         ("<html>", "not a pinned requirement"),
     ],
 )
-def test_a_bad_line_is_refused_with_its_number(line: str, words: str) -> None:
-    found = wrong(f"{GOOD}{line}\n")
-    assert len(found) == 1
-    assert found[0].startswith("a.txt:7: ")
-    assert words in found[0]
+def test_a_bad_line_is_refused_with_its_number(line: str, text: str) -> None:
+    mistakes = wrong(f"{GOOD}{line}\n")
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith("a.txt:7: ")
+    assert text in mistakes[0]
 
 
 @pytest.mark.parametrize("more", ["; sys_platform == 'win32'", "--pre", "-r other.txt", "--config-settings=a=b"])
 def test_nothing_but_a_version_stands_in_a_pinned_line(more: str) -> None:
-    found = wrong(f"scipy==1.0 {more} \\\n{HASH}\n")
-    assert found[0].startswith("a.txt:1: more than name==version")
+    mistakes = wrong(f"scipy==1.0 {more} \\\n{HASH}\n")
+    assert mistakes[0].startswith("a.txt:1: more than name==version")
 
 
 @pytest.mark.parametrize("hashed", ["    --hash=sha256:abc", "# --hash=sha256:", f"numpy==1 \\\n{HASH}"])
@@ -183,6 +183,6 @@ def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
 
 def test_pips_list_of_indexes_over_several_lines_is_read() -> None:
     line = r"global.extra-index-url='\nhttps://one.example/simple\nhttps://two.example/simple'"
-    (found,) = resolve._parse_settings([line])
-    assert found[0] == "extra-index-url"
-    assert found[1].split() == ["https://one.example/simple", "https://two.example/simple"]
+    (setting,) = resolve._parse_settings([line])
+    assert setting[0] == "extra-index-url"
+    assert setting[1].split() == ["https://one.example/simple", "https://two.example/simple"]

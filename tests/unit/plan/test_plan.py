@@ -48,16 +48,16 @@ def test_the_digest_is_the_same_in_any_folder_and_environment(matrix: Matrix, tr
         "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": str(tmp_path),
         "SOURCE_DATE_EPOCH": "1", "PIP_INDEX_URL": "https://mirror.example/simple", "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
-    words = [sys.executable, "-c", code, str(tree.root), N1]
-    elsewhere = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code, str(tree.root), N1]
+    elsewhere = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert elsewhere.stdout.strip() == planned(matrix, N1).inputs
 
 
 def test_a_digest_is_named_in_the_reference_and_not_in_the_tag(matrix: Matrix) -> None:
-    one = planned(matrix, N1)
-    assert re.fullmatch(r"sha256:[0-9a-f]{64}", one.inputs)
-    assert one.tag == "pytorch:2.10.0-n1-acl"
-    assert one.reference == f"pytorch:2.10.0-n1-acl-{one.inputs[7:19]}"
+    plan = planned(matrix, N1)
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", plan.inputs)
+    assert plan.tag == "pytorch:2.10.0-n1-acl"
+    assert plan.reference == f"pytorch:2.10.0-n1-acl-{plan.inputs[7:19]}"
 
 
 def test_the_two_sources_of_a_base_give_two_digests(matrix: Matrix) -> None:
@@ -155,15 +155,15 @@ def test_the_image_describes_itself(matrix: Matrix) -> None:
     assert image["packages"]["torch"] == image["version"] == "2.10.0"
     assert image["backend"]["versions"]["OpenBLAS"] == "0.3.30"
     assert image["fast_math"]["feature"] == "bf16"
-    assert {one["name"] for one in image["environment"]} >= {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    assert {variable["name"] for variable in image["environment"]} >= {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
     assert image["smoke"]["workloads"] == matrix.recipes.frameworks["pytorch"].workloads
 
 
 def test_the_image_describes_every_data_type_on_its_target(matrix: Matrix) -> None:
     def states(combo: str) -> dict[str, str]:
-        told = described(planned(matrix, combo))["dtypes"]
-        assert all(one["note"] for one in told)
-        return {one["name"]: one["state"] for one in told}
+        dtypes = described(planned(matrix, combo))["dtypes"]
+        assert all(dtype["note"] for dtype in dtypes)
+        return {dtype["name"]: dtype["state"] for dtype in dtypes}
 
     everywhere = ["fp32", "bf16", "fp16", "int8", "bf16-fast-math"]
     assert list(states(N1)) == list(states("pytorch-2.10.0-v1-acl")) == everywhere
@@ -175,11 +175,11 @@ def test_a_fixed_variable_is_in_the_image_and_its_entrypoint(tree: Tree) -> None
     fixed = '  - {name: LEVEL, value: "9", fixed: true, reason: a test wants it}\n'
     recipe = tree.root / "recipes/targets/n1.yaml"
     recipe.write_text(recipe.read_text(encoding="utf-8") + f"environment:\n{fixed}", encoding="utf-8")
-    one = tree.plan(N1)
-    assert "ENV LEVEL=9" in parse_stages(one.files["Dockerfile"])[-1].instructions
+    plan = tree.plan(N1)
+    assert "ENV LEVEL=9" in parse_stages(plan.files["Dockerfile"])[-1].instructions
     known = {"name": "LEVEL", "value": "9", "fixed": True, "reason": "a test wants it"}
-    assert any(known.items() <= variable.items() for variable in described(one)["environment"])
-    variables = [step for step in parse_stages(one.files["Dockerfile"])[-1].instructions if step.startswith("ENV")]
+    assert any(known.items() <= variable.items() for variable in described(plan)["environment"])
+    variables = [step for step in parse_stages(plan.files["Dockerfile"])[-1].instructions if step.startswith("ENV")]
     assert not any("OMP_NUM_THREADS" in step for step in variables)  # it depends on the machine
 
 
@@ -187,7 +187,7 @@ def test_an_image_names_the_nearest_images_below_its_floor(
     matrix: Matrix,
 ) -> None:
     def images(combo: str) -> list[str]:
-        return [one["image"] for one in described(planned(matrix, combo))["fallbacks"]]
+        return [fallback["image"] for fallback in described(planned(matrix, combo))["fallbacks"]]
 
     assert images(N1) == ["pytorch:2.9.1-generic-acl"]
     assert images("pytorch-2.10.0-v1-acl") == ["pytorch:2.10.0-n1-acl", "pytorch:2.9.1-generic-acl"]
@@ -198,9 +198,9 @@ def test_an_image_names_the_nearest_images_below_its_floor(
 def test_the_kernels_an_image_must_show_are_those_of_its_target(matrix: Matrix) -> None:
     def rules(combo: str, source: str, operation: str, dtype: str = "fp32") -> list[list[str]]:
         return [
-            one["implementations"]
-            for one in described(planned(matrix, combo))["smoke"]["kernels"]
-            if (one["source"], one["operation"]) == (source, operation) and dtype in (one["dtypes"] or [dtype])
+            rule["implementations"]
+            for rule in described(planned(matrix, combo))["smoke"]["kernels"]
+            if (rule["source"], rule["operation"]) == (source, operation) and dtype in (rule["dtypes"] or [dtype])
         ]
 
     assert rules(N1, "onednn", "convolution") == [["*:acl", "acl"]]
@@ -209,14 +209,14 @@ def test_the_kernels_an_image_must_show_are_those_of_its_target(matrix: Matrix) 
     assert rules("pytorch-2.10.0-n1-openblas", "onednn", "*") == [[]]
     assert rules(N1, "onednn", "convolution", "bf16") == []  # it has no bfloat16 instructions
     assert rules("pytorch-2.10.0-v1-acl", "onednn", "convolution", "bf16") == [["*:acl", "acl"]]
-    told = described(planned(matrix, N1))["smoke"]["kernels"]
-    assert not any("{" in str(one["implementations"]) or {"needs", "lacks"} & one.keys() for one in told)
+    kernels = described(planned(matrix, N1))["smoke"]["kernels"]
+    assert not any("{" in str(rule["implementations"]) or {"needs", "lacks"} & rule.keys() for rule in kernels)
 
 
 def test_the_image_knows_the_digest_of_every_file_that_proves_it(matrix: Matrix) -> None:
-    one = planned(matrix, N1)
-    known = set(described(one)["smoke"]["files"])
-    ours = {name.removeprefix(f"{HOME}/") for name in one.files if name.startswith(HOME)}
+    plan = planned(matrix, N1)
+    known = set(described(plan)["smoke"]["files"])
+    ours = {name.removeprefix(f"{HOME}/") for name in plan.files if name.startswith(HOME)}
     assert known == ours - {"image.json"}
     assert {"entrypoint.py", "machine.py", "smoke/smoke.py", "smoke/kernels.py", "smoke/worker.py"} <= known
     assert {"smoke/onednn.py", "smoke/runs.py", "smoke/checks.py", "smoke/screen.py"} <= known
@@ -225,8 +225,8 @@ def test_the_image_knows_the_digest_of_every_file_that_proves_it(matrix: Matrix)
 
 
 def test_labels_say_what_the_image_is(matrix: Matrix) -> None:
-    one = planned(matrix, N1)
-    labels = next(text for text in parse_stages(one.files["Dockerfile"])[-1].instructions if text.startswith("LABEL"))
+    plan = planned(matrix, N1)
+    labels = next(text for text in parse_stages(plan.files["Dockerfile"])[-1].instructions if text.startswith("LABEL"))
     for name, value in {
         "org.armwright.combo": N1,
         "org.armwright.target": "n1",
@@ -234,9 +234,9 @@ def test_labels_say_what_the_image_is(matrix: Matrix) -> None:
         "org.armwright.provider": "wheel",
         "org.armwright.floor": "fp,asimd,atomics,fphp,asimdhp,asimddp",
         "org.armwright.python": "3.13",
-        "org.armwright.inputs": one.inputs,
+        "org.armwright.inputs": plan.inputs,
         "org.opencontainers.image.version": "2.10.0",
-        "org.opencontainers.image.created": one.lock.created,
+        "org.opencontainers.image.created": plan.lock.created,
         "org.opencontainers.image.title": "PyTorch 2.10.0 for Arm Neoverse N1",
     }.items():
         assert f'{name}="{value}"' in labels
@@ -248,12 +248,12 @@ def test_combos_of_a_version_share_the_base_and_the_packages(matrix: Matrix, ver
     shared = set()
     for combo in matrix.combos:
         if combo.version == version and combo.refusal is None:
-            one = make_plan(matrix, combo, source)
-            parts = parse_stages(one.files["Dockerfile"])
+            plan = make_plan(matrix, combo, source)
+            parts = parse_stages(plan.files["Dockerfile"])
             names = [stage.name for stage in parts]
             assert names.index("base") < names.index("packages") < names.index("own")
             before = parts[: names.index("own")]
-            shared.add((repr(before), one.files["requirements.txt"], one.lock.created))
+            shared.add((repr(before), plan.files["requirements.txt"], plan.lock.created))
     assert len(shared) == 1
 
 

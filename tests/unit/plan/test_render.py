@@ -31,34 +31,36 @@ def registry(plan: Plan) -> Registry:
 @pytest.fixture(scope="module", params=["archive", "registry"])
 def plans(matrix: Matrix, request: pytest.FixtureRequest) -> list[Plan]:
     possible = [combo for combo in matrix.combos if combo.refusal is None]
-    return [make_plan(matrix, one, request.param) for one in possible if request.param in matrix.base(one).sources]
+    return [
+        make_plan(matrix, combo, request.param) for combo in possible if request.param in matrix.base(combo).sources
+    ]
 
 
 def test_only_compiling_stages_run_on_the_target_platform(plans: list[Plan]) -> None:
-    for one in plans:
-        parts = parse_stages(one.files["Dockerfile"])
-        compiling = {"builder", "python", "packages", *(("bazel", "compiled") if one.combo.release.build else ())}
+    for plan in plans:
+        parts = parse_stages(plan.files["Dockerfile"])
+        compiling = {"builder", "python", "packages", *(("bazel", "compiled") if plan.combo.release.build else ())}
         assert {stage.platform for stage in parts} == {TARGET, BUILD}
         running = {stage.name for stage in parts if stage.platform == TARGET and "RUN" in stage.keywords()}
-        assert running == (compiling if one.compiles else set())
+        assert running == (compiling if plan.compiles else set())
         assert any("RUN" in stage.keywords() for stage in parts)  # else the parser is blind
 
 
 def test_the_last_stage_sets_user_entrypoint_and_command(plans: list[Plan]) -> None:
-    for one in plans:
-        image = parse_stages(one.files["Dockerfile"])[-1]
+    for plan in plans:
+        image = parse_stages(plan.files["Dockerfile"])[-1]
         assert image.platform == TARGET
         assert image.keywords()[-3:] == ["USER", "ENTRYPOINT", "CMD"]
         assert image.instructions[-3] == "USER 1000:1000"
         assert image.instructions[-1] == 'CMD ["info"]'
-        python = one.base.archive.python if one.source == "archive" else registry(one).python
+        python = plan.base.archive.python if plan.source == "archive" else registry(plan).python
         assert image.instructions[-2] == f'ENTRYPOINT ["{python}", "-I", "/opt/armwright/entrypoint.py"]'
         assert all(step.startswith("COPY --link --from=") for step in image.instructions if step.startswith("COPY"))
 
 
 def test_every_named_stage_exists_and_every_run_has_no_network(plans: list[Plan]) -> None:
-    for one in plans:
-        parts = parse_stages(one.files["Dockerfile"])
+    for plan in plans:
+        parts = parse_stages(plan.files["Dockerfile"])
         names = {stage.name for stage in parts}
         steps = [step for stage in parts for step in stage.instructions]
         assert set(re.findall(r"--from=(\S+)", "\n".join(steps))) <= names
@@ -72,24 +74,24 @@ def test_no_address_of_anybody_is_in_a_context(plans: list[Plan]) -> None:
     host = re.compile(
         r"://|\b[\w-]+\.(?:com|org|net|io|dev|internal|local|example)(?::\d+)?(?:/|\s|$)|\b(?:\d+\.){3}\d+:\d+"
     )
-    for one in plans:
-        texts = {name: one.files[name].decode() for name in ("Dockerfile", "requirements.txt")}
-        texts["image.json"] = one.files["image/opt/armwright/image.json"].decode()
+    for plan in plans:
+        texts = {name: plan.files[name].decode() for name in ("Dockerfile", "requirements.txt")}
+        texts["image.json"] = plan.files["image/opt/armwright/image.json"].decode()
         assert {name: host.findall(text) for name, text in texts.items() if host.search(text)} == {}
 
 
 def test_only_build_platform_stages_use_a_registry(plans: list[Plan]) -> None:
-    for one in plans:
-        parts = parse_stages(one.files["Dockerfile"])
+    for plan in plans:
+        parts = parse_stages(plan.files["Dockerfile"])
         names = {stage.name for stage in parts}
         foreign = {stage.origin for stage in parts} - names - {"scratch"}
-        assert foreign == (set() if one.source == "archive" else {registry(one).image})
+        assert foreign == (set() if plan.source == "archive" else {registry(plan).image})
         assert all("@sha256:" in image for image in foreign)
 
 
 def test_no_trailing_blanks_and_no_three_empty_lines(plans: list[Plan]) -> None:
-    for one in plans:
-        text = one.files["Dockerfile"].decode()
+    for plan in plans:
+        text = plan.files["Dockerfile"].decode()
         assert not re.search(r"[ \t]\n", text)
         assert "\n\n\n\n" not in text
         assert "{{" not in text
@@ -97,10 +99,10 @@ def test_no_trailing_blanks_and_no_three_empty_lines(plans: list[Plan]) -> None:
 
 
 def test_the_head_says_what_it_is_and_how_to_build_it_by_hand(plans: list[Plan]) -> None:
-    for one in plans:
-        head = one.files["Dockerfile"].decode().split("FROM")[0]
-        assert head.startswith(f"# {one.combo.id}: ")
-        assert f"SOURCE_DATE_EPOCH={one.lock.epoch} docker buildx build --platform linux/arm64" in head
+    for plan in plans:
+        head = plan.files["Dockerfile"].decode().split("FROM")[0]
+        assert head.startswith(f"# {plan.combo.id}: ")
+        assert f"SOURCE_DATE_EPOCH={plan.lock.epoch} docker buildx build --platform linux/arm64" in head
 
 
 @pytest.mark.parametrize("hole", ["{{ nothing }}", "{{ combo.nothing }}", "{% for x in nothing %}{% endfor %}"])
@@ -113,11 +115,11 @@ def test_a_template_that_names_what_a_plan_does_not_have_fails(tree: Tree, hole:
 def labels(dockerfile: bytes) -> dict[str, str]:
     """Read LABEL as BuildKit's lexer does inside double quotes: a backslash keeps only itself, a quote and a dollar."""
     step = next(text for text in parse_stages(dockerfile)[-1].instructions if text.startswith("LABEL "))
-    found = {}
+    texts = {}
     for name, quoted in re.findall(r'([\w.]+)="((?:[^"\\]|\\.)*)"', step):
         assert not re.search(r"(?<!\\)(?:\\\\)*\$", quoted), "a variable would be expanded"
-        found[name] = re.sub(r'\\(["\\$])', r"\1", quoted)
-    return found
+        texts[name] = re.sub(r'\\(["\\$])', r"\1", quoted)
+    return texts
 
 
 def titled(combo: Combo, title: str) -> Combo:
@@ -136,9 +138,9 @@ HOSTILE = st.text(
 @settings(max_examples=60, deadline=None)
 def test_a_title_of_any_characters_survives_in_its_label(matrix: Matrix, title: str) -> None:
     combo = titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
-    found = labels(make_plan(matrix, combo).files["Dockerfile"])
-    assert found["org.opencontainers.image.title"] == f"PyTorch 2.10.0 for {title}"
-    assert found["org.armwright.combo"] == combo.id
+    texts = labels(make_plan(matrix, combo).files["Dockerfile"])
+    assert texts["org.opencontainers.image.title"] == f"PyTorch 2.10.0 for {title}"
+    assert texts["org.armwright.combo"] == combo.id
 
 
 @pytest.mark.parametrize(
@@ -201,8 +203,8 @@ def test_obstacles_are_replaced_and_links_are_not_followed(tmp_path: Path) -> No
     (folder / "f").symlink_to(outside)
     files = {"a": b"1", "c/b": b"2", "d/kept": b"3", "e": b"kept"}
     render.write_context(folder, files)
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert found == files
+    written = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert written == files
     assert not any(path.is_symlink() for path in folder.rglob("*"))
     assert (outside / "kept").read_bytes() == b"kept"
 

@@ -32,11 +32,11 @@ def image(matrix: Matrix) -> Any:  # noqa: ANN401 - image.json
 
 def example(path: str, start: str) -> str:
     """Return the block of a document that begins with a text."""
-    found = re.search(
+    match = re.search(
         rf"^```text\n({re.escape(start)}.*?)^```$", (ROOT / path).read_text("utf-8"), re.MULTILINE | re.DOTALL
     )
-    assert found, f"{path} shows no {start!r}"
-    return found[1]
+    assert match, f"{path} shows no {start!r}"
+    return match[1]
 
 
 def emulated(features: str, parts: Sequence[str]) -> Machine:

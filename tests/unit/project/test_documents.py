@@ -42,8 +42,8 @@ def grown(matrix: Matrix, request: pytest.FixtureRequest) -> Callable[[str], Mat
 
 
 def mistakes(text: str, matrix: Matrix) -> list[str]:
-    found = [documents.explain_mistake(command, matrix) for command in documents.command_lines("page.md", text)]
-    return [mistake for mistake in found if mistake]
+    explanations = [documents.explain_mistake(command, matrix) for command in documents.command_lines("page.md", text)]
+    return [mistake for mistake in explanations if mistake]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -76,8 +76,8 @@ def test_every_command_parses(grown: Callable[[str], Matrix], page: str) -> None
     ],
 )
 def test_the_checker_finds_a_wrong_command(matrix: Matrix, line: str, mistake: str) -> None:
-    (found,) = mistakes(f"# Page\n\n```sh\n{line}\n```\n", matrix)
-    assert mistake in found
+    (explanation,) = mistakes(f"# Page\n\n```sh\n{line}\n```\n", matrix)
+    assert mistake in explanation
 
 
 def test_the_checker_reads_code_spans_and_consoles(matrix: Matrix) -> None:

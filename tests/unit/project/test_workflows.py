@@ -28,8 +28,8 @@ POSTING = ("request", "answer")
 
 
 def _job(name: str, job: str) -> dict[str, Any]:
-    found: dict[str, Any] = WORKFLOWS[name]["jobs"][job]
-    return found
+    document: dict[str, Any] = WORKFLOWS[name]["jobs"][job]
+    return document
 
 
 def _script(name: str, job: str, at: int) -> str:
@@ -40,9 +40,9 @@ def _commands() -> Iterator[tuple[str, set[str]]]:
     """Yield each command of this project that a workflow runs, with its options."""
     for step in SCRIPTS:
         for line in _script(*step).replace("\\\n", " ").splitlines():
-            found = re.search(r"\./inv (?P<name>[a-z]+)(?P<rest>[^>|]*)", line)
-            if found:
-                yield found["name"], set(re.findall(r"(?<![\w-])--([a-z-]+)", found["rest"]))
+            match = re.search(r"\./inv (?P<name>[a-z]+)(?P<rest>[^>|]*)", line)
+            if match:
+                yield match["name"], set(re.findall(r"(?<![\w-])--([a-z-]+)", match["rest"]))
 
 
 def test_all_workflows_are_checked() -> None:
@@ -66,10 +66,10 @@ def test_workflow_says_that_it_never_ran(name: str) -> None:
 @pytest.mark.parametrize(("name", "job"), JOBS)
 def test_job_has_a_timeout_and_least_permissions(name: str, job: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {}
-    found = _job(name, job)
-    assert 0 < found["timeout-minutes"] <= 120
+    document = _job(name, job)
+    assert 0 < document["timeout-minutes"] <= 120
     more = {"issues": "write"} if (name, job) == POSTING else {}
-    assert found["permissions"] == {"contents": "read", **more}
+    assert document["permissions"] == {"contents": "read", **more}
 
 
 @pytest.mark.parametrize(("name", "job"), JOBS)
@@ -86,14 +86,14 @@ def test_scripts_have_no_expressions(name: str, job: str, at: int) -> None:
 
 @pytest.mark.parametrize(("name", "job", "at"), SCRIPTS)
 def test_scripts_pass_shellcheck(name: str, job: str, at: int) -> None:
-    words = [
+    command = [
         process.require_program("shellcheck"),
         "--shell=bash",
         "--enable=all",
         "--exclude=SC2250,SC2312,SC2292,SC2154",
         "-",
     ]
-    done = subprocess.run(words, input=_script(name, job, at), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=_script(name, job, at), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 

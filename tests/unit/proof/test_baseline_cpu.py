@@ -198,4 +198,4 @@ def test_a_superset_has_a_baseline_cpu_known_to_the_emulator(matrix: Matrix) -> 
     [("0x61:0x022", True), ("0x61:0x032", True), ("0x00:0x000", True), ("0x41:0xd0c", False), ("0x00:0x001", False)],
 )
 def test_every_apple_part_and_a_hidden_part_match_m1(matrix: Matrix, part: str, fits: bool) -> None:  # noqa: FBT001
-    assert any(fnmatchcase(part, one) for one in matrix.recipes.targets["m1"].parts) is fits
+    assert any(fnmatchcase(part, pattern) for pattern in matrix.recipes.targets["m1"].parts) is fits

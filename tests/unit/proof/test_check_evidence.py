@@ -124,10 +124,10 @@ def test_a_check_that_the_plan_requires_must_be_present(planned: Plan, document:
     checks = document["report"]["checks"]
     document["report"]["checks"] = [check for check in checks if check["name"] != name]
     assert len(document["report"]["checks"]) == len(checks) - 1
-    found = Evidence.model_validate(document)
+    evidence = Evidence.model_validate(document)
     assert any(
         name in problem.text
-        for problem in [*check_evidence.find_contradictions(found), *check_plan.find_shortfalls(found, planned)]
+        for problem in [*check_evidence.find_contradictions(evidence), *check_plan.find_shortfalls(evidence, planned)]
     )
 
 
@@ -165,10 +165,10 @@ def test_an_impossible_value_is_rejected(
         inner = inner[step]
     assert inner[place[-1]] != value
     inner[place[-1]] = value
-    found = Evidence.model_validate(document)
+    evidence = Evidence.model_validate(document)
     assert part in {
         problem.part
-        for problem in [*check_evidence.find_contradictions(found), *check_plan.find_shortfalls(found, planned)]
+        for problem in [*check_evidence.find_contradictions(evidence), *check_plan.find_shortfalls(evidence, planned)]
     }
 
 
@@ -218,9 +218,9 @@ def test_only_skipped_data_types_may_be_left_out_on_baseline(matrix: Matrix) -> 
     assert proof.left_out
     assert check_evidence.find_contradictions(proof) + check_plan.find_shortfalls(proof, plan) == []
     leave_out(["fp32"])
-    found = check_plan.find_shortfalls(Evidence.model_validate(document), plan)
-    assert {problem.text.split()[-3] for problem in found} == {"fp32"}
-    assert all(problem.text.startswith("on the baseline CPU: ") and "missing" in problem.text for problem in found)
+    shortfalls = check_plan.find_shortfalls(Evidence.model_validate(document), plan)
+    assert {problem.text.split()[-3] for problem in shortfalls} == {"fp32"}
+    assert all(problem.text.startswith("on the baseline CPU: ") and "missing" in problem.text for problem in shortfalls)
 
 
 @pytest.mark.parametrize(

@@ -44,14 +44,14 @@ def test_the_image_of_a_plan_passes_every_check(matrix: Matrix, combo: str) -> N
 
 
 def test_the_dockerfile_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
-    found = check_image.read_planned_image(make_plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
-    assert found.environment == {
+    image = check_image.read_planned_image(make_plan(matrix, matrix.by_id[TENSORFLOW]).files["Dockerfile"].decode())
+    assert image.environment == {
         "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TF_ENABLE_ONEDNN_OPTS": "1",
     }  # fmt: skip
-    assert (found.user, found.command, found.layers) == ("1000:1000", ["info"], 3)
-    assert found.entrypoint == ["/usr/bin/python3", "-I", "/opt/armwright/entrypoint.py"]
-    assert found.labels["org.opencontainers.image.title"] == "TensorFlow 2.15.1 for Arm Neoverse N1"
-    assert found.labels["org.armwright.combo"] == TENSORFLOW
+    assert (image.user, image.command, image.layers) == ("1000:1000", ["info"], 3)
+    assert image.entrypoint == ["/usr/bin/python3", "-I", "/opt/armwright/entrypoint.py"]
+    assert image.labels["org.opencontainers.image.title"] == "TensorFlow 2.15.1 for Arm Neoverse N1"
+    assert image.labels["org.armwright.combo"] == TENSORFLOW
 
 
 @pytest.mark.parametrize(
@@ -67,25 +67,25 @@ def test_the_dockerfile_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
 def test_a_changed_missing_or_added_file_is_reported(
     planned: Plan, path: str, data: bytes | None, expected: str
 ) -> None:
-    found = failed(proofs.OneImage(planned, {path: data}), planned)
-    assert list(found) == ["image files"]
-    assert expected in found["image files"]
+    failures = failed(proofs.OneImage(planned, {path: data}), planned)
+    assert list(failures) == ["image files"]
+    assert expected in failures["image files"]
 
 
 def test_an_overlay_file_is_compared_too(matrix: Matrix) -> None:
     plan = make_plan(matrix, matrix.by_id[OPENBLAS])
     (switch,) = [name for name in plan.files if name.endswith("/armwright_openblas.py")]
-    found = failed(proofs.OneImage(plan, {switch.removeprefix("image/"): b""}), plan)
-    assert found == {"image files": f"changed {switch.removeprefix('image/')}"}
+    failures = failed(proofs.OneImage(plan, {switch.removeprefix("image/"): b""}), plan)
+    assert failures == {"image files": f"changed {switch.removeprefix('image/')}"}
 
 
 def test_a_link_in_place_of_a_file_is_a_change(planned: Plan) -> None:
     class Linked(proofs.OneImage):
         def read(self, _: str, paths: Any) -> dict[str, bytes]:  # noqa: ANN401 - as in the engine
-            found = super().read(_, paths)
+            archives = super().read(_, paths)
             buffer = io.BytesIO()
             with (
-                tarfile.open(fileobj=io.BytesIO(found["/opt/armwright"])) as old,
+                tarfile.open(fileobj=io.BytesIO(archives["/opt/armwright"])) as old,
                 tarfile.open(fileobj=buffer, mode="w") as new,
             ):
                 for member in old:
@@ -93,7 +93,7 @@ def test_a_link_in_place_of_a_file_is_a_change(planned: Plan) -> None:
                     if member.name.endswith("smoke/smoke.py"):
                         member.type, member.linkname, member.size = tarfile.SYMTYPE, "/fine.py", 0
                     new.addfile(member, content)
-            return {**found, "/opt/armwright": buffer.getvalue()}
+            return {**archives, "/opt/armwright": buffer.getvalue()}
 
     assert failed(Linked(planned), planned) == {"image files": "changed opt/armwright/smoke/smoke.py"}
 
@@ -117,9 +117,9 @@ def test_a_link_in_place_of_a_file_is_a_change(planned: Plan) -> None:
 def test_every_change_of_the_configuration_is_reported(
     planned: Plan, changes: dict[str, object], expected: str
 ) -> None:
-    found = failed(proofs.OneImage(planned, configuration=changes), planned)
-    assert list(found) == ["image configuration"]
-    assert expected in found["image configuration"]
+    failures = failed(proofs.OneImage(planned, configuration=changes), planned)
+    assert list(failures) == ["image configuration"]
+    assert expected in failures["image configuration"]
 
 
 def test_labels_layers_and_recorded_digest_are_compared(planned: Plan) -> None:

@@ -39,9 +39,9 @@ class Repository:
         self.git("add", ".")
         self.git("commit", "--quiet", "--message", "first")
 
-    def git(self, *words: str) -> str:
+    def git(self, *arguments: str) -> str:
         done = subprocess.run(
-            [process.require_program("git"), *words], cwd=self.root, check=True, capture_output=True, text=True
+            [process.require_program("git"), *arguments], cwd=self.root, check=True, capture_output=True, text=True
         )
         return done.stdout.strip()
 

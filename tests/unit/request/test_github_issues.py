@@ -133,8 +133,8 @@ def test_only_the_new_label_stays(server: GitHubStub, issues: GitHubIssues, monk
     answered = server._remove_label
 
     def meanwhile(*given: Any) -> StubAnswer:  # noqa: ANN401 - passed on
-        said = answered(*given)
-        return error(404, "Label does not exist") if given[3]["name"] == LABELS[1] else said
+        answer = answered(*given)
+        return error(404, "Label does not exist") if given[3]["name"] == LABELS[1] else answer
 
     monkeypatch.setattr(server, "_remove_label", meanwhile)
     issues.answer(7, TEXT, REFUSED)
@@ -179,7 +179,7 @@ def test_text_that_is_not_a_reply_is_not_sent(
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "expected", "advised"),
+    ("answer", "kind", "expected", "advised"),
     [
         (error(401, "Bad credentials"), MachineError, "does not accept the token", "GITHUB_TOKEN"),
         (error(403, "Resource not accessible"), MachineError, f"let this account do that with {PLACE}", WRITING),
@@ -196,16 +196,21 @@ def test_text_that_is_not_a_reply_is_not_sent(
     ],
 )  # fmt: skip
 def test_error_status_is_explained_in_own_words(  # noqa: PLR0913, PLR0917
-    server: GitHubStub, issues: GitHubIssues, said: StubAnswer, kind: type[ArmwrightError], expected: str, advised: str
+    server: GitHubStub,
+    issues: GitHubIssues,
+    answer: StubAnswer,
+    kind: type[ArmwrightError],
+    expected: str,
+    advised: str,
 ) -> None:
-    server.queued = [said]
+    server.queued = [answer]
     with pytest.raises(kind) as raised:
         issues.read(7)
     assert expected in raised.value.what
     assert advised in raised.value.next_step + raised.value.hint
     whole = raised.value.what + raised.value.next_step + raised.value.hint
     assert TOKEN not in whole
-    assert said.document["message"] not in whole or said.document["message"] == "x"
+    assert answer.document["message"] not in whole or answer.document["message"] == "x"
     assert whole.isprintable()
 
 
@@ -522,5 +527,5 @@ def test_remote_on_another_server_is_ignored(tmp_path: Path, remote: str) -> Non
         github_issues.find_repository(tmp_path, "")
 
 
-def _git(root: Path, *words: str) -> None:
-    subprocess.run([process.require_program("git"), *words], cwd=root, check=True, capture_output=True)
+def _git(root: Path, *arguments: str) -> None:
+    subprocess.run([process.require_program("git"), *arguments], cwd=root, check=True, capture_output=True)

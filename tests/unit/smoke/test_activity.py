@@ -101,12 +101,12 @@ def to_bf16(array: Array) -> Array:
 
 def turned(network: str) -> Arrays:
     """Return the weights with a network's gates in a different order."""
-    found = dict(WEIGHTS)
+    weights = dict(WEIGHTS)
     for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         name = f"{network}.{part}"
-        if name in found:
-            found[name] = np.roll(found[name], 32, axis=0)
-    return found
+        if name in weights:
+            weights[name] = np.roll(weights[name], 32, axis=0)
+    return weights
 
 
 def test_the_weights_have_the_documented_shapes() -> None:
@@ -118,8 +118,8 @@ def test_the_weights_have_the_documented_shapes() -> None:
         shapes |= {"head.weight": (outputs, 32), "head.bias": (outputs,)}
         if cell == "mgu":
             del shapes["bias_hh"]
-        found = {name: array.shape for name, array in WEIGHTS.items() if name.startswith(f"{network}.")}
-        assert found == {f"{network}.{part}": shape for part, shape in shapes.items()}
+        read = {name: array.shape for name, array in WEIGHTS.items() if name.startswith(f"{network}.")}
+        assert read == {f"{network}.{part}": shape for part, shape in shapes.items()}
     assert {array.dtype for array in WEIGHTS.values()} == {np.dtype(np.float32)}
 
 

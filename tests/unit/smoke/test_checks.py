@@ -81,8 +81,8 @@ def test_an_image_that_knows_no_fast_math_has_no_such_check() -> None:
 
 
 def test_each_version_is_compared_and_a_missing_one_fails() -> None:
-    found = {check["name"]: check["state"] for check in checks.versions(IMAGE, {"torch": "2.10.0", "oneDNN": "3.7.2"})}
-    assert found == {"version torch": "pass", "version oneDNN": "fail", "version python": "pass"}
+    states = {check["name"]: check["state"] for check in checks.versions(IMAGE, {"torch": "2.10.0", "oneDNN": "3.7.2"})}
+    assert states == {"version torch": "pass", "version oneDNN": "fail", "version python": "pass"}
     missing = checks.versions({**IMAGE, "python": "2.7"}, {"oneDNN": "3.7.1"})
     assert [check["state"] for check in missing] == ["fail", "pass", "fail"]
     assert missing[0]["found"] == "not found"

@@ -297,9 +297,10 @@ def accepts(rules: list[KernelRule], dtype: str, kernel: str) -> bool:
     table = Table()
     table.add(Row("lenet", dtype, "onednn", operation, implementation, types))
     entries = [
-        Rule(id=one.id, source=one.source, operation=one.operation, implementations=one.implementations,
-             types=one.types, dtypes=[*one.dtypes] if one.dtypes else None, optional=one.optional, reason=one.reason)
-        for one in rules
+        Rule(id=rule.id, source=rule.source, operation=rule.operation, implementations=rule.implementations,
+             types=rule.types, dtypes=[*rule.dtypes] if rule.dtypes else None, optional=rule.optional,
+             reason=rule.reason)
+        for rule in rules
     ]  # fmt: skip
     others = [rule for rule in entries if rule["source"] == "onednn"]
     return kernels.without_rule(entries, table).holds and all(kernels.judge(rule, table, {}).holds for rule in others)
@@ -363,14 +364,14 @@ def test_rules_accept_only_the_kernel_of_the_cpu_and_data_type(
 def test_in_no_combo_two_rules_contradict_each_other(matrix: Matrix) -> None:
     for combo in matrix.combos:
         if combo.refusal is None:
-            for one, two in combinations(rules_of(combo), 2):
-                same = one.source == two.source and (
-                    fnmatchcase(one.operation, two.operation) or fnmatchcase(two.operation, one.operation)
+            for first, second in combinations(rules_of(combo), 2):
+                same = first.source == second.source and (
+                    fnmatchcase(first.operation, second.operation) or fnmatchcase(second.operation, first.operation)
                 )
-                if same and set(one.dtypes or runs(combo)) & set(two.dtypes or runs(combo)):
-                    refused = [rule for rule in (one, two) if not rule.implementations]
-                    assert len(refused) == 1, f"{combo.id}: {one.id} and {two.id}"
-                    assert (one if two in refused else two).optional, f"{combo.id}: {one.id} and {two.id}"
+                if same and set(first.dtypes or runs(combo)) & set(second.dtypes or runs(combo)):
+                    refused = [rule for rule in (first, second) if not rule.implementations]
+                    assert len(refused) == 1, f"{combo.id}: {first.id} and {second.id}"
+                    assert (first if second in refused else second).optional, f"{combo.id}: {first.id} and {second.id}"
 
 
 # --- any lines at all

@@ -24,8 +24,8 @@ def test_what_the_library_wrote_is_read(file: Path) -> None:
     written, expected = lines[::2], lines[1::2]
     assert len(written) > 10
     for line, wanted in zip(written, expected, strict=True):
-        found = onednn.read(line) or onednn.info(line) or ("nothing",)
-        assert "= " + " | ".join(found).rstrip() == wanted
+        fields = onednn.read(line) or onednn.info(line) or ("nothing",)
+        assert "= " + " | ".join(fields).rstrip() == wanted
 
 
 def test_there_is_a_trace_of_every_generation_of_the_format() -> None:
@@ -123,13 +123,13 @@ def test_a_line_that_is_cut_off_is_never_read_as_another_kernel(file: Path) -> N
         if event is None:
             continue
         for end in range(len(line)):
-            found = onednn.read(line[:end])
+            cut = onednn.read(line[:end])
             if ",exec," not in line[:end]:
-                assert found is None
-            elif found != event:
-                assert found is not None
-                assert found.implementation == UNREADABLE
-                assert found.shape == line[:end].rstrip()[: onednn.SHOWN]
+                assert cut is None
+            elif cut != event:
+                assert cut is not None
+                assert cut.implementation == UNREADABLE
+                assert cut.shape == line[:end].rstrip()[: onednn.SHOWN]
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_a_line_that_is_cut_off_is_never_read_as_another_kernel(file: Path) -> N
 def test_unreadable_primitive_is_kept(change: tuple[str, str], operation: str) -> None:
     line = CONVOLUTION.replace(*change)
     assert line != CONVOLUTION
-    found = onednn.read(line)
-    assert found == Event(operation, UNREADABLE, "", line[: onednn.SHOWN], "")
+    event = onednn.read(line)
+    assert event == Event(operation, UNREADABLE, "", line[: onednn.SHOWN], "")
 
 
 def test_a_shuffle_of_the_first_format_names_its_type() -> None:
@@ -159,15 +159,15 @@ def test_a_shuffle_of_the_first_format_names_its_type() -> None:
 
 
 def test_two_lines_in_one_are_not_read_as_one() -> None:
-    found = onednn.read(CONVOLUTION[:80] + CONVOLUTION)
-    assert found is not None
-    assert found.implementation == UNREADABLE
+    event = onednn.read(CONVOLUTION[:80] + CONVOLUTION)
+    assert event is not None
+    assert event.implementation == UNREADABLE
 
 
 def test_a_primitive_without_an_implementation_has_none() -> None:
-    found = onednn.read(CONVOLUTION.replace("indirect_gemm:acl", ""))
-    assert found is not None
-    assert (found.operation, found.implementation, found.types) == ("convolution", "unnamed", "f32:bf16")
+    event = onednn.read(CONVOLUTION.replace("indirect_gemm:acl", ""))
+    assert event is not None
+    assert (event.operation, event.implementation, event.types) == ("convolution", "unnamed", "f32:bf16")
 
 
 def test_text_of_another_writer_before_an_entry_is_skipped() -> None:
@@ -222,8 +222,8 @@ PIECES = st.lists(
 
 @given(st.one_of(st.text(), PIECES))
 def test_no_text_makes_it_raise(text: str) -> None:
-    found = onednn.read(text)
-    assert found is None or (found.operation and found.implementation)
+    event = onednn.read(text)
+    assert event is None or (event.operation and event.implementation)
     fact = onednn.info(text)
     assert fact is None or fact[0] in {"version", "isa", "runtime"}
 
@@ -243,6 +243,6 @@ def test_no_text_makes_it_raise(text: str) -> None:
     ids=["beginnings", "digits", "version", "stamp", "spaces", "name", "tensors", "columns"],
 )
 def test_a_line_of_a_megabyte_is_read_in_one_pass(line: str) -> None:
-    found = onednn.read(line)  # a search that starts over at every character would not come back
-    assert found is None or len(found.shape) <= onednn.SHOWN
+    event = onednn.read(line)  # a search that starts over at every character would not come back
+    assert event is None or len(event.shape) <= onednn.SHOWN
     onednn.info(line)

@@ -26,10 +26,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def list_reasons(**changes: Any) -> dict[tuple[str, str], str]:  # noqa: ANN401 - fields of image.json
     """Return the skip reason of each run; empty for the runs that are not skipped."""
-    found = list(runs.list_runs({**IMAGE, **changes}))
-    assert len({(run.workload, run.dtype) for run in found}) == len(found)
-    assert all(bool(run.operations) != bool(run.reason) for run in found)
-    return {(run.workload, run.dtype): run.reason for run in found}
+    listed = list(runs.list_runs({**IMAGE, **changes}))
+    assert len({(run.workload, run.dtype) for run in listed}) == len(listed)
+    assert all(bool(run.operations) != bool(run.reason) for run in listed)
+    return {(run.workload, run.dtype): run.reason for run in listed}
 
 
 # --- what is run, and why not
@@ -37,35 +37,35 @@ def list_reasons(**changes: Any) -> dict[tuple[str, str], str]:  # noqa: ANN401 
 
 @pytest.mark.usefixtures("bench")
 def test_every_workload_has_a_run_or_reason_per_data_type() -> None:
-    found = list_reasons()
-    assert list(found) == [(workload, dtype) for workload in ("lenet", "vgg") for dtype in DTYPES]
-    assert {one for one, reason in found.items() if reason} == {("lenet", "int8"), ("vgg", "int8")}
-    assert found["vgg", "int8"] == "this CPU has no 8-bit instructions"
+    reasons = list_reasons()
+    assert list(reasons) == [(workload, dtype) for workload in ("lenet", "vgg") for dtype in DTYPES]
+    assert {run for run, reason in reasons.items() if reason} == {("lenet", "int8"), ("vgg", "int8")}
+    assert reasons["vgg", "int8"] == "this CPU has no 8-bit instructions"
 
 
 def test_data_type_without_a_tolerance_is_skipped(bench: Bench) -> None:
     bench.describe("vgg", dtypes={"fp32": TOLERANCE, "int8": TOLERANCE})
-    found = list_reasons()
-    assert found["vgg", "bf16"] == found["vgg", "bf16-fast-math"] == "the manifest of vgg does not list it"
-    assert found["vgg", "int8"] == "this CPU has no 8-bit instructions"  # the image's reason comes first
-    assert (found["vgg", "fp32"], found["lenet", "bf16"]) == ("", "")
+    reasons = list_reasons()
+    assert reasons["vgg", "bf16"] == reasons["vgg", "bf16-fast-math"] == "the manifest of vgg does not list it"
+    assert reasons["vgg", "int8"] == "this CPU has no 8-bit instructions"  # the image's reason comes first
+    assert (reasons["vgg", "fp32"], reasons["lenet", "bf16"]) == ("", "")
 
 
 def test_a_workload_skips_data_types_in_a_dialect_of_its_choice(bench: Bench) -> None:
     skip = {"dialect": "tensorflow1", "dtypes": ["bf16", "int8"], "reason": "it was saved in fp32"}
     bench.describe("lenet", skips=[skip])
     assert list_reasons()["lenet", "bf16"] == ""
-    found = list_reasons(dialect="tensorflow1")
-    assert (found["lenet", "bf16"], found["lenet", "fp32"]) == ("it was saved in fp32", "")
-    assert found["lenet", "int8"] == "this CPU has no 8-bit instructions"
-    assert found["vgg", "bf16"] == ""
+    reasons = list_reasons(dialect="tensorflow1")
+    assert (reasons["lenet", "bf16"], reasons["lenet", "fp32"]) == ("it was saved in fp32", "")
+    assert reasons["lenet", "int8"] == "this CPU has no 8-bit instructions"
+    assert reasons["vgg", "bf16"] == ""
 
 
 def test_a_skip_without_data_types_is_of_the_whole_workload(bench: Bench) -> None:
     bench.describe("vgg", skips=[{"dialect": "pytorch", "reason": "its operators are not there"}])
-    found = list_reasons()
-    assert {found["vgg", dtype] for dtype in ("fp32", "bf16", "bf16-fast-math")} == {"its operators are not there"}
-    assert found["lenet", "fp32"] == ""
+    reasons = list_reasons()
+    assert {reasons["vgg", dtype] for dtype in ("fp32", "bf16", "bf16-fast-math")} == {"its operators are not there"}
+    assert reasons["lenet", "fp32"] == ""
     assert list_reasons(dialect="tensorflow")["vgg", "fp32"] == ""
 
 
@@ -92,8 +92,8 @@ def test_the_first_skip_that_fits_gives_the_reason(bench: Bench) -> None:
         {"dialect": "pytorch", "reason": "of the whole"},
     ]
     bench.describe("vgg", skips=skips)
-    found = list_reasons()
-    assert (found["vgg", "bf16"], found["vgg", "fp32"]) == ("of bf16", "of the whole")
+    reasons = list_reasons()
+    assert (reasons["vgg", "bf16"], reasons["vgg", "fp32"]) == ("of bf16", "of the whole")
 
 
 def test_sharing_workload_keeps_only_its_own_skips(
@@ -103,15 +103,15 @@ def test_sharing_workload_keeps_only_its_own_skips(
     bench.describe("lenet", skips=[skip], operations=["convolution", "matmul"], dtypes={"fp32": TOLERANCE, "bf16": {}})
     bare = dict.fromkeys(MANIFEST.keys() - {"name"})
     bench.describe("vgg", **bare, shares="lenet")
-    found = list_reasons()
-    assert (found["lenet", "bf16"], found["vgg", "bf16"]) == ("lenet's own", "")
-    assert found["vgg", "bf16-fast-math"] == "the manifest of vgg does not list it"
+    reasons = list_reasons()
+    assert (reasons["lenet", "bf16"], reasons["vgg", "bf16"]) == ("lenet's own", "")
+    assert reasons["vgg", "bf16-fast-math"] == "the manifest of vgg does not list it"
     operations = {run.operations for run in runs.list_runs(IMAGE) if (run.workload, run.dtype) == ("vgg", "fp32")}
     assert operations == {("convolution", "matmul")}
     own = {"dialect": "pytorch", "dtypes": ["fp32"], "reason": "vgg's own"}
     bench.describe("vgg", **bare, shares="lenet", skips=[own])
-    found = list_reasons()
-    assert (found["lenet", "fp32"], found["vgg", "fp32"], found["vgg", "bf16"]) == ("", "vgg's own", "")
+    reasons = list_reasons()
+    assert (reasons["lenet", "fp32"], reasons["vgg", "fp32"], reasons["vgg", "bf16"]) == ("", "vgg's own", "")
 
 
 # --- what the workers say

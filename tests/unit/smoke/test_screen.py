@@ -31,7 +31,7 @@ def run(workload: str, dtype: str) -> dict[str, Any]:
     return {
         "workload": workload, "dtype": dtype, "samples": 60, "largest_error": 1e-6, "worst": 0.1, "seconds": 1.0,
         "metric": {"name": "accuracy", "value": 0.98, "minimum": 0.97},
-        "kernels": [kernel(one, by) for one in OPERATIONS] + [kernel("reorder", "jit:uni")] if by else [],
+        "kernels": [kernel(operation, by) for operation in OPERATIONS] + [kernel("reorder", "jit:uni")] if by else [],
     }  # fmt: skip
 
 
@@ -60,8 +60,8 @@ def lines(**changes: Any) -> list[str]:  # noqa: ANN401 - as above
 
 
 def failing(*names: str) -> list[dict[str, str]]:
-    found = {"state": "fail", "expected": "what is right", "found": "what is wrong"}
-    return [{**check, **found} if check["name"] in names else check for check in report()["checks"]]
+    failure = {"state": "fail", "expected": "what is right", "found": "what is wrong"}
+    return [{**check, **failure} if check["name"] in names else check for check in report()["checks"]]
 
 
 def test_a_full_report_fits_on_one_screen() -> None:
@@ -78,7 +78,9 @@ def test_a_full_report_fits_on_one_screen() -> None:
 
 def test_it_fits_with_what_is_not_run_and_with_failures_too() -> None:
     reasons = {"int8": "8-bit models run elsewhere", "fp16": "not measured yet"}
-    left = [{"workload": name, "dtype": dtype, "reason": one} for name in WORKLOADS for dtype, one in reasons.items()]
+    left = [
+        {"workload": name, "dtype": dtype, "reason": reason} for name in WORKLOADS for dtype, reason in reasons.items()
+    ]
     runs = [run for run in report()["runs"] if run["dtype"] not in reasons]
     checks = failing("answers lenet bf16", "kernels convolution-fp32", "floor", "accuracy gru fp32")
     checks = [check for check in checks if not check["name"].endswith(("int8", "fp16"))]
@@ -124,8 +126,8 @@ def test_missing_data_type_of_a_workload_is_a_dash() -> None:
 
 def test_operations_list_kernels_calls_and_data_types() -> None:
     page = lines()
-    found = [line.split(None, 1)[1] for line in page if line.split()[0:1] == ["convolution"]]
-    assert [" ".join(line.split()) for line in found] == [
+    rows = [line.split(None, 1)[1] for line in page if line.split()[0:1] == ["convolution"]]
+    assert [" ".join(line.split()) for line in rows] == [
         "fp32 bf16-fast-math indirect_gemm:acl x60",
         "bf16 gemm:acl x30",
     ]
@@ -135,8 +137,8 @@ def test_operations_list_kernels_calls_and_data_types() -> None:
 
 
 def test_what_two_tell_of_one_call_is_not_added_up() -> None:
-    one = {**run("lenet", "fp32"), "kernels": [kernel("convolution", "acl", 2), kernel("convolution", "Conv2D", 2)]}
-    (row,) = [line for line in lines(runs=[one]) if line.split()[:1] == ["convolution"]]
+    lenet = {**run("lenet", "fp32"), "kernels": [kernel("convolution", "acl", 2), kernel("convolution", "Conv2D", 2)]}
+    (row,) = [line for line in lines(runs=[lenet]) if line.split()[:1] == ["convolution"]]
     assert row.split(None, 2)[2] == "Conv2D x2, acl x2"
 
 

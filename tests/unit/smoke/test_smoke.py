@@ -131,9 +131,9 @@ def test_below_the_floor_wrong_answers_still_fail(bench: Bench) -> None:
     for script, wrong in ((GOOD_WORKER, set()), (GOOD_WORKER.replace("0.98", "0.5"), {"accuracy"})):
         bench.work(script)
         report = prove(machine=smaller, below_floor=True)
-        found = states(report)
-        assert (found["floor"], found["cpu"]) == ("not run", "not run")
-        assert {name.split()[0] for name, state in found.items() if state == "fail"} == wrong
+        state_of = states(report)
+        assert (state_of["floor"], state_of["cpu"]) == ("not run", "not run")
+        assert {name.split()[0] for name, state in state_of.items() if state == "fail"} == wrong
         assert report["proven"] is False
     assert states(prove(machine=smaller))["floor"] == "fail"
 
@@ -150,9 +150,9 @@ def test_root_is_never_proven(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
 def test_fast_math_for_the_whole_process_proves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     del bench
     monkeypatch.setenv(FAST_MATH["name"], "BF16")
-    found = states(prove())
-    assert found["precision"] == "fail"
-    assert found["kernels convolution-fp32"] == "fail"  # the products of fp32 models are those of bfloat16
+    state_of = states(prove())
+    assert state_of["precision"] == "fail"
+    assert state_of["kernels convolution-fp32"] == "fail"  # the products of fp32 models are those of bfloat16
 
 
 def test_forbidden_kernels_are_checked_on_every_cpu() -> None:
@@ -186,8 +186,8 @@ def test_unselected_run_needs_no_kernel() -> None:
     answers = Answers({}, [], 0, Table(), "")
     for reason, state in (("", "fail"), ("skipped", "pass")):
         run = Run("lenet", "fp32", () if reason else ("convolution",), reason)
-        found = Counter(check["state"] for check in smoke.judge_kernels(image, answers, [run], on_meant_cpu=True))
-        assert (found[state] > 0, found["fail"] > 0) == (True, state == "fail")
+        counts = Counter(check["state"] for check in smoke.judge_kernels(image, answers, [run], on_meant_cpu=True))
+        assert (counts[state] > 0, counts["fail"] > 0) == (True, state == "fail")
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def home(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 @pytest.mark.parametrize(
-    ("words", "script", "code"),
+    ("arguments", "script", "code"),
     [
         ([], GOOD_WORKER, 0),
         (["--workload", "lenet"], GOOD_WORKER, 0),
@@ -211,17 +211,17 @@ def home(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     ids=["proven", "a part is right", "two data types are right", "dead", "a reference kernel", "wrong answers"],
 )
 def test_the_exit_code_says_whether_a_check_failed(
-    home: Bench, capsys: pytest.CaptureFixture[str], words: list[str], script: str, code: int
+    home: Bench, capsys: pytest.CaptureFixture[str], arguments: list[str], script: str, code: int
 ) -> None:
     home.work(script)
-    assert smoke.main([*words, "--json"]) == code
+    assert smoke.main([*arguments, "--json"]) == code
     assert json.loads(capsys.readouterr().out)["combo"] == "pytorch-2.10.0-n1-acl"
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("words", [["--workload", "vgh"], ["--dtype", "fp64"], ["--nonsense"], ["lenet"]])
-def test_wrong_arguments_are_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("arguments", [["--workload", "vgh"], ["--dtype", "fp64"], ["--nonsense"], ["lenet"]])
+def test_wrong_arguments_are_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        smoke.main(words)
+        smoke.main(arguments)
     assert left.value.code == 2
     assert "usage: docker run IMAGE smoke" in capsys.readouterr().err

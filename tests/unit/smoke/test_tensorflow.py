@@ -197,7 +197,7 @@ ALIKE = ((12, 9, 0, 8), b"threads")  # numbers like a version's, before a text t
 
 
 @pytest.mark.parametrize(
-    ("structures", "found"),
+    ("structures", "versions"),
     [
         ([((3, 7, 0, 8), b"N/A")], {"3.7.0"}),
         ([ALIKE, ((3, 2, 1, 2), b"8d263e693366ef8db40acc569cc7d8edf644556d"), ALIKE], {"3.2.1"}),
@@ -210,9 +210,9 @@ ALIKE = ((12, 9, 0, 8), b"threads")  # numbers like a version's, before a text t
     ],
 )
 def test_onednns_version_is_read_out_of_a_stripped_library(
-    kit: ModuleType, structures: list[tuple[tuple[int, ...], bytes]], found: set[str]
+    kit: ModuleType, structures: list[tuple[tuple[int, ...], bytes]], versions: set[str]
 ) -> None:
-    assert kit.find_onednn_versions(library(*structures)) == found
+    assert kit.find_onednn_versions(library(*structures)) == versions
 
 
 @pytest.mark.parametrize("block", [40, 57, 1 << 20])
@@ -310,8 +310,8 @@ def test_python_start_sets_tmpdir_to_shared_memory() -> None:
         "import os, site, sys; os.access = lambda folder, mode: folder == '/dev/shm'; "
         "site.addsitedir(sys.argv[1]); print(os.environ['TMPDIR'])"
     )
-    words = [sys.executable, "-I", "-B", "-c", code, str(OVERLAY)]
-    ran = subprocess.run(words, env={}, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-I", "-B", "-c", code, str(OVERLAY)]
+    ran = subprocess.run(command, env={}, capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("/dev/shm\n", "")  # noqa: S108 - as above
 
 

@@ -121,8 +121,8 @@ def run(site: Path) -> Run:
 
     def run(program: str) -> str:
         head = f"import site\nsite.addsitedir({str(site)!r})\n"
-        words = [sys.executable, "-I", "-B", "-W", "error", "-c", head + textwrap.dedent(program)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-I", "-B", "-W", "error", "-c", head + textwrap.dedent(program)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         return done.stdout.strip()
@@ -131,7 +131,7 @@ def run(site: Path) -> Run:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "code",
     [
         "import tensorflow as tf",
         "import tensorflow.python.framework.ops, tensorflow as tf",
@@ -141,9 +141,9 @@ def run(site: Path) -> Run:
         "from tensorflow import *; import tensorflow as tf; assert Session and placeholder and autodiff",
     ],
 )
-def test_every_import_gives_1x_names_and_2x_behaviour_off(run: Run, words: str) -> None:
+def test_every_import_gives_1x_names_and_2x_behaviour_off(run: Run, code: str) -> None:
     program = f"""
-        {words}
+        {code}
         from tensorflow.python import state
         print(tf.placeholder, tf.Session, tf.nn.max_pool, state.v2, state.said, tf.__version__)
     """
@@ -203,12 +203,12 @@ ADVICE = {
 }
 
 
-@pytest.mark.parametrize(("words", "head", "part"), GONE, ids=[row[0] for row in GONE])
-def test_removed_parts_say_what_to_use_instead(run: Run, words: str, head: str, part: str) -> None:
+@pytest.mark.parametrize(("code", "head", "part"), GONE, ids=[row[0] for row in GONE])
+def test_removed_parts_say_what_to_use_instead(run: Run, code: str, head: str, part: str) -> None:
     program = f"""
         import tensorflow as tf
         try:
-            {words}
+            {code}
         except (AttributeError, ImportError) as wrong:
             print(type(wrong).__name__, wrong)
     """
@@ -356,10 +356,10 @@ def test_a_stand_in_that_a_test_puts_there_is_left_alone(run: Run) -> None:
 def test_1x_image_shares_base_and_wheels_with_2_15_1(matrix: Matrix, source: Source) -> None:
     shared = set()
     for combo in ("tensorflow-1.x-compat-n1-acl", "tensorflow-1.x-compat-v1-eigen", "tensorflow-2.15.1-n1-acl"):
-        one = make_plan(matrix, matrix.by_id[combo], source)
-        parts = parse_stages(one.files["Dockerfile"])
+        plan = make_plan(matrix, matrix.by_id[combo], source)
+        parts = parse_stages(plan.files["Dockerfile"])
         before = parts[: [stage.name for stage in parts].index("own")]
-        shared.add((repr(before), one.files["requirements.txt"], one.lock.created))
+        shared.add((repr(before), plan.files["requirements.txt"], plan.lock.created))
     assert len(shared) == 1
 
 

@@ -39,16 +39,16 @@ def kind(array: Array) -> str:
 
 def maps(weights: Arrays, images: Array, number: type[np.floating[Any]]) -> Arrays:
     """Run the convolutions by windows and einsum: a different method from the one that made the expected logits."""
-    found, x = {}, images.astype(number)
+    outputs, x = {}, images.astype(number)
     for name in CONVOLUTIONS:
         weight, bias = (weights[f"{name}.{part}"].astype(number) for part in ("weight", "bias"))
         views = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))
         sums = np.einsum("nchwij,ocij->nohw", views, weight, optimize=True) + bias.reshape(-1, 1, 1)
-        found[name] = x = np.maximum(sums, 0)
+        outputs[name] = x = np.maximum(sums, 0)
         if name in {"conv2", "conv4"}:
             count, channels, height, width = x.shape
             x = x.reshape(count, channels, height // 2, 2, width // 2, 2).max(axis=(3, 5))
-    return {**found, "pooled": x.reshape(len(x), -1)}
+    return {**outputs, "pooled": x.reshape(len(x), -1)}
 
 
 def forward(weights: Arrays, images: Array, number: type[np.floating[Any]] = np.float64) -> Array:
@@ -175,8 +175,8 @@ def test_missing_bias_or_wrong_layout_fails(layer: str, dtype: str) -> None:
 
 
 def test_one_map_is_always_zero_and_all_others_are_used() -> None:
-    found = maps(WEIGHTS, IMAGES, np.float64)
-    zero = [(name, at) for name in CONVOLUTIONS for at in range(10) if not found[name][:, at].any()]
+    outputs = maps(WEIGHTS, IMAGES, np.float64)
+    zero = [(name, at) for name in CONVOLUTIONS for at in range(10) if not outputs[name][:, at].any()]
     assert zero == [("conv3", DEAD)]
 
 

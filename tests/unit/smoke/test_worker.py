@@ -68,10 +68,10 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
 
 
 def test_a_run_tells_what_it_measured(tiny: Tiny) -> None:
-    found = tiny.run('return {"logits": weights["w"] + np.float32(1e-5)}')
-    assert found.pop("seconds") >= 0
-    assert (found.pop("largest_error"), found.pop("worst")) == pytest.approx((1e-5, 1e-5 / 2e-4), rel=0.1)
-    assert found == {
+    result = tiny.run('return {"logits": weights["w"] + np.float32(1e-5)}')
+    assert result.pop("seconds") >= 0
+    assert (result.pop("largest_error"), result.pop("worst")) == pytest.approx((1e-5, 1e-5 / 2e-4), rel=0.1)
+    assert result == {
         "samples": 2,
         "metric": {"name": "accuracy", "value": 1.0, "minimum": 0.97},
         "operators": {"convolution": {"one": 1}},
@@ -80,8 +80,8 @@ def test_a_run_tells_what_it_measured(tiny: Tiny) -> None:
 
 def test_profiler_runs_only_for_operations_it_reports(tiny: Tiny) -> None:
     tiny.describe({"fp32": TOLERANCE}, "matmul")
-    found = tiny.run('return {"logits": weights["w"]}')
-    assert (found["operators"], found["worst"]) == ({}, 0)
+    result = tiny.run('return {"logits": weights["w"]}')
+    assert (result["operators"], result["worst"]) == ({}, 0)
 
 
 def test_a_framework_reads_what_the_workload_prepared(tiny: Tiny) -> None:
@@ -108,8 +108,8 @@ def test_data_types_have_own_tolerances_and_metric_minimums(tiny: Tiny) -> None:
 
 def test_data_type_may_use_fewer_samples(tiny: Tiny) -> None:
     tiny.describe({"fp32": TOLERANCE, "bf16": {**TOLERANCE, "samples": 1}})
-    found = tiny.run('return {"logits": inputs["images"] / 2}', "bf16")
-    assert (found["samples"], found["worst"], found["metric"]["value"]) == (1, 0, 1.0)
+    result = tiny.run('return {"logits": inputs["images"] / 2}', "bf16")
+    assert (result["samples"], result["worst"], result["metric"]["value"]) == (1, 0, 1.0)
     assert tiny.run('return {"logits": inputs["images"] / 2}')["samples"] == 2
 
 
@@ -124,9 +124,9 @@ def test_workload_may_make_weights_even_scalars(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize("answer", ["w", "w * float('nan')", "w + float('inf')", "w + 1"])
 def test_nan_answers_are_wrong_and_fit_in_json(tiny: Tiny, answer: str) -> None:
-    found = tiny.run(f'w = weights["w"]; return {{"logits": {answer}}}')
-    json.dumps(found, allow_nan=False)
-    (answers, _) = checks.grade({"workload": "tiny", "dtype": "fp32", **found})
+    result = tiny.run(f'w = weights["w"]; return {{"logits": {answer}}}')
+    json.dumps(result, allow_nan=False)
+    (answers, _) = checks.grade({"workload": "tiny", "dtype": "fp32", **result})
     assert (answers["state"] == "pass") is (answer == "w")
 
 

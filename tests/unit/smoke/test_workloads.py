@@ -72,12 +72,12 @@ def smoke_files(plan: Plan) -> set[str]:
 @pytest.mark.parametrize("workloads", ["[lenet, second]", "[second]"])
 def test_image_has_all_files_of_shared_workloads(sharing: Tree, workloads: str) -> None:
     list_workloads(sharing, workloads)
-    found = smoke_files(sharing.plan(N1))
-    assert {name for name in found if name.startswith("second/")} == {
+    files = smoke_files(sharing.plan(N1))
+    assert {name for name in files if name.startswith("second/")} == {
         "second/manifest.json", "second/pytorch.py", "second/model/saved.pb",
         "second/model/variables/variables.data-00000-of-00001",
     }  # fmt: skip
-    shared = {name for name in found if name.startswith("lenet/")}
+    shared = {name for name in files if name.startswith("lenet/")}
     assert shared >= {
         f"lenet/{name}" for name in ("weights.npz", "inputs.npz", "expected.npz", "manifest.json", "workload.py")
     }
@@ -161,8 +161,8 @@ def matched(value: Any, **fields: Any) -> None:  # noqa: ANN401 - JSON
     assert set(value) <= {name.rstrip("_") for name in fields}
     for name, kind in fields.items():
         if name.rstrip("_") in value or not name.endswith("_"):
-            one = value[name.rstrip("_")]
-            assert re.fullmatch(kind, one, re.DOTALL) if isinstance(kind, str) else isinstance(one, kind), name
+            actual = value[name.rstrip("_")]
+            assert re.fullmatch(kind, actual, re.DOTALL) if isinstance(kind, str) else isinstance(actual, kind), name
 
 
 def skips(manifest: dict[str, Any]) -> None:

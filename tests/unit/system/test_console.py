@@ -126,9 +126,9 @@ def test_a_block_is_not_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_on_a_terminal_each_step_has_a_line_that_disappears(terminal: io.StringIO) -> None:
-    with console.progress("build one") as one, console.progress("prove two") as two:
-        one.update("a part")
-        two.update("x" * 100)
+    with console.progress("build one") as build, console.progress("prove two") as proof:
+        build.update("a part")
+        proof.update("x" * 100)
         board = console._board
         assert board._live is not None
         terminal.truncate(0)
