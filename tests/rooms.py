@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -168,6 +168,24 @@ def find_renaming_imports(modules: Modules) -> list[tuple[str, str, str]]:
         for alias in node.names
         if alias.asname is not None
     ]
+
+
+def find_vague_names(modules: Modules, vague: Collection[str]) -> list[str]:
+    """Return where a variable or a parameter has a name that says nothing about its value."""
+    return [
+        f"{name}:{line} {bound}"
+        for name, module in modules.items()
+        for line, bound in _bound_names(module)
+        if bound in vague
+    ]
+
+
+def _bound_names(module: Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
 
 
 def find_long_test_names(modules: Modules, most: int) -> list[str]:

@@ -67,10 +67,10 @@ def test_engine_that_stops_during_a_run_is_reported(
     timer = threading.Timer(3, wire.cut)
     timer.start()
     started = time.monotonic()
-    with pytest.raises(MachineError, match="stopped answering") as gone:
+    with pytest.raises(MachineError, match="stopped answering") as error:
         engine.run(shell, ["sleep", "600"], {}, timeout=300)
     assert time.monotonic() - started < 60
-    assert gone.value.next_step == "./inv setup"
+    assert error.value.next_step == "./inv setup"
     with pytest.raises(MachineError, match="stopped answering"):
         engine.names()
     with pytest.raises(MachineError, match="does not answer"):

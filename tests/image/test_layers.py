@@ -188,7 +188,7 @@ def _own_places() -> dict[str, bytes]:
     for url in re.findall(r"(?:https?|file)://[^\s'\"]+", settings):
         needles[f"pip: {url}"] = (urlsplit(url).netloc or url).encode()
     for folder in re.findall(r"find-links='([^']+)'", settings):
-        needles |= {f"pip: {one}": one.encode() for one in folder.split() if one.startswith("/")}
+        needles |= {f"pip: {path}": path.encode() for path in folder.split() if path.startswith("/")}
     mirrors = process.capture(["apt-get", "update", "--print-uris"], check=False)
     hosts = {urlsplit(url).hostname for url in re.findall(r"https?://[^\s']+", mirrors)}
     return needles | {f"apt: {host}": host.encode() for host in hosts if host}

@@ -28,8 +28,8 @@ FLAGS = flags.FLAGS
 def refused(words):
     try:
         exec(words, {"tf": tf})
-    except (AttributeError, ImportError) as wrong:
-        return f"{type(wrong).__name__}: {wrong}"
+    except (AttributeError, ImportError) as error:
+        return f"{type(error).__name__}: {error}"
 
 def main(_):
     tf.logging.set_verbosity(tf.logging.ERROR)

@@ -222,9 +222,9 @@ def test_evidence_of_an_unknown_combo_is_rejected(project: Matrix, tmp_path: Pat
     ],
 )
 def test_wrong_arguments_are_explained(project: Matrix, action: str, of: str, what: str) -> None:
-    with pytest.raises(InputError, match=what) as wrong:
+    with pytest.raises(InputError, match=what) as error:
         run(project, action, of)
-    assert wrong.value.next_step.startswith("invoke ")
+    assert error.value.next_step.startswith("invoke ")
 
 
 def test_another_file_cannot_be_shown(project: Matrix, tmp_path: Path) -> None:

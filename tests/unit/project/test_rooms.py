@@ -18,6 +18,7 @@ LONGEST_FUNCTION = 55  # lines
 TESTS = read_package(ROOT, "tests")
 OTHERS = TESTS | read_package(ROOT, "benchmarks") | read_package(ROOT, "training")
 LONGEST_TEST_NAME = 60  # characters
+VAGUE_NAMES = {"one", "said", "stuff", "thing", "things", "told"}
 # `engine` talks to Docker and `publish` to a registry: their tests need them and are in tests/engine.
 WITHOUT_UNIT_TESTS = {"engine", "publish"}
 OUTSIDE = {"harness", "image", "project", "smoke"}  # unit tests of the tests, of scripts/ and of the repository
@@ -72,6 +73,10 @@ def test_no_import_renames_what_it_imports() -> None:
 def test_modules_and_functions_are_short() -> None:
     assert rooms.find_long_modules(PACKAGE, LONGEST_MODULE) == {}
     assert rooms.find_long_functions(PACKAGE, LONGEST_FUNCTION) == {}
+
+
+def test_names_of_variables_say_what_they_hold() -> None:
+    assert rooms.find_vague_names(PACKAGE | OTHERS, VAGUE_NAMES) == []
 
 
 def test_names_of_tests_are_short() -> None:
@@ -207,3 +212,10 @@ def test_a_long_test_name_is_found() -> None:
     package = made_up(plan_plan="def test_it(): ...\nclass A:\n    async def test_all(self): ...\ndef help_it(): ...")
     assert rooms.find_long_test_names(package, 7) == ["armwright.plan.plan.test_all"]
     assert rooms.find_long_test_names(package, 8) == []
+
+
+def test_a_vague_name_is_found() -> None:
+    package = made_up(plan_plan="thing = 1\ndef f(one): return [thing for stuff in one]", plan_locks="things = 1")
+    assert rooms.find_vague_names(package, {"thing", "one", "stuff"}) == [
+        "armwright.plan.plan:1 thing", "armwright.plan.plan:2 one", "armwright.plan.plan:2 stuff",
+    ]  # fmt: skip

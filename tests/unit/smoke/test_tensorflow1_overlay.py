@@ -209,8 +209,8 @@ def test_removed_parts_say_what_to_use_instead(run: Run, code: str, head: str, p
         import tensorflow as tf
         try:
             {code}
-        except (AttributeError, ImportError) as wrong:
-            print(type(wrong).__name__, wrong)
+        except (AttributeError, ImportError) as error:
+            print(type(error).__name__, error)
     """
     message = run(program)
     assert message.startswith(f"{head}{ADVICE[part][0]}")
@@ -233,8 +233,8 @@ def test_other_missing_names_raise_python_s_own_message(run: Run) -> None:
         for words in ("tf.nonsense", "import tensorflow.nonsense", "from tensorflow import nonsense"):
             try:
                 exec(words)
-            except (AttributeError, ImportError) as wrong:
-                print(str(wrong).partition(" (")[0], getattr(wrong, "name", ""))
+            except (AttributeError, ImportError) as error:
+                print(str(error).partition(" (")[0], getattr(error, "name", ""))
     """
     assert run(program).splitlines() == [
         "module 'tensorflow' has no attribute 'nonsense' nonsense",
@@ -279,8 +279,8 @@ def test_an_import_that_failed_can_be_tried_again(run: Run) -> None:
         sys.meta_path.insert(0, Broken)
         try:
             import tensorflow
-        except ImportError as wrong:
-            print(wrong, "tensorflow" in sys.modules)
+        except ImportError as error:
+            print(error, "tensorflow" in sys.modules)
         sys.meta_path.remove(Broken)
         import tensorflow as tf
         print(tf.Session)
@@ -333,8 +333,8 @@ def test_other_package_of_that_name_is_left_alone(run: Run, tmp_path: Path) -> N
         print(tf.contrib, hasattr(tf, "Session"))
         try:
             import tensorflow.contrib
-        except ImportError as wrong:
-            print(wrong)
+        except ImportError as error:
+            print(error)
     """
     assert run(program).splitlines() == ["of another False", "No module named 'tensorflow.contrib'"]
 
@@ -346,8 +346,8 @@ def test_a_stand_in_that_a_test_puts_there_is_left_alone(run: Run) -> None:
         sys.modules["tensorflow"].__path__ = []
         try:
             import tensorflow.contrib
-        except ImportError as wrong:
-            print(wrong)
+        except ImportError as error:
+            print(error)
     """
     assert run(program) == "No module named 'tensorflow.contrib'"
 
