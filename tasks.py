@@ -32,7 +32,7 @@ def _matrix() -> Matrix:
 
 @command(dry_run="print the steps without running them")
 def setup(_: Context, dry_run: bool = False) -> None:
-    """Install and start what a build needs: Docker Engine, buildx and the emulator. Skips steps already done.
+    """Install and start what a build needs: Docker Engine, buildx and the emulator. Skips completed steps.
 
     Example: ./inv setup --dry-run
     """
@@ -79,7 +79,7 @@ def plan(_: Context, chosen: Selector, base: str = "archive", json: bool = False
 
 @command(base=BASE, fetch="also download what the build needs, so that `docker buildx build` works there", wheel=WHEEL)
 def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = False, wheel: str = "") -> None:
-    """Write the build contexts to build/contexts/<id>/ without building. With --all, unverified combos too.
+    """Write the build contexts to build/contexts/<id>/ without building. With --all, include unverified combos.
 
     Examples: invoke render --combo pytorch-2.10.0-n1-acl --fetch; invoke render --all
     """
@@ -90,12 +90,12 @@ def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = Fa
 
 @command(
     base=BASE,
-    smoke="prove each image after building it; with --no-smoke it keeps its immutable name only",
+    smoke="prove each image after building it; with --no-smoke it gets only its immutable name",
     keep_going="continue with the other combos after a failure",
     builder="use this buildx builder instead of the engine's own",
     dry_run="print the plan without building",
     locked="fail instead of refreshing the base lock when the archive has newer packages",
-    verbose="print BuildKit's output as it comes, and all checks and kernels of each proof as tables",
+    verbose="print BuildKit's output live, and all checks and kernels of each proof as tables",
     jobs="combos to build in parallel (default: one per CPU, 1.5 GB of free memory each)",
     wheel=WHEEL,
 )
@@ -168,7 +168,7 @@ def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive") -> 
     json=JSON,
 )
 def evidence(_: Context, action: str, of: str = "", times: bool = False, json: bool = False) -> int:
-    """Show evidence, compare two files, or verify it: consistent in itself, fits its plan, fits its image.
+    """Show evidence, compare two files, or verify that evidence is consistent and matches its plan and image.
 
     Examples: invoke evidence verify; invoke evidence diff --of pytorch-2.10.0-n1-acl,/tmp/before.json
     """
@@ -240,7 +240,7 @@ def request(  # noqa: PLR0913, PLR0917 - a command's options
     target: str = "", backend: str = "", cpu: str = "", registry: str = "", write: bool = False,
     branch: bool = False, build: bool = False, answer: bool = False, json: bool = False, schema: bool = False,
 ) -> int:  # fmt: skip
-    """Answer a request for an image: it exists, can be built, needs a change of data, or is refused with the reason.
+    """Answer a request for an image: it exists, can be built, needs a data change, or is refused with the reason.
 
     Examples: invoke request --framework pytorch --target graviton3; invoke request --issue 12 --write --build --answer;
     lscpu > cpu.txt && invoke request --framework pytorch --cpu cpu.txt
@@ -255,7 +255,7 @@ def request(  # noqa: PLR0913, PLR0917 - a command's options
 
 @command(file="the output of `invoke request --json`", issue="the issue's number or address", repo=REPO)
 def post(_: Context, file: str, issue: str, repo: str = "") -> None:
-    """Post an answer that another process wrote as an issue comment, after checking that it is safe to post.
+    """Check an answer that another process wrote, and post it as an issue comment if it is safe.
 
     Example: invoke post --file reply.json --issue 12
     """

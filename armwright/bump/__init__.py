@@ -1,1 +1,1 @@
-"""Newer upstream versions: found on the package index, checked, and proposed as a change of data."""
+"""Newer upstream versions: found on the package index, checked, and proposed as a data change."""

@@ -37,7 +37,7 @@ def published_versions(matrix: Matrix, framework: Framework) -> list[PublishedVe
         raise InputError(
             f"no version of {framework.title} is a wheel from the index",
             f"invoke list --framework {framework.name} --all",
-            hint="add a version by hand: docs/how-to/add-a-version.md",
+            hint="docs/how-to/add-a-version.md shows how to add a version manually",
         )
     return published
 

@@ -129,7 +129,7 @@ def _checked(text: str, new: str, path: Sequence[str], change: Callable[[Any], o
 
 def _unsupported(path: Sequence[str]) -> InputError:
     return InputError(
-        f"'{'.'.join(path)}' is written in a way that this program cannot extend",
+        f"'{'.'.join(path)}' has a notation that `invoke bump` cannot extend",
         "git diff",
-        hint="add the version by hand: docs/how-to/add-a-version.md",
+        hint="docs/how-to/add-a-version.md shows how to add the version manually",
     )

@@ -92,9 +92,9 @@ def _parse_version(search: Search, text: str) -> Version:
         raise InputError(f"--version {text!r} is not a version", "invoke bump --help") from error
     if version <= version_key(search.model):
         raise InputError(
-            f"--version {text}: {search.framework.title} {search.model} is published; bump looks for newer ones",
+            f"--version {text}: {search.framework.title} {search.model} is published; bump proposes newer ones only",
             f"invoke bump {search.framework.name}",
-            hint="add an older version by hand: docs/how-to/add-a-version.md",
+            hint="docs/how-to/add-a-version.md shows how to add an older version manually",
         )
     return version
 
@@ -163,7 +163,7 @@ def _show(
         console.table("", ["version", "verdict", "reason"], cells)
     if proposed is None:
         reason = "no newer version can be published" if rows else "the index has no newer version"
-        console.say(f"{search.framework.title} {search.model} stays the newest version: {reason}")
+        console.say(f"{search.framework.title} {search.model} is still the newest version: {reason}")
         return
     for line in proposed.diff.split("\n")[:-1]:
         console.result(line)

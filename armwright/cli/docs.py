@@ -26,8 +26,8 @@ _HEAD = """\
 # Commands
 
 `./inv COMMAND` works everywhere: it creates `.venv` if there is none. After `source .venv/bin/activate`,
-`invoke COMMAND` does the same. `invoke --list` lists the commands, and `invoke COMMAND --help` prints what a section
-below says. All commands use the same [exit codes](exit-codes.md).
+`invoke COMMAND` does the same. `invoke --list` lists the commands, and `invoke COMMAND --help` describes one of
+them, as the sections below do. All commands use the same [exit codes](exit-codes.md).
 
 Write the value of an option after a space or after `=`. An option with an empty value is an error, so that a shell
 variable that is not set cannot select everything.
@@ -40,7 +40,7 @@ Commands that work on combos select them with these options.
 _TAIL = """
 Without a selector, a command works on the newest version of every combo that is known to work. A command builds an
 unverified combo only if `--version` or `--combo` names it without a wildcard. `stage`, `smoke` and `audit` skip combos
-that were never built, and say so.
+that were never built, and list them.
 """
 
 

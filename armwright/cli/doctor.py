@@ -182,7 +182,7 @@ def _check_emulator(
     worst = CheckState.WARN if running is None else CheckState.FAIL
     yield _check(f"emulator >= {minimum}", recent, shown, SETUP, worst)
     absent = sorted(set(want) - have)
-    shown = f"it lacks {', '.join(absent)}" if absent else f"{len(have)} CPUs, with every target's"
+    shown = f"it lacks {', '.join(absent)}" if absent else f"{len(have)} CPUs, including every target's"
     yield _check("emulator's CPUs", not absent, shown, SETUP)
 
 
@@ -195,7 +195,7 @@ def _check_room(facts: Needs, readings: Readings) -> Iterator[MachineCheck]:
         yield _check(f"disk: {name}", enough, f"{free / 1e9:.0f} GB free", fix, worst)
     enough = memory >= limits.memory_warn_gb * 1e9
     shown = f"{memory / 1e9:.1f} GB available"
-    yield _check("memory", enough, shown, "invoke build --jobs 1  # or end other programs", CheckState.WARN)
+    yield _check("memory", enough, shown, "invoke build --jobs 1  # or stop other programs", CheckState.WARN)
 
 
 def _check_bundle(readings: Readings) -> MachineCheck:

@@ -80,7 +80,7 @@ def _find_named(matrix: Matrix, name: str) -> list[EvidenceFile]:
     files = [EvidenceFile(combo.id, evidence.evidence_path(matrix.root, combo.id)) for combo in combos]
     existing = [file for file in files if file.path.is_file()]
     if not existing:
-        raise InputError(f"there is no evidence of {name!r}", f"invoke smoke --combo {files[0].name}")
+        raise InputError(f"there is no evidence for {name!r}", f"invoke smoke --combo {files[0].name}")
     return existing
 
 
@@ -133,7 +133,7 @@ def _print_outside(proof: Evidence) -> None:
         ("versions", ", ".join(f"{name} {version}" for name, version in sorted(report.versions.items()))),
         ("fingerprint", f"{evidence.fingerprint(proof)}, over everything except times and memory"),
     ]
-    console.facts(f"evidence of {proof.combo}", rows)
+    console.facts(f"evidence for {proof.combo}", rows)
 
 
 def _print_answers(proof: Evidence) -> None:

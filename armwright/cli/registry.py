@@ -35,7 +35,7 @@ def run(root: Path, action: str, port: str = "", *, as_json: bool = False) -> No
     elif action == "stop":
         stopped = local_registry.stop_registry(home)
         status = local_registry.read_registry_status(home)
-        line = f"registry: {'stopped' if stopped else 'did not run'}; its data stays in {home}"
+        line = f"registry: {'stopped' if stopped else 'was not running'}; its data stays in {home}"
     else:
         status = local_registry.read_registry_status(home)
         line = _describe(status)
@@ -54,7 +54,7 @@ def _parse_port(text: str) -> int:
 
 def _describe(status: RegistryStatus, *, started: bool = False) -> str:
     if not status.running:
-        return "registry: does not run; start it with: invoke registry start"
+        return "registry: not running; start it with: invoke registry start"
     held = ", ".join(status.repositories) or "nothing yet"
     verb = "started" if started else "runs"
     return f"registry: {verb} on {status.address} (process {status.pid}); holds {held}"

@@ -38,10 +38,10 @@ class RequestArguments:
         chosen: the request as options, one name per axis.
         cpu: the path of a file with the output of `lscpu` or `cat /proc/cpuinfo`; may be empty.
         registry: host and port of the registry to search; empty for the local one.
-        write: make the change of data.
+        write: make the data change.
         build: build and prove the combo.
         answer: post the answer to the issue.
-        branch: commit the change of data to a new branch.
+        branch: commit the data change to a new branch.
         as_json: print one JSON document instead of Markdown.
     """
 
@@ -159,11 +159,11 @@ class _Session:
 
 
 def _apply_change(session: _Session, decision: Decision) -> dict[str, Any]:
-    """Write or commit the change of data that the request needs, if that was requested; return what was done."""
+    """Write or commit the data change that the request needs, if that was requested; return what was done."""
     arguments, proposal = session.arguments, decision.proposal
     if proposal is None:
         if arguments.write or arguments.branch:
-            console.say("nothing to write: the request needs no change of data")
+            console.say("nothing to write: the request needs no data change")
         return {}
     if arguments.build and not arguments.write:
         again = session.source.repeat_options(decision)

@@ -23,7 +23,7 @@ def run(*, dry_run: bool = False) -> None:
     """
     steps, root = _plan()
     if not steps:
-        console.say("setup: everything is installed and runs; nothing to do", console.GOOD)
+        console.say("setup: everything is installed and running; nothing to do", console.GOOD)
         return
     if not root and not dry_run:
         raise MachineError(f"these steps need root:\n{_list_steps(steps)}", "sudo ./inv setup")
@@ -37,7 +37,7 @@ def run(*, dry_run: bool = False) -> None:
         return
     left, _ = _plan()
     if left:
-        raise MachineError(f"all steps were done, but the machine still needs:\n{_list_steps(left)}", "invoke doctor")
+        raise MachineError(f"all steps are done, but the machine still needs:\n{_list_steps(left)}", "invoke doctor")
     console.say("setup: done", console.GOOD)
 
 

@@ -162,7 +162,7 @@ class Engine:
                     for chunk in self._api.get_archive(container.id, path)[0]:
                         data += chunk
                         if len(data) > READABLE:
-                            what = f"{path} in {reference} holds more than {READABLE / 1e6:.0f} MB"
+                            what = f"{path} in {reference} is larger than {READABLE / 1e6:.0f} MB"
                             raise FailedError(what, f"docker history {reference}")
                     archives[path] = bytes(data)
         return archives

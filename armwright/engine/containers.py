@@ -127,4 +127,4 @@ def run_container(  # noqa: PLR0913, PLR0917 - the options of a container
     except requests.RequestException as error:
         if "timed out" not in str(error):
             raise
-        raise FailedError(f"the container did not end within {timeout:.0f} s", "invoke doctor") from error
+        raise FailedError(f"the container did not finish within {timeout:.0f} s", "invoke doctor") from error

@@ -41,7 +41,7 @@ class NoEngineError(MachineError):
     """No Docker Engine answers.
 
     Attributes:
-        reason: why, as a clause: "it does not run".
+        reason: why, as a clause: "it is not running".
         forbidden: an engine is there, but this user may not use it.
     """
 
@@ -52,7 +52,7 @@ class NoEngineError(MachineError):
         else:
             super().__init__("the Docker Engine does not answer; nothing was started", "./inv setup")
         self.forbidden = forbidden
-        self.reason = "this user may not use it" if forbidden else "it does not run"
+        self.reason = "this user may not use it" if forbidden else "it is not running"
 
 
 def connect_engine(timeout: int) -> tuple[DockerClient, EngineReading]:

@@ -202,7 +202,7 @@ def _explain(output: str, failure: FailedError, base: str) -> FailedError | Inpu
     gone = re.search(r"Version '(?P<version>[^']+)' for '(?P<name>[^']+)' was not found", output)
     if gone:
         return StaleLockError(
-            f"the archive no longer has {gone['name']} {gone['version']}, which the lock names",
+            f"the archive no longer has {gone['name']} {gone['version']}, which the lock requires",
             f"invoke lock --base {base}",
             hint="then run the same command again",
         )

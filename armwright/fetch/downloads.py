@@ -53,8 +53,8 @@ def ensure_download(cache: Path, file: Download, next_step: str, hint: str = "")
         digest = sha256(new)
         if digest != file.sha256:
             raise FailedError(
-                f"{file.place} sent another {file.file}: its sha256 is {digest}, the recipe's {file.sha256}; "
-                "nothing was kept",
+                f"{file.place} sent a different {file.file}: its sha256 is {digest}, "
+                f"the recipe has {file.sha256}; nothing was kept",
                 hint="find out who changed the file before you change the recipe",
             )
         new.rename(kept)
@@ -74,14 +74,14 @@ def adopt_file(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
     """
     wheels = {file.sha256: file for file in files if file.wheel}
     if not wheels:
-        raise InputError("--wheel: the selected combos use no single wheel", "invoke build --help")
+        raise InputError("--wheel: no selected combo uses a wheel that a recipe names", "invoke build --help")
     try:
         digest = sha256(given)
     except OSError as error:
         raise InputError(f"--wheel {given} cannot be read: {error.strerror}", "invoke build --help") from error
     if digest not in wheels:
         wanted = " or ".join(f"{file.file} has {file.sha256}" for file in wheels.values())
-        what = f"--wheel {given.name} is another file: its sha256 is {digest}; {wanted}; nothing was started"
+        what = f"--wheel {given.name} is a different file: its sha256 is {digest}; {wanted}; nothing was started"
         raise InputError(what, f"sha256sum {given}")
     kept = cache_path(cache, wheels[digest])
     kept.parent.mkdir(parents=True, exist_ok=True)

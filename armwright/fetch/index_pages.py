@@ -104,7 +104,7 @@ def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[I
     else:
         raise FailedError(f"the package index's page of {distribution} is neither JSON nor HTML")
     if version.partition(".")[0] != "1":
-        raise FailedError("the package index uses another version of the simple API than 1")
+        raise FailedError("the package index uses a version of the simple API other than 1")
     return list(_select_files(entries, url, canonicalize_name(distribution)))
 
 

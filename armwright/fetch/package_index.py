@@ -95,7 +95,7 @@ class PackageIndex:
         if self._get(url, sink, TEXT, accept=_MISSING).status in _MISSING:
             return None
         if hashlib.sha256(sink.getvalue()).hexdigest() != file.metadata_sha256:
-            raise FailedError("its METADATA is not the one whose hash the index names")
+            raise FailedError("its METADATA does not match the hash on the index")
         return sink.getvalue()
 
     def _fetch_inside(self, file: IndexFile) -> bytes:
@@ -104,7 +104,7 @@ class PackageIndex:
 
         def check(whole: IO[bytes]) -> None:
             if file.sha256 and hashlib.file_digest(whole, "sha256").hexdigest() != file.sha256:  # type: ignore[arg-type]
-                raise FailedError("its wheel is not the one whose hash the index names")
+                raise FailedError("its wheel does not match the hash on the index")
 
         with partial_download.open_remote(get, check) as wheel:
             try:

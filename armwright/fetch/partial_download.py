@@ -17,7 +17,7 @@ MOST = 32_000_000  # bytes to read of one file; the table of contents of the lar
 WHOLE = 1_000_000_000  # bytes of a file whose server does not support ranges
 _RANGE = re.compile(r"bytes (?P<start>\d{1,15})-(?P<end>\d{1,15})/(?P<size>\d{1,15})")
 _PARTIAL_CONTENT = 206
-_WRONG_RANGE = "the server sent another part of a file than requested"
+_WRONG_RANGE = "the server sent a different part of the file than requested"
 
 # Requests a byte range, as the Range header writes it, and writes the response, up to a limit, into a file.
 Get = Callable[[str, IO[bytes], int], ResponseHead]

@@ -21,7 +21,7 @@ _RELEASE_FILE = re.compile(r"'(?P<site>\S+)/dists/(?P<suite>[^/']+)/InRelease'")
 
 # Output of apt and dpkg -> what it means, the command that helps, and a hint. The first match is used.
 _CAUSES = (
-    (r"Could not get lock|Unable to acquire the dpkg", "another package manager is running", "", "wait for its end"),
+    (r"Could not get lock|Unable to acquire the dpkg", "another package manager is running", "", "wait until it ends"),
     (r"No space left|don't have enough free space", "the disk is full", "docker system prune", ""),
     (
         r"Could not (?:resolve|connect)|Unable to connect|Connection (?:failed|timed out|refused)|Failed to fetch",
@@ -101,7 +101,7 @@ def is_journal_pending(folder: Path = Path("/var/lib/dpkg/updates")) -> bool:
 
 
 def find_owner(program: str) -> str:
-    """Return the package that a program's file belongs to; empty if it was installed by hand."""
+    """Return the package that a program's file belongs to; empty if it was installed manually."""
     output = process.capture(["dpkg-query", "--search", str(Path(program).resolve())], check=False)
     return output.split(":", 1)[0].strip()
 

@@ -39,7 +39,7 @@ class Host:
         silence: why it does not answer, as a clause; empty if it does.
         forbidden: the engine is there, but this user may not use it.
         remote: DOCKER_HOST, if it names an engine that setup cannot start.
-        engine_package: the package that dockerd belongs to; empty if it is absent or was installed by hand.
+        engine_package: the package that dockerd belongs to; empty if it is absent or was installed manually.
         have: the versions of the needs that are present; "" if a program does not report its version.
         emulation: the kernel's table of foreign binary formats.
         daemon_json: the engine's configuration; None if there is no file.

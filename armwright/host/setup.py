@@ -83,11 +83,11 @@ def _refuse_replacing(
         origin = f"package {machine.engine_package}" if machine.engine_package else "not from a package"
         raise MachineError(
             f"Docker Engine {present} ({origin}) is older than {wanted}",
-            hint="upgrade it in the way it was installed, then run ./inv setup again",
+            hint="upgrade it the way it was installed, then run ./inv setup again",
         )
     if machine.engine and machine.engine.running:
         raise MachineError(
-            f"Docker Engine {present} is older than {wanted}, and {machine.engine.running} containers run in it",
+            f"Docker Engine {present} is older than {wanted}, and {machine.engine.running} containers are running",
             "docker stop $(docker ps -q)",
             hint="then run ./inv setup again",
         )
@@ -111,7 +111,7 @@ def _plan_image_store(machine: Host) -> Iterator[SetupStep]:
     if machine.engine and machine.engine.running:
         raise MachineError(
             "the engine does not use the containerd image store and cannot be restarted: "
-            f"{machine.engine.running} containers run in it",
+            f"{machine.engine.running} containers are running",
             "docker stop $(docker ps -q)",
             hint='then run ./inv setup again; or set "features": {"containerd-snapshotter": true} in '
             f"{inspect.DAEMON_JSON} and restart the engine yourself",
@@ -190,14 +190,14 @@ def _plan_emulator(machine: Host, facts: Needs) -> Iterator[SetupStep]:
         return
     if not emulation.mounted:
         yield SetupStep(
-            f"mount binfmt_misc on {binfmt.FOLDER}", "the kernel's table of foreign programs is not mounted", Mount()
+            f"mount binfmt_misc on {binfmt.FOLDER}", "emulators are registered there, and it is not mounted", Mount()
         )
     stale = tuple(entry.name for entry in emulation.entries if old or not entry.serves_containers)
     instead = f" in place of {', '.join(stale)}" if stale else ""
     why = (
         f"QEMU {emulation.running} is older than {minimum}"
         if old
-        else "with flag F, so that containers can use it without containing its file"
+        else "with flag F, so that containers need no copy of it"
     )
     yield SetupStep(f"register QEMU for aarch64 programs{instead}", why, Register(stale))
 
@@ -205,6 +205,6 @@ def _plan_emulator(machine: Host, facts: Needs) -> Iterator[SetupStep]:
 def _plan_engine(machine: Host, *, replaced: bool) -> Iterator[SetupStep]:
     if machine.engine is None:
         log = "" if machine.systemd else f", log in {ENGINE_LOG}"
-        yield SetupStep(f"start the Docker Engine{log}", "it does not run", Start())
+        yield SetupStep(f"start the Docker Engine{log}", "it is not running", Start())
     elif replaced or not (machine.engine.containerd_store or machine.remote):
-        yield SetupStep("restart the Docker Engine", "to apply the changes; no container runs", Start(again=True))
+        yield SetupStep("restart the Docker Engine", "to apply the changes; no container is running", Start(again=True))

@@ -13,13 +13,13 @@ _HEAD = """\
 
 # Matrix
 
-{known} of {all} combinations are known to work, {refused} are refused, and {unverified} are unverified: written
-completely, never seen working, and built only by name. `invoke list --all` shows each one with its state on your
+{known} of {all} combinations are known to work, {refused} are refused, and {unverified} are unverified: complete,
+but never seen working, and built only by name. `invoke list --all` shows each one with its state on your
 machine, and `invoke list --grid` prints a grid per framework.
 """
 _TARGETS = """\
 A target's other names work everywhere: `--target graviton3` means `--target v1`. An image does not start on a CPU that
-lacks a feature of its floor. The emulated CPU proves an image if no real one is at hand.
+lacks a feature of its floor. The emulated CPU proves an image if no real one is available.
 """
 _DTYPE_HEAD = ("data type", "state", "targets", "how, or why not")
 _MATCHES = {
@@ -28,8 +28,8 @@ _MATCHES = {
     "superset": "has more features, so a proof also runs on the [baseline CPU](../glossary.md#baseline-cpu)",
 }
 _DTYPES = """\
-Fast: the backend's own kernels compute it. Slow: the results are right, and nothing makes them fast. Not run: a proof
-does not run it, for the reason given.
+Fast: the backend's own kernels compute it. Slow: the results are right, but no fast kernel
+computes them. Not run: a proof does not run it, for the reason given.
 """
 
 

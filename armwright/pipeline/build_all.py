@@ -38,7 +38,7 @@ def build_combos(matrix: Matrix, combos: Sequence[Combo], options: BuildOptions)
         MachineError: the engine does not answer or the disk is full; nothing was started.
         KeyboardInterrupt: passed on when everything that ran has ended.
     """
-    waiting = "another build runs in this checkout: waiting for it"
+    waiting = "another build is running in this checkout; waiting for it to finish"
     with process.alone(matrix.root / "build" / ".turn", lambda: console.say(waiting)):
         plans = [make_plan(matrix, combo, options.source) for combo in combos]
         engine = Engine()
@@ -129,14 +129,14 @@ def _print_plan(combos: Sequence[Combo], states: Sequence[str], options: BuildOp
 
 
 def _print_result(root: Path, result: ComboResult, options: BuildOptions, *, total: int) -> None:
-    """Print what happened to a combo when it ends: the picture of its proof, or one line if the run has many combos."""
-    picture = result.proof is not None and (options.verbose or total <= wording.FEW)
+    """Print what happened to a combo when it ends: the summary of its proof, or one line if the run has many combos."""
+    in_full = result.proof is not None and (options.verbose or total <= wording.FEW)
     with console.block():
-        if result.proof and picture:
+        if result.proof and in_full:
             file = "" if result.error else str(evidence.evidence_path(root, result.combo.id).relative_to(root))
             wording.print_proof(result.proof, file, verbose=options.verbose)
         if total > 1 and result.error:
             console.say(f"failed: {summary.describe_error(result)}", console.BAD)
-        elif total > 1 and not picture:
+        elif total > 1 and not in_full:
             proof = f": {wording.describe_proof(result.proof)}" if result.proof else ""
             console.say(f"{result.outcome}{proof}", console.GOOD)

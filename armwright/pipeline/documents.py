@@ -43,7 +43,7 @@ class ListedRow(DocumentRow):
     upstream: str
     """the upstream version of the framework"""
     title: str
-    """framework and version as people write them, e.g. PyTorch 2.10.0"""
+    """framework and version as a title, e.g. PyTorch 2.10.0"""
     target: str
     """the name of the CPU that the image is for"""
     aliases: list[str]

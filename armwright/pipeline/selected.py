@@ -17,15 +17,15 @@ from armwright.system.errors import InputError, nearest
 
 
 def select_buildable(matrix: Matrix, chosen: Selector) -> list[Combo]:
-    """Return the selected combos that a build makes; print those that are left out, with the reason."""
+    """Return the selected combos that a build makes; print those that are skipped, with the reason."""
     combos = selection.select_combos(matrix, chosen)
     left_out = selection.omitted_combos(matrix, chosen)
     if chosen.version or chosen.backend or chosen.combo or chosen.every:
         for reason in selection.reasons(left_out):
-            console.say(f"left out: {reason}", console.DOUBTFUL)
+            console.say(f"skipped: {reason}", console.DOUBTFUL)
     elif left_out:  # the selection names none of these: a count is enough
         count = f"{len(left_out)} refused or unverified combo(s)"
-        console.say(f"left out: {count}; invoke list --all shows why", console.DOUBTFUL)
+        console.say(f"skipped: {count}; invoke list --all shows why", console.DOUBTFUL)
     return combos
 
 
@@ -39,7 +39,7 @@ def select_built(combos: Sequence[Combo]) -> list[Combo]:
     not_built = [combo.id for combo in combos if combo.tag not in tags]
     if not built or not not_built:
         return list(combos)
-    console.say(f"left out, never built: {', '.join(not_built)}", console.DOUBTFUL)
+    console.say(f"skipped, never built: {', '.join(not_built)}", console.DOUBTFUL)
     return built
 
 

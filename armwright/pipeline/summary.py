@@ -60,13 +60,13 @@ def count_images(number: int) -> str:
 
 
 def count_outcomes(results: Sequence[ComboResult], left_out: Sequence[Combo] = ()) -> str:
-    """Count the combos by outcome: "8 images in 412 s: 7 proven, 1 failed; left out: 12 refused"."""
+    """Count the combos by outcome: "8 images in 412 s: 7 proven, 1 failed; skipped: 12 refused"."""
     outcomes: Counter[str] = Counter(result.outcome for result in results)
     kinds = Counter("unverified" if combo.refusal is None else "refused" for combo in left_out)
     began = [result.began for result in results if result.began]
     seconds = max(max(result.ended for result in results) - min(began), 0) if began else 0
     counted = f"{count_images(len(results))} in {seconds:.0f} s: {_counts(outcomes)}"
-    return f"{counted}; left out: {_counts(kinds)}" if left_out else counted
+    return f"{counted}; skipped: {_counts(kinds)}" if left_out else counted
 
 
 def _counts(counter: Counter[str]) -> str:

@@ -85,7 +85,7 @@ def find_contradictions(proof: Evidence) -> list[Problem]:
     for prefix, report in list_reports(proof):
         problems += [Problem(problem.part, f"{prefix}{problem.text}") for problem in _find_in_report(report)]
     if not proof.proves:
-        problems.append(Problem("verdict", "the checks do not add up to a proof"))
+        problems.append(Problem("verdict", "the checks are not sufficient for a proof"))
     return problems
 
 
@@ -105,7 +105,7 @@ def _find_outside(proof: Evidence) -> Iterator[Problem]:
         yield Problem("sizes", f"both sizes must be positive: {sizes}")
     for _, report in list_reports(proof):
         if report.combo != proof.combo:
-            yield Problem("combo", f"evidence of {proof.combo} contains a report of {report.combo}")
+            yield Problem("combo", f"evidence for {proof.combo} contains a report for {report.combo}")
     real = proof.match == "real"
     if {real, not proof.emulator, not proof.report.cpu.emulator} != {real}:
         emulators = f"the emulator is {proof.emulator!r}, and {proof.report.cpu.emulator!r} in the report"

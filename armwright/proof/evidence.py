@@ -223,10 +223,10 @@ def explain_mismatch(evidence: Evidence, *, combo: str, inputs: str, digest: str
         digest: the image's digest.
     """
     problems = [
-        (evidence.combo != combo, f"the evidence is of {evidence.combo}"),
-        (evidence.report.combo != combo, f"the report in the evidence is of {evidence.report.combo}"),
-        (evidence.image != digest, f"the evidence is of another image ({evidence.image[:19]}…)"),
-        (evidence.inputs != inputs, "the evidence is of other inputs: recipes or scripts changed since"),
+        (evidence.combo != combo, f"the evidence is for {evidence.combo}"),
+        (evidence.report.combo != combo, f"the report in the evidence is for {evidence.report.combo}"),
+        (evidence.image != digest, f"the evidence is for another image ({evidence.image[:19]}…)"),
+        (evidence.inputs != inputs, "the evidence is for other inputs: recipes or scripts have changed since"),
         (not evidence.report.checks, "the evidence contains no checks"),
         (not evidence.proves, "the evidence says that the proof failed or was incomplete"),
     ]

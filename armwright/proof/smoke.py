@@ -45,7 +45,7 @@ def run_smoke(engine: Engine, reference: str, image: Image, target: Target, opti
     report = _parse_report(reference, engine.run(reference, ["smoke", "--json", *options], environment, TIMEOUT))
     combo = image.labels["org.armwright.combo"]
     if report.combo != combo:
-        what = f"{reference} is labelled {combo}, but its report is of {report.combo}"
+        what = f"{reference} is labelled {combo}, but its report is for {report.combo}"
         raise FailedError(what, f"docker image inspect {reference}")
     baseline = _run_on_baseline(engine, reference, image, target, report) if emulator else None
     after = engine.find(reference)  # the run unpacked the image: only now is its unpacked size known
@@ -125,5 +125,5 @@ def _parse_report(reference: str, ran: ContainerResult) -> Report:
         what = f"{reference} gave no report (exit code {ran.code}); the last line of its output: {last_line}"
         raise FailedError(what, rerun) from error
     if any(check.state == "fail" for check in report.checks) != (ran.code != 0):
-        raise FailedError(f"the report of {reference} does not fit its exit code {ran.code}", rerun)
+        raise FailedError(f"the report of {reference} contradicts its exit code {ran.code}", rerun)
     return report

@@ -63,10 +63,10 @@ def verify_evidence(matrix: Matrix, file: EvidenceFile, engine: Engine | None) -
         result.problems.append(Problem("combo", f"there is no combo {proof.combo} in this checkout"))
         return result
     if file.path == evidence.evidence_path(matrix.root, file.name) and file.name != proof.combo:
-        result.problems.append(Problem("combo", f"the file contains evidence of {proof.combo}"))
+        result.problems.append(Problem("combo", f"the file contains evidence for {proof.combo}"))
     plan = _plan_like(matrix, proof, matrix.base(combo))
     if plan.inputs != proof.inputs:
-        text = f"the evidence is for {proof.inputs}, the plan has {plan.inputs}: recipes or scripts changed since"
+        text = f"the evidence is for {proof.inputs}, the plan has {plan.inputs}: recipes or scripts have changed since"
         result.problems.append(Problem("inputs", text))
     else:
         result.problems += check_plan.find_shortfalls(proof, plan)
@@ -95,7 +95,7 @@ def explain_rejection(proof: Evidence, plan: Plan, digest: str) -> str | None:
     if not problems:
         return None
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f"the evidence does not hold: {problems[0].text}{more}"
+    return f"the evidence is not valid: {problems[0].text}{more}"
 
 
 def _plan_like(matrix: Matrix, proof: Evidence, base: Base) -> Plan:

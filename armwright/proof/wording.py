@@ -1,4 +1,4 @@
-"""A proof as text: a picture of about twelve lines, its whole tables, one line, and its verdict."""
+"""A proof as text: a summary of about twelve lines, its whole tables, one line, and its verdict."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from armwright.system import console
 from armwright.system.console import BAD, DOUBTFUL, GOOD
 from armwright.system.table_layout import Cell
 
-FEW = 3  # combos: of each of more than these, one line is printed instead of its picture
+FEW = 3  # combos: of each of more than these, one line is printed instead of its summary
 COPIES = "reorder"  # the operation that only copies between memory layouts
-NAMED = 2  # implementations of an operation that the picture names before it counts
+NAMED = 2  # implementations of an operation that the summary names before it counts
 SOURCES = {"onednn": "oneDNN kernels", "profiler": "framework kernels", "openblas": "OpenBLAS core"}
 _STATES = {"pass": Cell("ok", GOOD), "fail": Cell("fail", BAD), "not run": Cell("not run", DOUBTFUL)}
 
@@ -23,12 +23,12 @@ def print_proof(proof: Evidence, written: str = "", *, verbose: bool = False) ->
     Args:
         proof: the proof.
         written: the path of its evidence file; empty if it was not written.
-        verbose: print the tables of all checks and kernels before the picture.
+        verbose: print the tables of all checks and kernels before the summary.
     """
     with console.block():
         if verbose:
             _print_tables(proof)
-        console.facts(f"{proof.combo} on {_cpu(proof.report)}", [*_picture(proof), ("evidence", written)])
+        console.facts(f"{proof.combo} on {_cpu(proof.report)}", [*_summarize(proof), ("evidence", written)])
 
 
 def describe_proof(proof: Evidence) -> str:
@@ -61,8 +61,8 @@ def make_proof_document(proof: Evidence) -> object:
     return proof.model_dump(by_alias=True)
 
 
-def _picture(proof: Evidence) -> Iterator[tuple[str, str]]:
-    """Yield what the picture shows: a label and a text per line."""
+def _summarize(proof: Evidence) -> Iterator[tuple[str, str]]:
+    """Yield what the summary shows: a label and a text per line."""
     report = proof.report
     checks = {check.name: check for check in report.checks}
     if "cpu" in checks:

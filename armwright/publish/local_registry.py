@@ -27,8 +27,8 @@ class RegistryStatus:
     Attributes:
         running: whether its process runs.
         address: `host:port`, as in an image's reference.
-        pid: its process id; None if it does not run.
-        repositories: the names of its repositories, sorted; empty if it does not run.
+        pid: its process id; None if it is not running.
+        repositories: the names of its repositories, sorted; empty if it is not running.
         folder: the folder of its data, configuration and log.
     """
 
@@ -60,7 +60,7 @@ def is_registry_answering(home: Path) -> bool:
 
 
 def start_registry(home: Path, port: int = PORT) -> tuple[RegistryStatus, bool]:
-    """Start the registry if it does not run, and wait until it answers.
+    """Start the registry if it is not running, and wait until it answers.
 
     Args:
         home: the folder for data, configuration, pid file and log.
@@ -77,8 +77,8 @@ def start_registry(home: Path, port: int = PORT) -> tuple[RegistryStatus, bool]:
     home.mkdir(parents=True, exist_ok=True)
     with process.alone(home / "lock"):
         if _find_pid(home):
-            if _read_port(home) != port:
-                raise MachineError(f"the registry runs already, on port {_read_port(home)}", "invoke registry stop")
+            if (current := _read_port(home)) != port:
+                raise MachineError(f"the registry is already running on port {current}", "invoke registry stop")
             return read_registry_status(home), False
         _refuse_taken(port)
         write_whole(_configuration(home), _render_configuration(port, home / "data"))

@@ -44,7 +44,7 @@ def read_reply(file: Path) -> RequestDocument:
     except ValidationError as error:
         raise _refusal("the file is not the output of `invoke request --json`") from error
     if document.label != f"request: {document.kind}":
-        raise _refusal("the label of the reply does not fit its kind")
+        raise _refusal("the label of the reply does not match its kind")
     check_markdown(document.markdown)
     return document
 
@@ -63,7 +63,7 @@ def check_markdown(markdown: str) -> None:
     for token in _PARSER.parse(markdown.removeprefix(reply.MARKER)):
         if not _is_allowed(token):
             number = (token.map or [0])[0] + 1
-            raise _refusal(f"line {number} of the reply has Markdown that no reply has ({token.type})")
+            raise _refusal(f"line {number} of the reply has Markdown that replies never contain ({token.type})")
 
 
 def _is_allowed(token: Token) -> bool:

@@ -1,4 +1,4 @@
-"""Decides a request: the image exists, can be built, needs a change of data, or is refused, and why."""
+"""Decides a request: the image exists, can be built, needs a data change, or is refused, and why."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Decision:
         reason: why the request is refused, or the combo unverified; empty otherwise.
         place: the file:line with the reason, or the missing file; empty if the package index or the CPU is the reason.
         nearest: for a refused request, the nearest combo that is known to work.
-        proposal: the change of data that the request needs.
+        proposal: the data change that the request needs.
         notes: further information for the user.
     """
 

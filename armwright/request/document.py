@@ -72,7 +72,7 @@ class RequestDocument(DocumentRow):
     combo: RequestedCombo | None = None
     """the combination; null if the request is malformed"""
     diff: str = ""
-    """the change of data, for `patch -p1`; empty if none is needed"""
+    """the data change, for `patch -p1`; empty if none is needed"""
     files: list[str] = Field(default=[])
     """the files that change"""
     written: bool = False

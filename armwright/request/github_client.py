@@ -120,7 +120,7 @@ class GitHubClient:
             if answer.next_page is None:
                 return
             url = self._on_host(self._api, answer.next_page)
-        raise FailedError(f"{place} has more than {PAGES} pages of comments", hint="post the answer by hand")
+        raise FailedError(f"{place} has more than {PAGES} pages of comments", hint="post the answer manually")
 
     @property
     def graphql(self) -> str:
@@ -142,7 +142,7 @@ class GitHubClient:
             same = False
         if not same:
             raise MachineError(
-                f"{NAME} redirects to another host, which must not get the token",
+                f"{NAME} redirects to another host, and the token must not be sent there",
                 hint="check the address in GITHUB_API_URL",
             )
         return url
@@ -183,13 +183,13 @@ def _status_error(answer: HttpResponse, place: str) -> ArmwrightError:
     permissions = f" ({needs})" if _PERMISSIONS.fullmatch(needs) else ""
     errors: dict[int, ArmwrightError] = {
         401: MachineError(f"{NAME} does not accept the token: it is wrong, expired or revoked", hint=TOKEN_HINT),
-        403: MachineError(f"{NAME} does not let this account do that with {place}", hint=f"{TOKEN_HINT}{permissions}"),
+        403: MachineError(f"{NAME} denies this account access to {place}", hint=f"{TOKEN_HINT}{permissions}"),
         404: InputError(
             f"{NAME} has no {place}, or does not show it to this account",
             hint=f"check the number; for a private repository set {TOKENS[0]} to a token that may read it",
         ),
         410: InputError(f"{place} was deleted, or its repository has no issues", hint="check the number"),
-        422: FailedError(f"{NAME} refuses what was sent for {place} as invalid", hint=BUG),
+        422: FailedError(f"{NAME} rejects the data sent for {place} as invalid", hint=BUG),
     }
     if answer.status in errors:
         return errors[answer.status]

@@ -169,7 +169,7 @@ class GitHubIssues:
         if not self._client.has_token:
             raise InputError("posting an answer needs a token", hint=github_client.TOKEN_HINT)
         if label not in reply.LABELS or not markdown.startswith(reply.MARKER) or len(markdown) > MAX_COMMENT:
-            raise FailedError("this is not a reply of this program; nothing was posted", hint=github_client.BUG)
+            raise FailedError("Armwright did not write this reply; nothing was posted", hint=github_client.BUG)
         issue = self.read(number)
         issue.check_answerable()
         comment = self._write_comment(number, markdown)

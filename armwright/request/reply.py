@@ -35,7 +35,7 @@ _CUT = "Some parts are too long for a comment; `invoke request --json` shows eve
 _HEADLINES = {
     "exists": "is available",
     "buildable": "can be built",
-    "change": "needs a change of the data",
+    "change": "needs a data change",
     "refused": "is refused",
     "built": "was built and proven",
     "failed": "could not be built and proven",
@@ -103,7 +103,7 @@ def _join(kind: RequestOutcome, parts: Sequence[str]) -> Reply:
 
 def _reasons(decision: Decision) -> Iterator[str]:
     if decision.reason:
-        unverified = "" if decision.kind == "refused" else "It is unverified: it was never seen working. "
+        unverified = "" if decision.kind == "refused" else "It is unverified: it has never been seen working. "
         place = f" ({code(decision.place)})" if decision.place else ""
         yield f"{unverified}{code(decision.reason)}{place}"
     if decision.kind == "refused":

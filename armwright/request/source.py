@@ -58,10 +58,10 @@ class RequestSource:
         return " ".join(f"--{axis} {name}" for axis, name in zip(AXES, names, strict=True))
 
     def branch_name(self, decision: Decision) -> str:
-        """Return the name of the branch for the request's change of data."""
+        """Return the name of the branch for the request's data change."""
         return f"{branch.PREFIX}{self.issue.number if self.issue else decision.id}"
 
     def commit_message(self, decision: Decision) -> str:
-        """Return the message for the commit with the request's change of data."""
+        """Return the message for the commit with the request's data change."""
         requested = f"\n\nRequested in #{self.issue.number}." if self.issue else ""
         return f"Publish {decision.request.framework} {decision.version}{requested}\n"

@@ -1,4 +1,4 @@
-"""A version that is not published: checked against the package index, and proposed as a change of data."""
+"""A version that is not published: checked against the package index, and proposed as a data change."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def test_newest_acceptable_version_of_a_real_index_is_written(indexed: Project) 
     assert applied == after
     again = indexed.invoke("bump", "lamp")
     assert (again.code, "1.1.0" in again.out) == (0, False)
-    assert "Lamp 1.1.0 stays the newest version: no newer version can be published" in again.err
+    assert "Lamp 1.1.0 is still the newest version: no newer version can be published" in again.err
 
 
 def _apply_diff(before: dict[str, bytes], diff: str, folder: Path) -> dict[str, bytes]:

@@ -52,6 +52,6 @@ def test_more_bytes_than_allowed_are_refused(
     name: str, image: Image, monkeypatch: pytest.MonkeyPatch, docker: Callable[..., str]
 ) -> None:
     monkeypatch.setattr(client, "READABLE", 1000)
-    with pytest.raises(FailedError, match=r"/folder in .* holds more than"):
+    with pytest.raises(FailedError, match=r"/folder in .* is larger than"):
         Engine().read(name, ["/folder"])
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image.digest}") == ""

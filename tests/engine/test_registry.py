@@ -118,7 +118,7 @@ def test_command_prints_what_it_did(tmp_path: Path, port: int, capsys: pytest.Ca
         f"runs {place}",
         f"runs {place}",
         "stopped",
-        "did not run",
+        "was not running",
     )
     assert lines == [f"registry: {state}" for state in states]
 

@@ -65,7 +65,7 @@ def test_image_without_evidence_is_refused(project: Matrix, address: str, home: 
 def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
     _built(project, make)
     make(_plans(project)[0].reference, content="built again, differently")
-    with pytest.raises(FailedError, match="n1-acl: the evidence is of another image") as refused:
+    with pytest.raises(FailedError, match="n1-acl: the evidence is for another image") as refused:
         _stage(project, address)
     assert "v1-acl" not in refused.value.what
     assert (
@@ -80,9 +80,9 @@ def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, ho
         (("report", "checks", 0, "state"), "not run", "says that the proof failed or was incomplete"),
         (("report", "checks", 0, "state"), "passed", "there is no valid evidence"),
         (("report", "checks"), [], "contains no checks"),
-        (("report", "combo"), "pytorch-2.10.0-n1-openblas", "report in the evidence is of pytorch-2.10.0-n1-openblas"),
-        (("combo",), "pytorch-2.10.0-v1-acl", "the evidence is of pytorch-2.10.0-v1-acl"),
-        (("inputs",), "sha256:" + "0" * 64, "of other inputs"),
+        (("report", "combo"), "pytorch-2.10.0-n1-openblas", "report in the evidence is for pytorch-2.10.0-n1-openblas"),
+        (("combo",), "pytorch-2.10.0-v1-acl", "the evidence is for pytorch-2.10.0-v1-acl"),
+        (("inputs",), "sha256:" + "0" * 64, "for other inputs"),
         (("checked_by",), "me", "there is no valid evidence"),
     ],
 )

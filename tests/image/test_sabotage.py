@@ -29,7 +29,7 @@ TELLING = {
     "an entrypoint that prints a good report": N1,
     "a wide tolerance, proven as the plan's image": N1,
     "staged: evidence of another image": N1,
-    "staged: a kernel table edited by hand": N1,
+    "staged: a kernel table edited manually": N1,
     "the openblas overlay switched off by a variable": OPENBLAS,
 }
 

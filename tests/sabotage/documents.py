@@ -1,4 +1,4 @@
-"""Sabotages of evidence: documents edited by hand."""
+"""Sabotages of evidence: documents edited manually."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ DOCUMENTS: Mapping[str, Sabotage] = {
     "evidence: a repeated key": edited("schema", "more than once", edits.repeated_key),
     "evidence: a truncated file": edited("schema", "not a JSON document", edits.truncated),
     "staged: evidence of another image": Sabotage(
-        "stage", "stage", "of another image", edit=edits.other_image
+        "stage", "stage", "for another image", edit=edits.other_image
     ),
     "staged: evidence of a failed proof": Sabotage("stage", "stage", "failed", edit=edits.failed),
-    "staged: a kernel table edited by hand": Sabotage("stage", "stage", "does not allow", edit=edits.reference_kernel),
+    "staged: a kernel table edited manually": Sabotage("stage", "stage", "does not allow", edit=edits.reference_kernel),
 }  # fmt: skip

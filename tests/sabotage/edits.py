@@ -1,4 +1,4 @@
-"""Edits of evidence, by hand: each takes a good document and returns the text of a bad one."""
+"""Manual edits of evidence: each takes a good document and returns the text of a bad one."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ SETTINGS: Mapping[str, Sabotage] = {
         lines=('ENTRYPOINT ["/usr/bin/python3", "-I", "/gone/entrypoint.py"]',),
     ),
     "an entrypoint that prints another combo's report": Sabotage(
-        "proof", "report", f"report is of {OTHER}", changes.replayed("/report.json", combo=OTHER), (PRINTER,),
+        "proof", "report", f"report is for {OTHER}", changes.replayed("/report.json", combo=OTHER), (PRINTER,),
         combos=("*-n1-*",),
     ),
     "an entrypoint that prints a good report": Sabotage(

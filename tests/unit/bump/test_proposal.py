@@ -177,8 +177,8 @@ def test_only_the_requested_version_is_checked(run: Bump) -> None:
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        ("1.0.0", "Lamp 1.0.0 is published; bump looks for newer ones"),
-        ("0.9.0", "Lamp 1.0.0 is published; bump looks for newer ones"),
+        ("1.0.0", "Lamp 1.0.0 is published; bump proposes newer ones only"),
+        ("0.9.0", "Lamp 1.0.0 is published; bump proposes newer ones only"),
         ("newest", "--version 'newest' is not a version"),
         ("1.1.1", "the package index has no lamp 1.1.1: did you mean '1.1.0'"),
         ("1.3.0", "Lamp 1.3.0 is refused: a CUDA build: it requires triton"),
@@ -273,7 +273,7 @@ def test_version_without_a_pin_is_not_a_model(run: Bump, lamp: Tree, requirement
 
 def test_unsupported_file_is_an_error_not_a_refusal(run: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> str:
-        raise InputError("this program cannot extend it", hint="add the version by hand")
+        raise InputError("this program cannot extend it", hint="add the version manually")
 
     monkeypatch.setattr(yaml_insert, "insert_item", refuse)
     with pytest.raises(InputError, match="this program cannot extend it"):

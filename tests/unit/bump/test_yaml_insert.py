@@ -62,21 +62,21 @@ def test_entry_is_inserted_in_the_notation_of_its_neighbour(old: str, at: str, i
 
 @pytest.mark.parametrize("text", ["a: []\n", "a: 1.0\n", "a:\n", "b: [1]\n", "- a\n", "", "a: {}\n"])
 def test_unsupported_list_is_an_error_with_a_hint(text: str) -> None:
-    with pytest.raises(InputError, match="'a' is written in a way that this program cannot extend") as error:
+    with pytest.raises(InputError, match="'a' has a notation that `invoke bump` cannot extend") as error:
         yaml_insert.insert_item(text, ("a",), "1.1")
-    assert "add the version by hand" in error.value.hint
+    assert "add the version manually" in error.value.hint
 
 
 @pytest.mark.parametrize(
     "text", ["a: {}\n", "a: [x]\n", "a:\n", "b: 1\n", 'a: {"1.1.0": {b: c}}\n', "a:\n  1.1.0: {}\n"]
 )
 def test_existing_entry_or_missing_mapping_is_an_error(text: str) -> None:
-    with pytest.raises(InputError, match="'a' is written in a way that this program cannot extend"):
+    with pytest.raises(InputError, match="'a' has a notation that `invoke bump` cannot extend"):
         yaml_insert.insert_entry(text, ("a",), "1.1.0", FIELDS)
 
 
 def test_insertion_that_changes_other_data_is_refused() -> None:
-    with pytest.raises(InputError, match="this program cannot extend"):
+    with pytest.raises(InputError, match="`invoke bump` cannot extend"):
         yaml_insert.insert_item('a: ["1.0"]\na: ["2.0"]\n', ("a",), "1.1")
 
 

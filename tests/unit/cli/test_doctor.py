@@ -64,9 +64,9 @@ BAD = [
     ("python", replace(GOOD, python=(3, 10, 9)), CheckState.FAIL, "3.10.9"),
     (
         "engine answers",
-        with_machine(replace(MACHINE, engine=None, silence="it does not run")),
+        with_machine(replace(MACHINE, engine=None, silence="it is not running")),
         CheckState.FAIL,
-        "it does not run",
+        "it is not running",
     ),
     ("engine answers", with_machine(replace(MACHINE, engine=None, have={})), CheckState.FAIL, "absent"),
     (

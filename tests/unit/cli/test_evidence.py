@@ -63,7 +63,7 @@ def test_one_proof_is_shown_completely(project: Matrix, capsys: pytest.CaptureFi
     assert run(project, "show", N1) == 0
     shown = capsys.readouterr()
     for part in (
-        f"evidence of {N1}", "sha256:1111", "Docker 26.1.5", "an exact model; match: exact",
+        f"evidence for {N1}", "sha256:1111", "Docker 26.1.5", "an exact model; match: exact",
         "130.0 MB, 390.0 MB unpacked", "emulated: not a measure of speed", "oneDNN 3.7.1",
         "accuracy 1.0000 of 360", "x:acl", "neoversen1", "kernel rules",
         evidence.fingerprint(Evidence.model_validate(document())),
@@ -198,7 +198,7 @@ def test_evidence_under_another_combo_s_name_is_rejected(project: Matrix) -> Non
     evidence.evidence_path(project.root, V1).write_bytes(evidence.evidence_path(project.root, N1).read_bytes())
     (stored,) = find_evidence(project, V1)
     result = verify.verify_evidence(project, stored, None)
-    assert [tuple(problem) for problem in result.problems] == [("combo", f"the file contains evidence of {N1}")]
+    assert [tuple(problem) for problem in result.problems] == [("combo", f"the file contains evidence for {N1}")]
 
 
 def test_evidence_of_an_unknown_combo_is_rejected(project: Matrix, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_evidence_of_an_unknown_combo_is_rejected(project: Matrix, tmp_path: Pat
     [
         ("shwo", "", "unknown action 'shwo': did you mean 'show'"),
         ("show", "pytorch-2.10.0-n9-acl", "no combo matches"),
-        ("show", "pytorch-2.9.1-n1-acl", "there is no evidence of 'pytorch-2.9.1-n1-acl'"),
+        ("show", "pytorch-2.9.1-n1-acl", "there is no evidence for 'pytorch-2.9.1-n1-acl'"),
         ("show", "gone.json", "there is no file 'gone.json'"),
         ("diff", N1, "compares two proofs, but 1 were selected"),
     ],
@@ -244,7 +244,7 @@ def test_without_evidence_verify_is_an_input_error(project: Matrix) -> None:
 def test_stored_evidence_is_checked_against_its_plan(project: Matrix) -> None:
     plan = planned(N1)
     assert verify.explain_stored_rejection(project.root, plan, proofs.DIGEST) is None
-    assert "of another image" in str(verify.explain_stored_rejection(project.root, plan, edits.OTHER))
+    assert "for another image" in str(verify.explain_stored_rejection(project.root, plan, edits.OTHER))
     put(project, N1, lambda data: data["report"]["runs"][0]["kernels"][0].update(implementation="gemm:ref"))
     assert "does not allow onednn convolution by gemm:ref" in str(
         verify.explain_stored_rejection(project.root, plan, proofs.DIGEST)

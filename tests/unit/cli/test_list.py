@@ -134,7 +134,7 @@ def test_combos_that_were_never_built_are_left_out_by_name(
     two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
     store(monkeypatch, {"pytorch:2.10.0-n1-acl-0123456789ab": DIGEST, "pytorch:2.9.1-generic-acl": DIGEST})
     assert selected.select_built(two) == two[:1]
-    assert say == ["left out, never built: pytorch-2.9.1-generic-acl"]
+    assert say == ["skipped, never built: pytorch-2.9.1-generic-acl"]
 
 
 @pytest.mark.parametrize("names", [None, {}, {"pytorch:2.9.1-v1-acl-0123456789ab": DIGEST}])
@@ -151,14 +151,14 @@ def test_without_any_built_combo_all_are_returned(
 def test_the_reasons_for_combos_left_out_are_printed(small: Matrix, say: list[str]) -> None:
     combos = selected.select_buildable(small, Selector(version="2.10.0", backend="acl"))
     assert "pytorch-2.10.0-v1-acl" in {combo.id for combo in combos}  # its version was named
-    assert [line.split(":")[:2] for line in say] == [["left out", " refused"]]
+    assert [line.split(":")[:2] for line in say] == [["skipped", " refused"]]
 
 
 def test_combos_left_out_that_were_not_named_are_counted(small: Matrix, say: list[str]) -> None:
     assert {combo.id for combo in selected.select_buildable(small, Selector(target="v1"))} == {
         "pytorch-2.10.0-v1-openblas"
     }
-    assert say == ["left out: 2 refused or unverified combo(s); invoke list --all shows why"]
+    assert say == ["skipped: 2 refused or unverified combo(s); invoke list --all shows why"]
     assert selected.select_buildable(small, Selector(target="n1"))
     assert len(say) == 1
 

@@ -62,7 +62,7 @@ def test_file_is_downloaded_once_and_kept_by_its_hash(tmp_path: Path, sent: list
 
 def test_file_with_another_hash_is_refused_and_not_kept(tmp_path: Path, sent: list[str]) -> None:
     wanted = source().model_copy(update={"sha256": "0" * 64})
-    with pytest.raises(FailedError, match=f"another a.tar.gz: its sha256 is {DIGEST}, the recipe's {'0' * 64}"):
+    with pytest.raises(FailedError, match=f"a different a.tar.gz: its sha256 is {DIGEST}, the recipe has {'0' * 64}"):
         downloads.ensure_download(tmp_path, wanted, "")
     assert sent
     assert list_downloads(tmp_path) == []
@@ -102,7 +102,7 @@ def test_wheel_with_another_hash_is_refused_with_both(tmp_path: Path) -> None:
     own = tmp_path / "own.whl"
     own.write_bytes(b"other bytes")
     digest = hashlib.sha256(b"other bytes").hexdigest()
-    with pytest.raises(InputError, match=f"own.whl is another file: its sha256 is {digest}; {WHEEL} has {DIGEST}"):
+    with pytest.raises(InputError, match=f"own.whl is a different file: its sha256 is {digest}; {WHEEL} has {DIGEST}"):
         downloads.adopt_file(tmp_path, [lamp()], own)
     assert not (tmp_path / "downloads").exists()
 
@@ -111,7 +111,7 @@ def test_wheel_for_combos_without_one_is_refused(tmp_path: Path) -> None:
     own = tmp_path / "own.whl"
     own.write_bytes(CONTENT)
     sdist = PythonFile(file="lamp-1.0.tar.gz", sha256=DIGEST, found="nowhere, a test")
-    with pytest.raises(InputError, match="the selected combos use no single wheel"):
+    with pytest.raises(InputError, match="no selected combo uses a wheel"):
         downloads.adopt_file(tmp_path, [sdist], own)
 
 

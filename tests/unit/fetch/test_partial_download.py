@@ -1,4 +1,4 @@
-"""Range requests: a server that sends another part of a file than requested is refused."""
+"""Range requests: a server that sends a different part of a file than requested is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_wrong_first_range_is_refused(content_range: str) -> None:
         sink.write(b"12345")
         return ResponseHead(206, {"Content-Range": content_range}, "")
 
-    with pytest.raises(FailedError, match="another part"), partial_download.open_remote(get, lambda _: None):
+    with pytest.raises(FailedError, match="a different part"), partial_download.open_remote(get, lambda _: None):
         pass
 
 
@@ -40,7 +40,7 @@ def test_wrong_later_range_is_refused(later: tuple[int, str]) -> None:
         file.seek(-5, io.SEEK_END)
         assert file.read() == b"xxxxx"
         file.seek(0)
-        with pytest.raises(FailedError, match="another part"):
+        with pytest.raises(FailedError, match="a different part"):
             file.read(10)
 
 

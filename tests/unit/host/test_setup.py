@@ -24,7 +24,7 @@ BARE = Host(
     title="Debian 12",
     root=True,
     site="http://mirror.example/debian",
-    silence="it does not run",
+    silence="it is not running",
 )
 READY = replace(
     BARE,
@@ -168,7 +168,7 @@ def test_old_engine_from_elsewhere_is_not_replaced() -> None:
 
 
 def test_old_engine_with_containers_is_not_replaced() -> None:
-    assert "3 containers run" in refusal(with_old_engine("docker.io", running=3)).what
+    assert "3 containers are running" in refusal(with_old_engine("docker.io", running=3)).what
 
 
 def without_store(daemon_json: str | None, running: int = 0) -> Host:
@@ -189,7 +189,7 @@ def test_enabled_image_store_only_needs_a_restart() -> None:
 
 def test_engine_with_containers_is_not_restarted() -> None:
     error = refusal(without_store(None, running=2))
-    assert "2 containers run" in error.what
+    assert "2 containers are running" in error.what
     assert error.next_step == "docker stop $(docker ps -q)"
     assert "containerd-snapshotter" in error.hint
 
@@ -212,7 +212,7 @@ def test_empty_configuration_is_accepted(text: str | None) -> None:
 
 
 def test_installed_engine_that_is_silent_is_started() -> None:
-    assert plan(replace(READY, engine=None, silence="it does not run")) == [Start()]
+    assert plan(replace(READY, engine=None, silence="it is not running")) == [Start()]
 
 
 def test_user_without_permission_gets_the_command() -> None:

@@ -143,7 +143,7 @@ def test_a_build_prints_at_most_40_lines_per_image(run: Callable[..., int], caps
         assert re.search(rf"^{combo} +proven +130.0 MB", text, re.MULTILINE)
     assert text.count("checks hold, in 60 s (emulated: not a measure of speed)") == 2
     assert "(export 10)" in text
-    assert "2 images in 0 s: 2 proven" in text
+    assert re.search(r"2 images in \d+ s: 2 proven", text)
 
 
 def test_a_verbose_build_prints_tools_and_whole_proofs(

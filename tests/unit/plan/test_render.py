@@ -98,7 +98,7 @@ def test_no_trailing_blanks_and_no_three_empty_lines(plans: list[Plan]) -> None:
         assert "{%" not in text
 
 
-def test_the_head_says_what_it_is_and_how_to_build_it_by_hand(plans: list[Plan]) -> None:
+def test_the_head_says_what_it_is_and_how_to_build_it_manually(plans: list[Plan]) -> None:
     for plan in plans:
         head = plan.files["Dockerfile"].decode().split("FROM")[0]
         assert head.startswith(f"# {plan.combo.id}: ")

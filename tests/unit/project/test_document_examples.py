@@ -50,13 +50,13 @@ def emulated(features: str, parts: Sequence[str]) -> Machine:
     )
 
 
-def test_the_picture_in_readme_has_the_lines_of_a_proof(matrix: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_proof_in_readme_has_the_lines_of_a_proof(matrix: Matrix, capsys: pytest.CaptureFixture[str]) -> None:
     plan = make_plan(matrix, matrix.by_id[COMBO])
     print_proof(Evidence.model_validate(proofs.document(plan)), f"build/evidence/{COMBO}.json")
-    picture = example("README.md", f"{COMBO} on ")
-    assert len(picture.splitlines()) <= 14
+    shown = example("README.md", f"{COMBO} on ")
+    assert len(shown.splitlines()) <= 14
     label = re.compile(r"^  (\S+(?: \S+)*)  ", re.MULTILINE)
-    assert label.findall(picture) == label.findall(capsys.readouterr().out)
+    assert label.findall(shown) == label.findall(capsys.readouterr().out)
 
 
 def test_the_page_of_an_image_is_shown_as_it_is_printed(image: Any) -> None:  # noqa: ANN401 - image.json

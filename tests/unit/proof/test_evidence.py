@@ -82,12 +82,12 @@ NOT_RUN = [CHECK, {**CHECK, "name": "run lenet fp32", "state": "not run"}]
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        (proof(combo="pytorch-2.10.0-v1-acl"), "the evidence is of pytorch-2.10.0-v1-acl"),
-        (proof(report(combo="pytorch-2.10.0-v1-acl")), "the report in the evidence is of pytorch-2.10.0-v1-acl"),
-        (proof(image=f"sha256:{'3' * 64}"), "the evidence is of another image"),
-        (proof(inputs=f"sha256:{'3' * 64}"), "recipes or scripts changed since"),
+        (proof(combo="pytorch-2.10.0-v1-acl"), "the evidence is for pytorch-2.10.0-v1-acl"),
+        (proof(report(combo="pytorch-2.10.0-v1-acl")), "the report in the evidence is for pytorch-2.10.0-v1-acl"),
+        (proof(image=f"sha256:{'3' * 64}"), "the evidence is for another image"),
+        (proof(inputs=f"sha256:{'3' * 64}"), "recipes or scripts have changed since"),
         (proof(report(proven=False)), "the proof failed or was incomplete"),
-        (proof(report(checks=FAILED)), "the proof failed or was incomplete"),  # `proven` was set by hand
+        (proof(report(checks=FAILED)), "the proof failed or was incomplete"),  # `proven` was set manually
         (proof(report(checks=NOT_RUN)), "the proof failed or was incomplete"),
         (proof(report(checks=[])), "the evidence contains no checks"),
     ],
@@ -192,7 +192,7 @@ def test_a_report_without_one_of_its_fields_is_rejected(key: str) -> None:
 
 @pytest.mark.parametrize(("code", "checks"), [(0, FAILED), (1, [CHECK])])
 def test_a_report_that_contradicts_its_exit_code_is_rejected(code: int, checks: list[dict[str, str]]) -> None:
-    with pytest.raises(FailedError, match=f"does not fit its exit code {code}"):
+    with pytest.raises(FailedError, match=f"contradicts its exit code {code}"):
         smoke._parse_report("ours:1", ContainerResult(code, json.dumps(report(checks=checks)), ""))
 
 

@@ -1,4 +1,4 @@
-"""What is printed of a proof: its picture, its tables, and what failed with the rule and the reason."""
+"""What is printed of a proof: its summary, its tables, and what failed with the rule and the reason."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def document(tree: Tree) -> dict[str, Any]:
     return proofs.document(tree.plan(COMBO))
 
 
-def picture(document: dict[str, Any], capsys: pytest.CaptureFixture[str], written: str = "") -> dict[str, str]:
-    """Return the texts of a proof's picture by their labels; its title has the empty label."""
+def summary(document: dict[str, Any], capsys: pytest.CaptureFixture[str], written: str = "") -> dict[str, str]:
+    """Return the texts of a proof's summary by their labels; its title has the empty label."""
     wording.print_proof(Evidence.model_validate(document), written)
     title, *lines = capsys.readouterr().out.splitlines()
     assert len(lines) < PICTURE
@@ -40,15 +40,15 @@ def kernel(operation: str, implementation: str, calls: int, source: str = "onedn
     }  # fmt: skip
 
 
-def test_the_picture_has_the_parts_of_a_proof(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    texts = picture(document, capsys, f"build/evidence/{COMBO}.json")
+def test_the_summary_has_the_parts_of_a_proof(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    texts = summary(document, capsys, f"build/evidence/{COMBO}.json")
     number = len(document["report"]["checks"])
     assert texts[""] == f"{COMBO} on Arm Neoverse N1, emulated by QEMU neoverse-n1"
     assert texts["versions"].startswith("torch 2.10.0, ")
     assert texts["size"] == "130.0 MB compressed, 390.0 MB unpacked; peak memory 500.0 MB"
     assert texts["proof"] == f"{number} of {number} checks hold, in 60 s (emulated: not a measure of speed)"
     assert texts["evidence"] == f"build/evidence/{COMBO}.json"
-    assert "evidence" not in picture(document, capsys)
+    assert "evidence" not in summary(document, capsys)
 
 
 def test_kernels_are_counted_by_library_and_operation(
@@ -63,7 +63,7 @@ def test_kernels_are_counted_by_library_and_operation(
     ]  # fmt: skip
     runs[1]["kernels"] = [kernel("convolution", "gemm:acl", 6), kernel("depthwise", "aten::a", 3, "profiler")]
     document["report"]["loaded"] = [kernel("core", "neoversen1", 1, "openblas")]
-    texts = picture(document, capsys)
+    texts = summary(document, capsys)
     assert texts["oneDNN kernels"] == "convolution gemm:acl x70, indirect:acl x17, 2 others x3; matmul acl x2"
     assert texts["framework kernels"] == "depthwise aten::a x3"
     assert texts["OpenBLAS core"] == "neoversen1"
@@ -72,7 +72,7 @@ def test_kernels_are_counted_by_library_and_operation(
 def test_right_answers_are_counted_by_data_type(document: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     runs = document["report"]["runs"]
     number = len([run for run in runs if run["dtype"] == "fp32"])
-    assert f"fp32 {number} of {number}, " in picture(document, capsys)["right answers"]
+    assert f"fp32 {number} of {number}, " in summary(document, capsys)["right answers"]
     for check in document["report"]["checks"]:
         if check["name"] in {
             f"answers {runs[0]['workload']} fp32",
@@ -80,7 +80,7 @@ def test_right_answers_are_counted_by_data_type(document: dict[str, Any], capsys
         }:
             check["state"] = "fail"
     wrong = 2 if runs[1]["dtype"] == "fp32" else 1
-    assert f"fp32 {number - wrong} of {number}, " in picture(document, capsys)["right answers"]
+    assert f"fp32 {number - wrong} of {number}, " in summary(document, capsys)["right answers"]
 
 
 def test_a_failed_kernel_check_names_its_rule_and_reason(

@@ -1,4 +1,4 @@
-"""The decision about a request: it exists, can be built, is a change of data, or is refused by a rule."""
+"""The decision about a request: it exists, can be built, needs a data change, or is refused by a rule."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_answer_without_a_token_sends_nothing(server: GitHubStub) -> None:
 def test_text_that_is_not_a_reply_is_not_sent(
     server: GitHubStub, issues: GitHubIssues, markdown: str, label: str
 ) -> None:
-    with pytest.raises(FailedError, match="this is not a reply of this program"):
+    with pytest.raises(FailedError, match="Armwright did not write this reply"):
         issues.answer(7, markdown, label)
     assert server.received == []
 
@@ -182,15 +182,15 @@ def test_text_that_is_not_a_reply_is_not_sent(
     ("answer", "kind", "expected", "advised"),
     [
         (error(401, "Bad credentials"), MachineError, "does not accept the token", "GITHUB_TOKEN"),
-        (error(403, "Resource not accessible"), MachineError, f"let this account do that with {PLACE}", WRITING),
+        (error(403, "Resource not accessible"), MachineError, f"denies this account access to {PLACE}", WRITING),
         (
             error(403, "Resource not accessible", X_Accepted_GitHub_Permissions="issues=write,metadata=read"),
-            MachineError, "let this account", "(issues=write,metadata=read)",
+            MachineError, "denies this account", "(issues=write,metadata=read)",
         ),
-        (error(403, "x", X_Accepted_GitHub_Permissions="\x1b[31m<b>"), MachineError, "let this account", WRITING),
+        (error(403, "x", X_Accepted_GitHub_Permissions="\x1b[31m<b>"), MachineError, "denies this account", WRITING),
         (error(404, "Not Found"), InputError, f"GitHub has no {PLACE}", "check the number"),
         (error(410, "This issue was deleted"), InputError, f"{PLACE} was deleted", "check the number"),
-        (error(422, "Validation Failed"), FailedError, f"refuses what was sent for {PLACE} as invalid", "report it"),
+        (error(422, "Validation Failed"), FailedError, f"rejects the data sent for {PLACE} as invalid", "report it"),
         (error(418, "teapot"), FailedError, f"answered with status 418 for {PLACE}", ""),
         (error(500, "Server Error"), MachineError, "GitHub answered with status 500", "later"),
     ],
@@ -216,7 +216,7 @@ def test_error_status_is_explained_in_own_words(  # noqa: PLR0913, PLR0917
 
 def test_read_only_token_gets_an_error(server: GitHubStub, issues: GitHubIssues) -> None:
     server.accounts[TOKEN] = Account("octocat", writes=False)
-    with pytest.raises(MachineError, match="does not let this account") as raised:
+    with pytest.raises(MachineError, match="denies this account access") as raised:
         issues.answer(7, TEXT, EXISTS)
     assert "(issues=write)" in raised.value.hint
 

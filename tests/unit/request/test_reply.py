@@ -84,7 +84,7 @@ def test_refusal_shows_rule_place_and_nearest_combo(matrix: Matrix) -> None:
 def test_unverified_combo_says_so(matrix: Matrix) -> None:
     made = make(matrix, framework="tensorflow", target="n1", backend="eigen", version="1.15.5")
     unverified = matrix.by_id["tensorflow-1.15.5-n1-eigen"].unverified
-    assert f"It is unverified: it was never seen working. `{unverified}`" in made.markdown
+    assert f"It is unverified: it has never been seen working. `{unverified}`" in made.markdown
 
 
 def test_approximate_target_is_explained(matrix: Matrix) -> None:

@@ -1,4 +1,4 @@
-"""The files of the decoder smoke workload are complete, correct and strict; the answers can be checked by hand."""
+"""The files of the decoder smoke workload are complete, correct and strict; the answers can be checked manually."""
 
 from __future__ import annotations
 
