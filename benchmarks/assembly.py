@@ -5,16 +5,16 @@
 The usual way starts from a base image with Python and pip, as if it had been pulled. One `docker buildx build
 --platform linux/arm64` runs `pip install` under emulation, with every version of the combo's lock; layers are
 compressed with gzip, the default. Its time includes downloading and installing the wheels and the export. The base
-image is built before the clock starts, from the packages of our base and pip with its dependencies; it contains
+image is built before the clock starts, from the packages of Armwright's base and pip with its dependencies; it contains
 Python's byte-code, and its layers are already compressed.
 
-Our way starts from nothing. Its time includes fetching and unpacking both roots (image and build tools) from the
-distribution's archive, downloading the wheels, assembly and export. Neither side runs a proof.
+Armwright's way starts from nothing. Its time includes fetching and unpacking both roots (image and build tools) from
+the distribution's archive, downloading the wheels, assembly and export. Neither side runs a proof.
 
 Both sides start with empty download and BuildKit caches (`docker buildx prune --all`; the project's own downloads are
-kept and not used) and use the same package index, one after the other. Ours runs first, so a warm proxy or mirror
-helps the usual way. The files of our image get another date than in a real build, because the engine might already
-have those layers. The benchmark compares how long images take to build, not how fast they compute.
+kept and not used) and use the same package index, one after the other. Armwright runs first, so a warm proxy or mirror
+helps the usual way. The files of Armwright's image get a different date than in a real build, because the engine might
+already have those layers. The benchmark compares how long images take to build, not how fast they compute.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def run(combo: str) -> None:
     with tempfile.TemporaryDirectory(dir=outcome.OUTPUT, prefix="scratch-") as folder, same_index() as settings:
         scratch = Path(folder)
         try:
-            ours = our_way(engine, plan, scratch / "ours", log)
+            ours = armwright_way(engine, plan, scratch / "ours", log)
             usual = usual_way(engine, plan, scratch / "usual", log, settings)
         finally:
             for name in (GIVEN, USUAL, OURS):
@@ -153,7 +153,7 @@ def same_index() -> Iterator[str]:
         os.environ.update(before)
 
 
-def our_way(engine: Engine, plan: Plan, scratch: Path, log: Path) -> Side:
+def armwright_way(engine: Engine, plan: Plan, scratch: Path, log: Path) -> Side:
     """Fetch and assemble as `invoke build` does, with empty caches in a scratch folder."""
     outcome.empty_cache(log)
     epoch = plan.lock.epoch - outcome.DAY

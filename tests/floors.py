@@ -49,7 +49,7 @@ def find_problem(floor: Collection[str], cpu: str, code: int | None, out: str, e
     unnamed = sorted(name for name in set(floor) - features(cpu) if f"{name} " not in named)
     problems = {
         "it did not end": code is None,
-        f"it died from a signal ({code}): {err}": (code or 0) >= FIRST_SIGNAL or "signal" in err,
+        f"it was killed by a signal ({code}): {err}": (code or 0) >= FIRST_SIGNAL or "signal" in err,
         f"it printed a traceback: {err}": "Traceback" in out + err,
         f"expected a {outcome}, but the exit code is {code}: {err}": code != {"run": 0, "refusal": REFUSED}[outcome],
         f"the refusal does not name {', '.join(unnamed)}: {text}": outcome == "refusal" and (unnamed or not refuses),

@@ -62,7 +62,7 @@ RUN: dict[str, Any] = {
     "samples": 100, "metric": {"name": "accuracy", "value": 0.98, "minimum": 0.97}, "largest_error": 1e-6,
     "worst": 0.2, "operators": {"convolution": {"aten::convolution": 2}}, "seconds": 0.5,
 }  # fmt: skip
-# A worker without a framework: it prints and answers as the real one does, whatever it is asked to run.
+# A worker without a framework: it prints and answers like the real one, for any run.
 GOOD_WORKER = f"""
 fast_math = os.environ.get("ONEDNN_DEFAULT_FPMATH_MODE") == "BF16"
 runs = []
@@ -112,6 +112,6 @@ class Bench:
         (self.folder / name / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
 
     def work(self, script: str) -> None:
-        """Put a script in the worker's place; it gets the words of the real one."""
+        """Put a script in the worker's place; it gets the arguments of the real one."""
         head = "import json, os, sys\nsink, names = int(sys.argv[2]), sys.argv[3:]\n"
         (self.folder / "worker.py").write_text(head + textwrap.dedent(script), encoding="utf-8")

@@ -107,7 +107,7 @@ class Declaration(StrictModel):
         source: where that is documented, or how it was observed.
         within: ranges of file offsets that it covers; the whole file if empty.
         kind: "chosen": a run-time check guards the code; "data": constants between functions that look like
-            instructions; "fault": nothing guards the code, and `by` says what reaches it and how the process then dies.
+            instructions; "fault": nothing guards the code, and `by` says what reaches it and how the process crashes.
     """
 
     paths: list[Glob] = Field(min_length=1)

@@ -20,7 +20,7 @@ MinimumVersion = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)*$")]
 
 
 class Need(StrictModel):
-    """One thing that a machine needs: its name, minimum version, reason, and what to install manually."""
+    """A need of the build machine: its name, minimum version, reason, and what to install manually."""
 
     title: str
     minimum: MinimumVersion | None = None

@@ -157,7 +157,7 @@ def _find_in_run(name: str, done: Run | NotRun | None, numbers: ImageFacts | Non
 
 
 def _find_in_kernels(report: Report, required: Requirements) -> Iterator[Problem]:
-    """Compare every kernel in the tables with the rules, whatever the checks say."""
+    """Compare every kernel in the tables with the rules, regardless of what the checks say."""
     rows = [(run.workload, run.dtype, kernel) for run in report.runs for kernel in run.kernels]
     rows += [("", "", kernel) for kernel in report.loaded]
     for workload, dtype, kernel in rows:

@@ -118,7 +118,7 @@ def _parse_report(reference: str, ran: ContainerResult) -> Report:
     if ran.code == InputError.code and "usage: docker run IMAGE smoke" in ran.err:
         raise InputError(f"the smoke run of {reference} rejects an option: {last_line}", f"{rerun} --help")
     if ran.code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
-        raise FailedError(f"{reference} died from signal {ran.code - 128}: {last_line}", "invoke doctor")
+        raise FailedError(f"{reference} was killed by signal {ran.code - 128}: {last_line}", "invoke doctor")
     try:
         report = evidence.parse_report(json.loads(ran.out))
     except (json.JSONDecodeError, ValidationError) as error:

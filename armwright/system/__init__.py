@@ -1,1 +1,1 @@
-"""The only way to each thing outside the package: processes, HTTP, terminal output, files; and the error classes."""
+"""Access to everything outside the package: processes, HTTP, terminal output, files; and the error classes."""

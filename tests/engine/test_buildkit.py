@@ -196,8 +196,8 @@ def test_absent_builder_names_the_command_that_lists_them(
     engine: Engine, context: Context, log: Path, name: str
 ) -> None:
     folder = context("FROM scratch\nCOPY file /file\n", file="x")
-    with pytest.raises(MachineError, match=r"(?s)the buildx builder does not exist.*nobody-made-this") as refused:
-        buildx.run_build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION, builder="nobody-made-this")
+    with pytest.raises(MachineError, match=r"(?s)the buildx builder does not exist.*no-such-builder") as refused:
+        buildx.run_build(folder, log, name=name, epoch=EPOCH, compression=COMPRESSION, builder="no-such-builder")
     assert refused.value.next_step == "docker buildx ls"
     assert engine.find(name) is None
 

@@ -19,7 +19,7 @@ Docker = Callable[..., str]
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the SDK leaves the socket open
 def test_silent_engine_names_the_command_that_starts_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/missing.sock")
     with pytest.raises(MachineError, match="does not answer; nothing was started") as refused:
         Engine()
     assert (refused.value.code, refused.value.next_step) == (3, "./inv setup")

@@ -1,1 +1,1 @@
-"""Hostile requests: each has a name, and says what must become of it."""
+"""Hostile requests: each has a name, and its expected outcome."""

@@ -69,7 +69,7 @@ def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
 
 @pytest.fixture(scope="session")
 def docker() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Docker's own command line; the result is the caller's to judge."""
+    """Docker's own command line; the caller judges the result."""
 
     def run(
         *arguments: str, given: str | None = None, env: Mapping[str, str] | None = None
@@ -145,7 +145,7 @@ def another_cpu() -> None:
 
 @pytest.fixture(scope="session")
 def caught(request: pytest.FixtureRequest) -> list[tuple[str, str, str]]:
-    """The table that is shown at the end: what was broken, the check that failed, its words."""
+    """The table that is shown at the end: what was broken, the check that failed, its message."""
     return request.config.stash.setdefault(CAUGHT, [])
 
 
@@ -155,5 +155,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if rows:
         terminalreporter.section("sabotage and what caught it")
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        for what, check, words in sorted(rows):
-            terminalreporter.line(f"{what:{widths[0]}}  {check:{widths[1]}}  {words}")
+        for what, check, message in sorted(rows):
+            terminalreporter.line(f"{what:{widths[0]}}  {check:{widths[1]}}  {message}")

@@ -1,4 +1,4 @@
-"""The contract inside the container: what an image says, has, has not, chooses, and refuses."""
+"""The contract inside the container: what an image prints, contains, lacks, chooses and refuses."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_without_a_command_it_describes_itself_and_the_machine(proven: Images, c
     assert f"{len(os.sched_getaffinity(0))}: " in done.stdout
 
 
-def test_it_runs_as_a_user_of_its_own(inside: Mapping[str, Any]) -> None:
+def test_it_runs_as_its_own_user(inside: Mapping[str, Any]) -> None:
     assert (inside["uid"], inside["gid"], inside["home"]) == (1000, 1000, "/home/armwright")
     assert inside["writable"] == []
 
@@ -109,7 +109,7 @@ def test_torch_under_exec_uses_all_cpus_of_the_container(proven: Images, contain
     assert [line for line in done.stdout.splitlines() if "exec,cpu,convolution" in line]
 
 
-def test_a_cpu_quota_and_a_user_nobody_knows_are_respected(proven: Images, contained: Contained) -> None:
+def test_a_cpu_quota_and_an_unknown_user_are_respected(proven: Images, contained: Contained) -> None:
     printed = answer(contained(proven[N1], "python3", "-c", USE, options=["--cpus", "1", "--user", "12345:54321"]))
     assert (printed["threads"], printed["omp"], printed["uid"], printed["right"]) == (1, "1", 12345, True)
 
@@ -119,7 +119,7 @@ def test_an_affinity_mask_is_respected(proven: Images, contained: Contained) -> 
     assert (printed["threads"], printed["omp"], printed["cpus"], printed["right"]) == (1, "1", 1, True)
 
 
-def test_plain_user_code_in_the_openblas_image_meets_no_onednn(proven: Images, contained: Contained) -> None:
+def test_user_code_in_the_openblas_image_runs_no_onednn(proven: Images, contained: Contained) -> None:
     done = contained(proven[OPENBLAS], "python3", given=USE, options=["--env", "ONEDNN_VERBOSE=1"])
     assert answer(done)["right"]
     assert [line for line in done.stdout.splitlines() if ",exec," in line] == []
@@ -168,7 +168,7 @@ def test_below_the_floor_the_page_exits_with_the_refusals_code(proven: Images, c
 
 
 def answer(done: CompletedProcess[str]) -> dict[str, Any]:
-    """Take the one line that is the program's out of whatever the libraries print."""
+    """Return the program's own line; libraries may print others."""
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
     return dict(json.loads(line.removeprefix("ANSWER ")))

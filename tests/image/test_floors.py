@@ -1,4 +1,4 @@
-"""Every target's image on every target's emulated CPU: it runs or refuses, and never dies."""
+"""Every target's image on every target's emulated CPU: it runs or refuses, and never crashes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Pair = tuple[str, str]
 
 @pytest.fixture(scope="module")
 def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
-    """What became of each image on each CPU."""
+    """The outcome of each image on each CPU."""
     combos = [matrix.by_id[COMBO.format(name)] for name in TARGETS]
     results = build_all.build_combos(matrix, combos, build_combo.BuildOptions(smoke=False))
     failed = [
@@ -43,7 +43,7 @@ def answers(matrix: Matrix) -> Mapping[Pair, Answer]:
 
 
 def _run(reference: str, on: Target) -> Answer:
-    """Run an image as a user would, but below the engine's init: a first process does not die of its own signal."""
+    """Run an image as a user would, but below the engine's init: a first process ignores its own fatal signals."""
     options = ["run", "--rm", "--init", "--platform", PLATFORM, "--network", "none", "--read-only"]
     command = [process.require_program("docker"), *options, "--env", f"QEMU_CPU={on.emulator.cpu}", reference]
     try:

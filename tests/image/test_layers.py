@@ -83,26 +83,26 @@ def test_shared_layers_are_stored_once_and_own_layers_are_small(proven: Images, 
 
 def test_every_file_has_the_locks_time_and_belongs_to_root(proven: Images, layers: list[Path]) -> None:
     epoch = proven[OPENBLAS].plan.lock.epoch
-    strange = []
+    misfits = []
     for path in layers:
         with tarfile.open(path) as archive:
             for entry in archive:
                 owner = (1000, 1000) if entry.name.strip("/") == "home/armwright" else (0, 0)
                 if (entry.uid, entry.gid) != owner or entry.mtime != epoch:
-                    strange.append((entry.name, entry.uid, entry.gid, entry.mtime))
-    assert strange == []
+                    misfits.append((entry.name, entry.uid, entry.gid, entry.mtime))
+    assert misfits == []
 
 
-def test_nothing_in_a_layer_is_setuid_or_writable_for_everybody(layers: list[Path]) -> None:
-    strange = []
+def test_nothing_in_a_layer_is_setuid_or_world_writable(layers: list[Path]) -> None:
+    misfits = []
     for path in layers:
         with tarfile.open(path) as archive:
-            strange += [
+            misfits += [
                 (entry.name, oct(entry.mode))
                 for entry in archive
                 if not entry.issym() and (entry.mode & 0o6000 or (entry.mode & 0o002 and not entry.mode & 0o1000))
             ]
-    assert strange == []
+    assert misfits == []
 
 
 def test_no_layer_or_configuration_names_the_host(layers: list[Path], proven: Images, docker: Docker) -> None:
@@ -166,7 +166,7 @@ def test_the_command_in_the_dockerfile_builds_the_context(proven: Images, docker
 
 
 def _own_authorities(image_bundle: str) -> dict[str, bytes]:
-    """Name the certificates this host trusts and the image does not, each as it would stand in a file."""
+    """Name the certificates this host trusts and the image does not, each as it would appear in a file."""
     path = http_session.find_ca_bundle()
     host = path.read_text(encoding="utf-8", errors="replace") if path and path.is_file() else ""
     shipped = set(_certificates(image_bundle))
@@ -208,7 +208,7 @@ def _certificates(bundle: str) -> list[bytes]:
 
 
 def _body(certificate: bytes) -> bytes:
-    """Take the last whole line of a certificate's PEM text: of its signature, which nobody else has."""
+    """Take the last whole line of a certificate's PEM text, a part of its signature, which is unique."""
     text = b64encode(certificate)
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]
     return lines[-2]

@@ -111,10 +111,10 @@ def test_somebody_elses_image_is_refused_and_not_started(
 
 
 def test_a_missing_image_is_refused_with_the_pull_command(bare: Path) -> None:
-    done = invoke(bare, "smoke", "--image", "nobody/has-this:1")
+    done = invoke(bare, "smoke", "--image", "example/missing:1")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the engine has no image 'nobody/has-this:1'" in done.stderr
-    assert "docker pull nobody/has-this:1" in done.stderr
+    assert "the engine has no image 'example/missing:1'" in done.stderr
+    assert "docker pull example/missing:1" in done.stderr
 
 
 def test_an_image_and_a_selector_together_are_refused(proven: Images, bare: Path) -> None:

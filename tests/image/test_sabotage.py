@@ -1,4 +1,4 @@
-"""Broken images: a telling few of the sabotages; `python -m tests.sabotage` tries them all.
+"""Broken images: some sabotages of each kind; `python -m tests.sabotage` tries all of them.
 
 Each must fail in the check meant for it, and none may pass.
 """
@@ -18,7 +18,7 @@ from tests.sabotage.ledger import Row
 from tests.support import ROOT
 
 N1, OPENBLAS = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-n1-openblas"
-TELLING = {
+SELECTED = {
     "oneDNN switched off by an entry point": N1,
     "oneDNN with reference kernels only": N1,
     "OpenBLAS forced to generic kernels": N1,
@@ -42,17 +42,17 @@ def rows(
     asked = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
     benches = {
         combo: Bench(ROOT, tmp_path_factory.mktemp("sabotage"), combo, proven[combo].evidence)
-        for combo in {combo for name, combo in TELLING.items() if name in asked}
+        for combo in {combo for name, combo in SELECTED.items() if name in asked}
     }
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {
             name: pool.submit(benches[combo].attempt, name, SABOTAGES[name])
-            for name, combo in TELLING.items()
+            for name, combo in SELECTED.items()
             if name in asked
         }
 
 
-@pytest.mark.parametrize("name", TELLING)
+@pytest.mark.parametrize("name", SELECTED)
 def test_what_is_broken_is_caught_by_the_check_meant_for_it(
     name: str, rows: Mapping[str, Future[Row]], caught: list[tuple[str, str, str]]
 ) -> None:
@@ -61,5 +61,5 @@ def test_what_is_broken_is_caught_by_the_check_meant_for_it(
     assert not row.problem
 
 
-def test_the_telling_few_break_what_they_are_tried_on() -> None:
-    assert [name for name, combo in TELLING.items() if not SABOTAGES[name].breaks(combo)] == []
+def test_the_selected_sabotages_break_their_combos() -> None:
+    assert [name for name, combo in SELECTED.items() if not SABOTAGES[name].breaks(combo)] == []

@@ -1,4 +1,4 @@
-"""The image with the 1.x API: programs that know nothing of us, models of 1.x, and what its proof notices."""
+"""The image with the 1.x API: programs that do not know Armwright, models of 1.x, and what its proof detects."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_it_says_which_version_it_is(answer: Mapping[str, Any], proven: Images, 
     assert "TensorFlow 2.15.1 with the 1.x API for Arm Neoverse N1" in contained(proven[COMPAT]).stdout
 
 
-def test_contrib_says_in_one_sentence_what_to_do(answer: Mapping[str, Any]) -> None:
+def test_the_error_about_contrib_says_what_to_do(answer: Mapping[str, Any]) -> None:
     assert answer["contrib"].startswith(
         "AttributeError: TensorFlow 2.0 removed tf.contrib, and this is TensorFlow 2.15.1"
     )

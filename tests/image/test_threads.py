@@ -22,7 +22,7 @@ import os, sys
 os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
 os.execv("{PYTHON}", ["{PYTHON}", "-I", "/opt/armwright/entrypoint.py", *sys.argv[1:]])
 """
-LIMITS: dict[str, tuple[list[str], list[str], int]] = {  # what docker is told, what comes before the words, the CPUs
+LIMITS: dict[str, tuple[list[str], list[str], int]] = {  # options, what precedes the command, CPUs
     "none": ([], [], HOST),
     "quota": (["--cpus", "1"], [], 1),
     "cpuset": (["--cpuset-cpus", str(min(os.sched_getaffinity(0)))], [], 1),
@@ -42,9 +42,9 @@ def blas(part, prefix, suffix):
 TORCH = f"""{BLAS}
 import torch
 torch.ones(300, 300) @ torch.ones(300, 300)
-told = re.findall(r"(?:at::get_num_threads|omp_get_max_threads)\\(\\) : (\\d+)", torch.__config__.parallel_info())
+reported = re.findall(r"(?:at::get_num_threads|omp_get_max_threads)\\(\\) : (\\d+)", torch.__config__.parallel_info())
 print("ANSWER", json.dumps({{
-    "torch": torch.get_num_threads(), "told": [int(number) for number in told],
+    "torch": torch.get_num_threads(), "reported": [int(number) for number in reported],
     "framework": blas("/torch", "", ""), "numpy": blas("/numpy.libs/", "scipy_", "64_"),
 }}))
 """
@@ -78,7 +78,7 @@ def limited(contained: Contained, image: object, limit: str, *arguments: str) ->
 def test_pytorch_and_numpy_use_the_containers_cpus(proven: Images, contained: Contained, limit: str) -> None:
     threads = answer(limited(contained, proven[N1], limit, "python3", "-c", TORCH))
     cpus = LIMITS[limit][2]
-    assert (threads["torch"], threads["told"]) == (cpus, [cpus, cpus])
+    assert (threads["torch"], threads["reported"]) == (cpus, [cpus, cpus])
     assert (threads["framework"]["threads"], threads["numpy"]["threads"]) == (cpus, cpus)
 
 

@@ -128,7 +128,7 @@ def test_list_counts_the_combos_that_it_hides(
     assert len(say) == 1
 
 
-def test_combos_that_were_never_built_are_left_out_by_name(
+def test_combos_that_were_never_built_are_skipped_by_name(
     small: Matrix, monkeypatch: pytest.MonkeyPatch, say: list[str]
 ) -> None:
     two = [small.by_id[N1], small.by_id["pytorch-2.9.1-generic-acl"]]
@@ -148,13 +148,13 @@ def test_without_any_built_combo_all_are_returned(
     assert say == []
 
 
-def test_the_reasons_for_combos_left_out_are_printed(small: Matrix, say: list[str]) -> None:
+def test_the_reasons_for_skipped_combos_are_printed(small: Matrix, say: list[str]) -> None:
     combos = selected.select_buildable(small, Selector(version="2.10.0", backend="acl"))
     assert "pytorch-2.10.0-v1-acl" in {combo.id for combo in combos}  # its version was named
     assert [line.split(":")[:2] for line in say] == [["skipped", " refused"]]
 
 
-def test_combos_left_out_that_were_not_named_are_counted(small: Matrix, say: list[str]) -> None:
+def test_skipped_combos_that_were_not_named_are_counted(small: Matrix, say: list[str]) -> None:
     assert {combo.id for combo in selected.select_buildable(small, Selector(target="v1"))} == {
         "pytorch-2.10.0-v1-openblas"
     }

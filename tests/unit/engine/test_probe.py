@@ -31,7 +31,7 @@ def test_other_image_stores_are_recognized(status: object) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the SDK leaves a failed socket open
 def test_silent_engine_names_the_command_that_starts_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/missing.sock")
     with pytest.raises(NoEngineError, match="the Docker Engine does not answer; nothing was started") as refused:
         probe.connect_engine(1)
     assert (refused.value.code, refused.value.next_step, refused.value.forbidden) == (3, "./inv setup", False)

@@ -16,9 +16,9 @@ REFUSAL = "This image is for X and needs fphp (half precision) and asimddp (dot 
     [
         ("neoverse-n1", 0, "the page", "", ""),
         ("neoverse-v1", 0, "the page", "", ""),
-        ("neoverse-n1", 132, "", "", "died from a signal"),
+        ("neoverse-n1", 132, "", "", "was killed by a signal"),
         ("neoverse-n1", None, "", "", "did not end"),
-        ("neoverse-n1", 0, "the page", "qemu: uncaught target signal 4", "died from a signal"),
+        ("neoverse-n1", 0, "the page", "qemu: uncaught target signal 4", "was killed by a signal"),
         ("neoverse-n1", 1, "", "Traceback (most recent call last):", "printed a traceback"),
         ("neoverse-n1", 78, REFUSAL, "", "expected a run"),
         ("neoverse-n1", 0, REFUSAL, "", "its exit code is 0"),

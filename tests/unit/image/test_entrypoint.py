@@ -112,7 +112,7 @@ def container(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 @pytest.mark.parametrize("arguments", [(), ("info",)])
-def test_without_a_command_one_screen_says_what_there_is(container: Container, arguments: tuple[str, ...]) -> None:
+def test_without_a_command_one_screen_describes_the_image(container: Container, arguments: tuple[str, ...]) -> None:
     code, page, errors = container.run(*arguments, PATH="/bin")
     assert (code, errors, container.became) == (0, "", [])
     for expected in (
@@ -140,7 +140,7 @@ def test_a_long_list_of_packages_stays_on_the_screen(container: Container) -> No
     assert len(page.splitlines()) <= 30
 
 
-def test_info_says_when_the_cpu_is_played(container: Container) -> None:
+def test_info_says_if_the_cpu_is_emulated(container: Container) -> None:
     plant(container.root, {"sys/devices/system/cpu/modalias": X86_MODALIAS})
     assert "(0x41:0xd0c), emulated by QEMU as neoverse-n1\n" in container.run("info", QEMU_CPU="neoverse-n1")[1]
     assert "(0x41:0xd0c), emulated by QEMU\n" in container.run("info")[1]
@@ -209,7 +209,7 @@ def test_the_first_image_that_fits_is_named(container: Container) -> None:
     assert "; pytorch:2.10.0-thunderx2-acl runs here." in container.run("true")[2]
 
 
-def test_a_cpu_that_no_image_fits_is_told_so(container: Container) -> None:
+def test_a_cpu_that_no_image_fits_is_reported(container: Container) -> None:
     container.image["fallbacks"] = []
     container.cpu("a64fx")
     expected = (
@@ -271,7 +271,7 @@ def test_an_option_in_place_of_a_command_brings_the_help(
 
 
 @pytest.mark.parametrize("arguments", [("exec",), ("exec", "--"), ("--",), ("info", "me"), ("info", "--json", "x")])
-def test_wrong_words_get_one_sentence(container: Container, arguments: tuple[str, ...]) -> None:
+def test_wrong_arguments_get_one_sentence(container: Container, arguments: tuple[str, ...]) -> None:
     code, output, errors = container.run(*arguments)
     assert (code, output, errors.count("\n")) == (2, "", 1)
 
@@ -319,7 +319,7 @@ def test_fast_math_is_set_if_requested_and_the_cpu_has_it(container: Container) 
     assert container.environ["ONEDNN_DEFAULT_FPMATH_MODE"] == "STRICT"
 
 
-def test_fast_math_on_a_cpu_without_it_gets_a_line_and_goes_on(container: Container) -> None:
+def test_fast_math_on_a_cpu_without_it_only_gets_a_warning(container: Container) -> None:
     code, output, errors = container.run("true", ARMWRIGHT_BF16="1")
     assert (code, output, container.became) == (0, "", ["true"])
     assert errors == "armwright: ARMWRIGHT_BF16=1 has no effect: this CPU has no bf16.\n"

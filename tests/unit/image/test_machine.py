@@ -126,7 +126,7 @@ def test_the_auxiliary_vector_is_read_if_cpuinfo_is_the_hosts(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("on_arm")
-def test_a_damaged_auxiliary_vector_is_no_features(tmp_path: Path) -> None:
+def test_a_damaged_auxiliary_vector_has_no_features(tmp_path: Path) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/auxv").write_bytes(b"seventeen bytes!!")
     assert machine.read_processor(tmp_path).features == frozenset()
@@ -158,7 +158,7 @@ def test_asking_for_the_vector_length_never_raises() -> None:
         ("nonsense", {}, (None, "", "")),
     ],
 )
-def test_an_emulated_cpu_is_told_by_the_hosts_sysfs(
+def test_an_emulated_cpu_is_detected_by_the_hosts_sysfs(
     tmp_path: Path, modalias: str, environ: dict[str, str], expected: tuple[object, ...]
 ) -> None:
     plant(tmp_path, {"sys/devices/system/cpu/modalias": modalias})
@@ -216,7 +216,7 @@ class TestCpus:
         monkeypatch.setattr(os, "cpu_count", lambda: 8)
         assert machine.usable_cpus(tmp_path) == (8, "all 8 CPUs of the machine")
 
-    def test_one_cpu_is_said_as_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_cpu_is_written_in_the_singular(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "cpu_count", lambda: 1)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
         assert machine.usable_cpus(tmp_path) == (1, "the only CPU of the machine")
@@ -257,7 +257,7 @@ class TestCpus:
     @pytest.mark.parametrize(
         "limit", ["max", "max 100000", "-1 100000", "0 100000", "5 0", "x y", "", "1e5 1e5", "1 2 3"]
     )
-    def test_what_is_no_quota_limits_nothing(self, tmp_path: Path, limit: str) -> None:
+    def test_an_invalid_quota_limits_nothing(self, tmp_path: Path, limit: str) -> None:
         assert self.v2(tmp_path, "/", {".": limit}).number == 8
 
 
@@ -314,6 +314,6 @@ def test_garbage_anywhere_is_read_without_raising(mountinfo: bytes, cpuinfo_byte
     assert reading.processor.name
 
 
-def test_a_feature_is_put_into_words_where_there_are_any() -> None:
+def test_a_feature_is_described_if_a_description_exists() -> None:
     assert machine.describe_feature("asimddp") == "asimddp (dot product)"
     assert machine.describe_feature("newfangled") == "newfangled"

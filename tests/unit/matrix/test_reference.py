@@ -16,7 +16,7 @@ def test_combinations_are_counted_and_refusals_have_reasons(tree: Tree) -> None:
 
 
 def test_a_combination_that_never_works_lists_its_reasons_only(tree: Tree) -> None:
-    tree.publish(SMALL + "  - unverified: {version: '==2.9.1'}\n    because: nobody has run it\n")
+    tree.publish(SMALL + "  - unverified: {version: '==2.9.1'}\n    because: it has never been run\n")
     page = make_matrix_page(tree.load())
     assert "6 of 16 combinations are known to work, 2 are refused, and 8 are unverified" in page
     assert "| `pytorch` `2.9.1` | unverified (2) | unverified (2) |" in page

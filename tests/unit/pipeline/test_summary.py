@@ -47,7 +47,7 @@ def test_each_error_is_printed_whole_with_the_next_command(
     assert "run the same command again to continue" in printed
 
 
-def test_the_counts_include_the_time_and_what_was_left_out(results: list[ComboResult], matrix: Matrix) -> None:
+def test_the_counts_include_the_time_and_what_was_skipped(results: list[ComboResult], matrix: Matrix) -> None:
     refused = matrix.by_id["pytorch-2.10.0-generic-acl"]
     counts = "3 images in 90 s: 1 proven, 1 failed, 1 not started"
     assert summary.count_outcomes(results) == counts

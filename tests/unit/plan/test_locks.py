@@ -97,7 +97,7 @@ def test_a_bad_line_is_refused_with_its_number(line: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("more", ["; sys_platform == 'win32'", "--pre", "-r other.txt", "--config-settings=a=b"])
-def test_nothing_but_a_version_stands_in_a_pinned_line(more: str) -> None:
+def test_a_pinned_line_contains_only_a_version(more: str) -> None:
     mistakes = wrong(f"scipy==1.0 {more} \\\n{HASH}\n")
     assert mistakes[0].startswith("a.txt:1: more than name==version")
 
@@ -107,7 +107,7 @@ def test_a_version_without_a_whole_hash_behind_it_is_refused(hashed: str) -> Non
     assert wrong(f"scipy==1.0 \\\n{hashed}\n")[0] == "a.txt:1: scipy has no sha256"
 
 
-def test_all_bad_lines_are_told_at_once() -> None:
+def test_all_bad_lines_are_reported_together() -> None:
     assert len(wrong(f"scipy\n{GOOD}triton==3.0 \\\n{HASH}\nhttps://example.org\n")) == 3
 
 
@@ -150,7 +150,7 @@ tools:
         ("tools:", "tool:", "4:1: unknown key 'tool': did you mean 'tools'?"),
     ],
 )
-def test_a_mistake_in_a_base_lock_is_told_at_its_place(tree: Tree, old: str, new: str, place: str) -> None:
+def test_a_mistake_in_a_base_lock_is_reported_at_its_place(tree: Tree, old: str, new: str, place: str) -> None:
     locks.base_lock_path(tree.root, "debian-13").write_text(BASE.replace(old, new, 1))
     with pytest.raises(InputError) as refused:
         locks.read_base_lock(tree.root, "debian-13")
@@ -172,7 +172,7 @@ def test_the_epoch_is_the_lock_s_time_in_utc() -> None:
     assert datetime.fromtimestamp(made.epoch, UTC).isoformat() == "2026-11-20T09:32:55+00:00"
 
 
-def test_pip_s_configuration_is_read_whatever_section_it_is_in() -> None:
+def test_pip_s_configuration_is_read_from_every_section() -> None:
     lines = ["global.index-url='https://a/simple'", "install.cert='/etc/ca.pem'", ":env:.extra-index-url='b c'"]
     assert dict(resolve._parse_settings(lines)) == {
         "index-url": "https://a/simple",

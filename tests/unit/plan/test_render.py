@@ -70,7 +70,7 @@ def test_every_named_stage_exists_and_every_run_has_no_network(plans: list[Plan]
                     assert step.startswith("RUN --network=none "), step
 
 
-def test_no_address_of_anybody_is_in_a_context(plans: list[Plan]) -> None:
+def test_no_context_contains_an_address(plans: list[Plan]) -> None:
     host = re.compile(
         r"://|\b[\w-]+\.(?:com|org|net|io|dev|internal|local|example)(?::\d+)?(?:/|\s|$)|\b(?:\d+\.){3}\d+:\d+"
     )

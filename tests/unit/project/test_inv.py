@@ -90,7 +90,7 @@ class Place:
         self.program(name, f'case "$*" in *{lacking}*) exit 1;; esac\nexec {real} "$@"')
 
     def has_quick_python(self) -> None:
-        """Add a python3 whose environments get this one's pip: installing pip takes 5 s, and is Python's affair."""
+        """Add a python3 whose environments get this one's pip: installing pip takes 5 s and is not tested here."""
         real, package, link = Path(sys.executable).resolve(), Path(pip.__path__[0]), shutil.which("ln")
         quick = f'{real} -m venv --without-pip "$3" && exec {link} -s {package} "$3"/lib/python3.*/site-packages/'
         self.program("python3", f'if [ "$2" = venv ]; then {quick}; fi\nexec {real} "$@"')

@@ -135,7 +135,7 @@ def test_branch_with_other_changes_is_kept(project: Repository) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        Change("matrix.yaml", f"{MATRIX}# an edit that nobody committed\n", GROWN),
+        Change("matrix.yaml", f"{MATRIX}# an uncommitted edit\n", GROWN),
         Change("matrix.yaml", None, GROWN),
         Change("recipes/new.yaml", "it is not there", "x"),
     ],

@@ -58,12 +58,12 @@ def test_default_is_newest_working_version_first_backend(matrix: Matrix) -> None
 
 
 def test_unverified_combo_is_the_last_choice(tree: Tree) -> None:
-    rule = '  - unverified: {version: "==2.10.0", target: n1}\n    because: nobody has tested it\n'
+    rule = '  - unverified: {version: "==2.10.0", target: n1}\n    because: it has not been tested\n'
     tree.publish(SMALL + rule)
     assert decide_options(tree.load(), framework="pytorch", target="n1").id == "pytorch-2.9.1-n1-openblas"
     tree.publish(SMALL + rule.replace('version: "==2.10.0", ', ""))
     decision = decide_options(tree.load(), framework="pytorch", target="n1")
-    assert (decision.id, decision.reason) == ("pytorch-2.10.0-n1-openblas", "nobody has tested it")
+    assert (decision.id, decision.reason) == ("pytorch-2.10.0-n1-openblas", "it has not been tested")
 
 
 def test_staged_image_exists(matrix: Matrix) -> None:
@@ -124,11 +124,11 @@ def test_rules_are_checked_before_the_index(matrix: Matrix, index: list[str]) ->
 
 
 def test_new_version_is_doubted_if_all_others_are_refused(tree: Tree, index: list[str]) -> None:
-    rule = '  - refuse: {target: v1, version: ["2.10.0", "2.9.1"]}\n    because: nobody has tested it there\n'
+    rule = '  - refuse: {target: v1, version: ["2.10.0", "2.9.1"]}\n    because: it has not been tested there\n'
     tree.publish(SMALL + rule)
     matrix = tree.load()
     decision = decide_options(matrix, framework="pytorch", version="2.12.0", target="v1")
-    assert decision.notes == ("all published versions of this combination are refused: nobody has tested it there",)
+    assert decision.notes == ("all published versions of this combination are refused: it has not been tested there",)
     assert decide_options(matrix, framework="pytorch", version="2.12.0", target="generic").notes == ()
     assert len(index) == 2
 

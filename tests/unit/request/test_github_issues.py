@@ -195,7 +195,7 @@ def test_text_that_is_not_a_reply_is_not_sent(
         (error(500, "Server Error"), MachineError, "GitHub answered with status 500", "later"),
     ],
 )  # fmt: skip
-def test_error_status_is_explained_in_own_words(  # noqa: PLR0913, PLR0917
+def test_error_status_gets_a_message_of_this_program(  # noqa: PLR0913, PLR0917
     server: GitHubStub,
     issues: GitHubIssues,
     answer: StubAnswer,

@@ -157,7 +157,7 @@ def test_prepare_turns_counts_into_g_and_labels_into_one_hot() -> None:
     assert prepared["starts"].tolist() == [[0, 0, 0, 1, 0, 0, 1], [1, 0, 0, 0, 0, -1, 0]]
 
 
-def test_prepare_leaves_its_inputs_alone() -> None:
+def test_prepare_does_not_change_its_inputs() -> None:
     before = {name: array.copy() for name, array in INPUTS.items()}
     WORKLOAD["prepare"](INPUTS)
     assert all(np.array_equal(INPUTS[name], array) for name, array in before.items())

@@ -112,7 +112,7 @@ def test_the_files_stay_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 220_000
 
 
-def test_prepare_scales_exactly_and_leaves_its_input_alone() -> None:
+def test_prepare_scales_exactly_and_keeps_its_input() -> None:
     before = INPUTS["scenes"].copy()
     images = WORKLOAD["prepare"](INPUTS)["images"]
     assert kind(images) == "float32 (24, 3, 48, 48)"

@@ -153,7 +153,7 @@ def test_the_files_stay_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 60_000
 
 
-def test_prepare_is_exact_and_leaves_its_input_alone() -> None:
+def test_prepare_is_exact_and_does_not_change_its_input() -> None:
     before = INPUTS["images"].copy()
     prepared = WORKLOAD["prepare"](INPUTS)["images"]
     assert kind(prepared) == "float32 (2, 3, 48, 48)"
@@ -189,7 +189,7 @@ def test_symmetric_padding_is_noticed_in_every_data_type() -> None:
 
 
 @pytest.mark.parametrize("layer", ["stem", "head", "classifier", *(f"blocks.{at}.project" for at in (0, 4, 9, 15))])
-def test_a_layer_left_out_is_noticed_in_every_data_type(layer: str) -> None:
+def test_a_missing_layer_is_detected_in_every_data_type(layer: str) -> None:
     name = f"{layer}.weight"
     assert error({**WEIGHTS, name: np.zeros_like(WEIGHTS[name])}) > max(map(tolerated, MANIFEST["dtypes"]))
 

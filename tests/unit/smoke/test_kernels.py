@@ -174,7 +174,7 @@ def test_of_many_strangers_some_are_named_and_the_others_counted() -> None:
     assert verdict.found.endswith(" and 2 more")
 
 
-def test_a_stranger_breaks_an_optional_rule_too() -> None:
+def test_an_unexpected_kernel_breaks_an_optional_rule_too() -> None:
     assert not kernels.judge(rule("*:acl", optional=True), ran("onednn convolution gemm:ref"), LENET).holds
 
 

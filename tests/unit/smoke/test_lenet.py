@@ -115,7 +115,7 @@ def test_prepare_spreads_each_pixel_over_its_block() -> None:
     assert np.count_nonzero(prepared) == 2 * 16
 
 
-def test_prepare_is_exact_and_leaves_its_input_alone() -> None:
+def test_prepare_is_exact_and_does_not_change_its_input() -> None:
     before = INPUTS["images"].copy()
     prepared = prepare(INPUTS["images"])
     assert np.array_equal(INPUTS["images"], before)

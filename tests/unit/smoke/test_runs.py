@@ -138,7 +138,7 @@ def test_results_of_both_processes_are_merged() -> None:
         assert "operators" not in run  # they are in the table of kernels
 
 
-TELLING = """
+REPORTING = """
 facts = {"pid": os.getpid(), "variable": os.environ.get("ONEDNN_DEFAULT_FPMATH_MODE"), "arguments": names}
 keys = [dict(zip(("workload", "dtype"), name.split(":"))) for name in names]
 document = {"versions": {}, "runs": [{**key, **facts, "operators": {}} for key in keys], "peak_memory_bytes": PEAK}
@@ -147,7 +147,7 @@ os.write(sink, json.dumps(document).encode())
 
 
 def test_only_the_fast_math_process_has_its_variable(bench: Bench) -> None:
-    bench.work(TELLING.replace("PEAK", "7 if facts['variable'] else 9"))
+    bench.work(REPORTING.replace("PEAK", "7 if facts['variable'] else 9"))
     selected = [
         Run(name, dtype, ("convolution",)) for name in ("lenet", "vgg") for dtype in ("fp32", FAST.dtype, "bf16")
     ]
@@ -178,7 +178,7 @@ def test_numpy_has_one_thread_on_emulated_cpus_only(bench: Bench) -> None:
 
 
 def test_an_image_without_fast_math_runs_the_rest(bench: Bench) -> None:
-    bench.work(TELLING.replace("PEAK", "1"))
+    bench.work(REPORTING.replace("PEAK", "1"))
     done = runs.work({**IMAGE, "fast_math": None}, [LENET])
     assert (done.failure, done.runs[0]["variable"]) == ("", None)
 
@@ -219,7 +219,7 @@ def test_failed_worker_is_reported_with_its_run(bench: Bench, script: str, compl
     assert (done.versions, done.runs, done.failure) == ({}, [], complaint)
 
 
-def test_one_of_two_workers_that_dies_is_enough_for_a_complaint(bench: Bench) -> None:
+def test_one_crash_of_two_workers_is_reported(bench: Bench) -> None:
     bench.work(f"if os.environ.get({FAST_MATH['name']!r}):\n    sys.exit('no bfloat16')\n{GOOD_WORKER}")
     done = runs.work(IMAGE, [LENET, FAST])
     assert done.failure == "exit 1: no bfloat16"

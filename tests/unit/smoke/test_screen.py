@@ -136,7 +136,7 @@ def test_operations_list_kernels_calls_and_data_types() -> None:
     assert core.split() == ["core", "at", "load", "openblas", "neoversev1"]
 
 
-def test_what_two_tell_of_one_call_is_not_added_up() -> None:
+def test_two_reports_of_one_call_are_not_added_up() -> None:
     lenet = {**run("lenet", "fp32"), "kernels": [kernel("convolution", "acl", 2), kernel("convolution", "Conv2D", 2)]}
     (row,) = [line for line in lines(runs=[lenet]) if line.split()[:1] == ["convolution"]]
     assert row.split(None, 2)[2] == "Conv2D x2, acl x2"

@@ -339,7 +339,7 @@ def test_other_package_of_that_name_is_left_alone(run: Run, tmp_path: Path) -> N
     assert run(program).splitlines() == ["of another False", "No module named 'tensorflow.contrib'"]
 
 
-def test_a_stand_in_that_a_test_puts_there_is_left_alone(run: Run) -> None:
+def test_a_stand_in_that_a_test_installs_is_kept(run: Run) -> None:
     program = """
         import sys, types
         sys.modules["tensorflow"] = types.ModuleType("tensorflow")

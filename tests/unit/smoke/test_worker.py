@@ -67,7 +67,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
 # --- a run
 
 
-def test_a_run_tells_what_it_measured(tiny: Tiny) -> None:
+def test_a_run_reports_its_measurements(tiny: Tiny) -> None:
     result = tiny.run('return {"logits": weights["w"] + np.float32(1e-5)}')
     assert result.pop("seconds") >= 0
     assert (result.pop("largest_error"), result.pop("worst")) == pytest.approx((1e-5, 1e-5 / 2e-4), rel=0.1)

@@ -75,7 +75,9 @@ def test_without_a_terminal_a_step_is_one_line_at_its_end(capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("error", "outcome"), [(FailedError("broken"), "failed"), (KeyboardInterrupt(), "interrupted")]
 )
-def test_a_step_that_raises_says_so(capsys: pytest.CaptureFixture[str], error: BaseException, outcome: str) -> None:
+def test_a_step_that_raises_is_reported_as_failed(
+    capsys: pytest.CaptureFixture[str], error: BaseException, outcome: str
+) -> None:
     with pytest.raises(type(error)), console.progress("build it"):
         raise error
     assert capsys.readouterr().err.splitlines() == [f"==> build it: {outcome} (0 s)"]

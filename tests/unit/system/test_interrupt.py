@@ -63,7 +63,7 @@ def test_work_that_fails_when_stopped_is_an_interrupt() -> None:
         with interrupt.stoppable(lambda _: stopped.set()):
             begun.set()
             stopped.wait(PATIENCE)
-            raise FailedError("the container died from signal 9")
+            raise FailedError("the container was killed by signal 9")
 
     pool = ThreadPoolExecutor(1)
     future = pool.submit(work)
