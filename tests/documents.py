@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 import tasks
-from armwright.cli.program import ArmwrightProgram
+from armwright.cli.parsing import ArmwrightProgram
 from armwright.cli.test import TIERS
 from armwright.matrix.matrix import Matrix
 from armwright.matrix.selection import Selector, match_combos, select_combos

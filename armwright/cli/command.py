@@ -79,6 +79,8 @@ def command(*positional: str, name: str | None = None, **helps: str) -> Callable
             except ArmwrightError as error:
                 console.error(error)
                 code = error.code
+            except console.OutputClosedError:
+                code = console.CLOSED
             except KeyboardInterrupt:
                 console.say("interrupted; run the same command again to continue", console.DOUBTFUL)
                 code = INTERRUPTED

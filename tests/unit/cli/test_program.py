@@ -1,14 +1,19 @@
-"""The program behind `invoke`: its version, and what a wrong command line prints."""
+"""The program behind `invoke`: its version, a wrong command line, Ctrl-C before a command, a closed output."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 import armwright
-from armwright.cli.program import ArmwrightProgram
+from armwright.cli.parsing import ArmwrightProgram
 from tests.support import ROOT
 
 
@@ -76,3 +81,73 @@ def test_program_works_in_every_folder(
     code, out, _ = run(capsys, "--list")
     assert code == 0
     assert "  doctor " in out
+
+
+BLOCKED = """
+import sys, time
+sys.stderr.write("loading\\n")
+sys.stderr.flush()
+time.sleep(60)
+"""
+PROGRAM = [sys.executable, "-m", "armwright.cli.program"]
+
+
+def interrupt(arguments: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Start the program, press Ctrl-C when it loads a module that blocks, and return its exit code and stderr."""
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+def test_ctrl_c_while_the_commands_are_loaded_is_130(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(BLOCKED)
+    assert interrupt(["--search-root", str(tmp_path), "list"], {}) == (130, "interrupted\n")
+
+
+def test_ctrl_c_while_the_program_is_imported_is_130(tmp_path: Path) -> None:
+    (tmp_path / "invoke").mkdir()
+    (tmp_path / "invoke/__init__.py").write_text(BLOCKED)
+    assert interrupt(["list"], {"PYTHONPATH": str(tmp_path)}) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["list", "list --all --json", "plan --schema", "bump --help", "--list", "--help", "--version", "doctor"]
+)
+def test_a_closed_output_ends_a_command_without_a_message(line: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as out:
+        done = subprocess.run(
+            [*PROGRAM, *line.split()], cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    assert done.returncode == 141
+    assert [
+        text for text in ("Traceback", "BrokenPipe", "Broken pipe", "error:", "interrupted") if text in done.stderr
+    ] == []
+
+
+@pytest.mark.parametrize("line", ["list --all", "build --target n9", "buidl", "--list"])
+def test_one_closed_pipe_for_both_streams_ends_a_command(line: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as out:
+        done = subprocess.run([*PROGRAM, *line.split()], cwd=ROOT, stdout=out, stderr=out, timeout=120, check=False)
+    assert done.returncode == 141
+
+
+def test_the_first_lines_of_a_long_output_are_complete() -> None:
+    command = f"{sys.executable} -m armwright.cli.program list --all --json | head -n 2"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout, done.stderr) == ("[\n  {\n", "")
