@@ -120,9 +120,7 @@ def test_ctrl_c_while_the_program_is_imported_is_130(tmp_path: Path) -> None:
     assert interrupt(["list"], {"PYTHONPATH": str(tmp_path)}) == (130, "interrupted\n")
 
 
-@pytest.mark.parametrize(
-    "line", ["list", "list --all --json", "plan --schema", "bump --help", "--list", "--help", "--version", "doctor"]
-)
+@pytest.mark.parametrize("line", ["list", "plan --schema", "bump --help", "--list", "--version"])
 def test_a_closed_output_ends_a_command_without_a_message(line: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -136,7 +134,7 @@ def test_a_closed_output_ends_a_command_without_a_message(line: str) -> None:
     ] == []
 
 
-@pytest.mark.parametrize("line", ["list --all", "build --target n9", "buidl", "--list"])
+@pytest.mark.parametrize("line", ["list --all", "build --target n9", "--list"])
 def test_one_closed_pipe_for_both_streams_ends_a_command(line: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
