@@ -100,7 +100,8 @@ def command_lines(page: str, text: str) -> list[CommandLine]:
             commands += [CommandLine(page, line, " ".join(command), tuple(command)) for command in _split(source)]
         for child in token.children or ():
             if child.type == "code_inline" and re.match(r"(invoke|\./inv) ", child.content):
-                arguments = child.content.removesuffix(" [options]").split()
+                own, *_ = child.content.partition(" | ")
+                arguments = own.removesuffix(" [options]").split()
                 commands.append(CommandLine(page, line, child.content, tuple(arguments), inline=True))
     return commands
 
