@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix, load_matrix
 from armwright.publish import local_registry
 from tests.support import ROOT, Tree
 
-settings.register_profile("ci", derandomize=True)  # the same examples in every run; elsewhere new ones
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# No test asserts a duration: on a busy machine an example takes seconds.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in every run; elsewhere new ones.
+settings.register_profile("ci", settings.get_profile("project"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "project")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # set by a shell's `&`; every child would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, str(ROOT / "scripts" / "smoke"))  # inside an image these are top-level modules

@@ -66,12 +66,11 @@ def test_the_first_matching_pattern_gives_the_feature(words: list[int]) -> None:
 
 @given(st.data())
 def test_a_pattern_s_words_have_its_feature_or_an_earlier_one(data: st.DataObject) -> None:
-    pairs = [(encoding, pattern) for encoding in FACTS.features for pattern in encoding.patterns]
-    encoding, pattern = data.draw(st.sampled_from(pairs))
+    pairs = [(at, pattern) for at, encoding in enumerate(FACTS.features) for pattern in encoding.patterns]
+    at, pattern = data.draw(st.sampled_from(pairs))
     word = data.draw(st.integers(0, 2**32 - 1)) & ~pattern.mask | pattern.value
-    names = [encoding.feature for encoding in FACTS.features]
     assert kind(word) == first_match(FACTS, word)
-    assert names.index(first_match(FACTS, word)) <= names.index(encoding.feature)
+    assert kind(word) in {encoding.feature for encoding in FACTS.features[: at + 1]}  # `sve` is there twice
 
 
 def test_no_pattern_is_hidden_by_earlier_ones() -> None:

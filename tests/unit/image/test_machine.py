@@ -11,7 +11,7 @@ from pathlib import Path
 
 import machine
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 # CPUs as QEMU 10.0.2 shows them (ThunderX2 and Docker Desktop: hrw/arm-socs-table#22, docker/for-mac#6512).
@@ -265,7 +265,6 @@ GARBAGE = st.one_of(st.binary(max_size=200), st.from_regex(rb"-?[0-9]{0,40}( -?[
 PATHS = st.one_of(st.just("/"), st.text(max_size=30))
 
 
-@settings(deadline=None)
 @given(maximum=GARBAGE, quota=GARBAGE, period=GARBAGE, cgroup=st.one_of(GARBAGE, PATHS.map("0::{}".format)), path=PATHS)
 def test_garbage_in_cgroup_files_leaves_at_least_one_cpu(
     maximum: bytes, quota: bytes, period: bytes, cgroup: bytes | str, path: str
@@ -287,7 +286,6 @@ def test_garbage_in_cgroup_files_leaves_at_least_one_cpu(
     assert cpus.reason
 
 
-@settings(deadline=None)
 @given(quota=st.integers(1, 10**9), period=st.integers(1000, 10**6))
 def test_a_quota_is_never_rounded_down(quota: int, period: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -302,7 +300,6 @@ def test_a_quota_is_never_rounded_down(quota: int, period: int) -> None:
         assert machine.usable_cpus(root).number == min(allowed, max(1, math.ceil(quota / period)))
 
 
-@settings(deadline=None)
 @given(mountinfo=GARBAGE, cpuinfo_bytes=GARBAGE)
 def test_garbage_anywhere_is_read_without_raising(mountinfo: bytes, cpuinfo_bytes: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -135,7 +135,7 @@ HOSTILE = st.text(
 
 
 @given(HOSTILE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_title_of_any_characters_survives_in_its_label(matrix: Matrix, title: str) -> None:
     combo = titled(matrix.by_id["pytorch-2.10.0-n1-acl"], title)
     texts = labels(make_plan(matrix, combo).files["Dockerfile"])

@@ -21,9 +21,7 @@ from armwright.request.unpublished import UnpublishableError
 from tests.hostile.corpus import CANARY, HEADINGS, PAYLOADS, body
 from tests.request_helpers import check_inert, decide, find_markup, plan_once
 
-FUZZ = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+FUZZ = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 PLAN = plan_once()
 VERSION = re.compile(r"[0-9]+(\.([0-9]+|x)){1,3}([a-z]+[0-9]*)?(-[a-z]+)?")
 CPUS = (

@@ -395,7 +395,7 @@ LINES = st.lists(st.one_of(st.text(), st.lists(PIECES, max_size=9).map("".join))
 
 
 @given(LINES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_line_can_be_read_and_only_library_lines_count(lines: list[str]) -> None:
     table = kernels.read(lines, M)
     for line in lines:
