@@ -78,7 +78,7 @@ def test_taken_port_is_refused_with_the_process(home: Path) -> None:
 
 def test_second_port_is_refused_while_the_registry_runs(home: Path, port: int) -> None:
     local_registry.start_registry(home, port)
-    with pytest.raises(MachineError, match=f"runs already, on port {port}"):
+    with pytest.raises(MachineError, match=f"is already running on port {port}"):
         local_registry.start_registry(home, port + 1)
 
 
@@ -113,7 +113,7 @@ def test_command_prints_what_it_did(tmp_path: Path, port: int, capsys: pytest.Ca
     lines = [line.split(";")[0].split("(")[0].strip() for line in capsys.readouterr().out.splitlines()]
     place = f"on 127.0.0.1:{port}"
     states = (
-        "does not run",
+        "not running",
         f"started {place}",
         f"runs {place}",
         f"runs {place}",

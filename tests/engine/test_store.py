@@ -100,7 +100,7 @@ def test_container_has_no_network_privileges_or_writable_files(engine: Engine, s
 
 def test_container_that_does_not_end_is_killed_and_removed(engine: Engine, docker: Docker, shell: str) -> None:
     started = time.monotonic()
-    with pytest.raises(FailedError, match="did not end within 2 s"):
+    with pytest.raises(FailedError, match="did not finish within 2 s"):
         engine.run(shell, ["sleep", "600"], {}, timeout=2)
     assert time.monotonic() - started < 20
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={shell}") == ""
