@@ -5,13 +5,15 @@ armwright/plan/image_facts.py writes the file. Standard library only.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # the constant of `typing`, which type checkers take for true
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
-    from typing import Any, TypedDict
+    from typing import TypedDict
 else:
-    TypedDict = dict  # here it only holds the annotations
+    TypedDict = dict  # Python 3.7 has none; here it only holds the annotations
 
 SCHEMA = 1
 
@@ -93,43 +95,14 @@ class DamagedError(Exception):
     """image.json is missing or invalid; the text is a sentence."""
 
 
-class _Plain:
-    """What `json.loads` passes to the scanner by default."""
-
-    strict, object_hook, object_pairs_hook, array_hook = True, None, None, None
-    parse_float, parse_int, parse_constant = float, int, float
-    memo: dict[str, str] = {}  # noqa: RUF012  (the scanner clears it)
-
-
-def parse_json(text: str) -> Any:  # noqa: ANN401  (a JSON value)
-    """Do what `json.loads` does, by Python's own scanner: importing `json` takes longer than the start of a program.
-
-    Raises:
-        ValueError: the text is not one JSON value.
-    """
-    settings: Any = _Plain
-    try:
-        from _json import make_scanner  # noqa: PLC0415  (another Python may lack it)
-
-        value, end = make_scanner(settings)(text, 0)
-    except (ImportError, StopIteration, SystemError):  # without `json` the scanner cannot say what is wrong
-        end = -1
-    if end == len(text.rstrip(" \t\r\n")):
-        return value
-    import json  # noqa: PLC0415  (slow)
-
-    return json.loads(text)
-
-
-def read_image(file: str | os.PathLike[str]) -> Image:
+def read_image(file: Path) -> Image:
     """Read image.json.
 
     Raises:
         DamagedError: the file cannot be read, is not JSON, or a field is missing or has another type.
     """
     try:
-        with open(file, encoding="utf-8") as stream:  # noqa: PTH123  (pathlib is not loaded)
-            document = parse_json(stream.read())
+        document = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise DamagedError(f"{file} cannot be read ({error.strerror}); the image is incomplete.") from None
     except ValueError:
@@ -139,8 +112,7 @@ def read_image(file: str | os.PathLike[str]) -> Image:
         fault = "schema"
     if fault is not None:
         raise DamagedError(f"{file} has an invalid or missing value for '{fault}'; the image is damaged.")
-    image: Image = document
-    return image
+    return cast("Image", document)
 
 
 _SHAPES = {shape.__name__: shape for shape in (Target, Backend, Fallback, Variable, Dtype, FastMath, Image)}

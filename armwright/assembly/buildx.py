@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from armwright.engine.address import EngineAddress, find_engine_address
 from armwright.engine.containers import PLATFORM
 from armwright.system import console, process
 from armwright.system.errors import FailedError, MachineError
@@ -94,7 +93,6 @@ def run_build(  # noqa: PLR0913 - the options of one command line
     builder: str = "",
     verbose: bool = False,
     family: str = "",
-    address: EngineAddress | None = None,
 ) -> list[BuildStep]:
     """Build a context into the engine's image store.
 
@@ -108,7 +106,6 @@ def run_build(  # noqa: PLR0913 - the options of one command line
         verbose: print BuildKit's output as it comes.
         family: a name for contexts that share most of their files, so that these are sent once. BuildKit takes files
             of the same path, size and time for the same file: see `render.write_context`.
-        address: the engine; None for the one that docker uses now.
 
     Returns:
         the steps.
@@ -121,19 +118,17 @@ def run_build(  # noqa: PLR0913 - the options of one command line
     arguments += ["--progress", "rawjson", "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"]
     options = ",".join(f"{key}={value}" for key, value in compression.items())
     archive = context.with_name(f"{context.name}.oci.tar")
-    address = address or find_engine_address()
     if builder:  # another builder has another image store: an archive brings the image over with the same digest
         arguments += ["--builder", builder, "--output", f"type=oci,dest={archive},name={name},{options}"]
     else:
-        # the engine's own builder has its context's name, regardless of `docker buildx use` and BUILDX_BUILDER
-        arguments += ["--builder", address.context, "--output", f"type=image,name={name},unpack=true,{options}"]
+        # "default" is the engine's own builder, regardless of `docker buildx use` and BUILDX_BUILDER
+        arguments += ["--builder", "default", "--output", f"type=image,name={name},unpack=true,{options}"]
     with console.progress(f"build {name}") as progress, _linked(family, context) as folder:
         reader = EventReader(progress, verbose)
         try:
-            _stream_build([*arguments, str(folder)], log, reader, address)
+            _stream_build([*arguments, str(folder)], log, reader)
             if builder:
-                load = ["docker", "load", "--input", str(archive)]
-                process.stream(load, log, env=address.client_environment)
+                process.stream(["docker", "load", "--input", str(archive)], log)
         except FailedError as failure:
             raise _explain(failure) from failure
         finally:
@@ -141,15 +136,15 @@ def run_build(  # noqa: PLR0913 - the options of one command line
     return reader.steps
 
 
-def _stream_build(arguments: Sequence[str], log: Path, reader: EventReader, address: EngineAddress) -> None:
+def _stream_build(arguments: Sequence[str], log: Path, reader: EventReader) -> None:
     """Run buildx; run it again without the cache if BuildKit has lost the files of a cached layer."""
     try:
-        process.stream(arguments, log, reader.read_line, env=address.client_environment)
+        process.stream(arguments, log, reader.read_line)
     except FailedError as failure:
         if not _LOST_CACHE.search(failure.what):
             raise
         console.step("BuildKit has lost a layer of its cache: the build starts again without the cache")
-        process.stream([*arguments, "--no-cache"], log, reader.read_line, env=address.client_environment)
+        process.stream([*arguments, "--no-cache"], log, reader.read_line)
 
 
 @contextlib.contextmanager
@@ -168,22 +163,16 @@ def _linked(family: str, context: Path) -> Iterator[Path]:
         yield folder
 
 
-def read_platforms(builder: str, address: EngineAddress) -> tuple[str, ...]:
-    """Return the platforms of a buildx builder, its own machine's first; none if it has not been started yet.
-
-    Args:
-        builder: the builder's name.
-        address: the engine that docker's command line uses.
+def require_builder(builder: str) -> None:
+    """Check that a buildx builder exists.
 
     Raises:
-        MachineError: it does not exist, or docker has no buildx.
+        MachineError: it does not, or docker has no buildx.
     """
     try:
-        text = process.capture(["docker", "buildx", "inspect", builder], env=address.client_environment)
+        process.capture(["docker", "buildx", "inspect", builder])
     except FailedError as failure:
         raise _explain(failure) from failure
-    listed = re.search(r"^Platforms:\s*(\S.*)$", text, re.MULTILINE)
-    return tuple(name.strip(" *") for name in listed[1].split(",")) if listed else ()
 
 
 def summarize_steps(steps: Sequence[BuildStep], least: float = 1.0) -> list[str]:

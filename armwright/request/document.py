@@ -6,15 +6,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from armwright.pipeline.documents import DESCRIBED, ComboState
+from armwright.pipeline.documents import ComboState, DocumentRow
 from armwright.request.decide import Decision
-from armwright.system.strict_model import StrictModel
-
-
-class DocumentRow(StrictModel):
-    """The settings of the models below."""
-
-    model_config = DESCRIBED
 
 
 class DtypeStatus(DocumentRow):
