@@ -76,7 +76,7 @@ def test_a_second_build_has_nothing_to_do_and_starts_nothing(
     assert proven[N1].image.digest in done.stdout + done.stderr
     assert started(proven[N1].reference) == []
     assert (log.stat().st_mtime_ns if log.exists() else None) == before
-    assert _cpu_seconds() - used < 2  # seconds of CPU, so that a busy machine does not fail it
+    assert _cpu_seconds() - used < 3  # seconds of CPU; 1.7 alone, and more where caches are shared with other work
 
 
 def test_an_image_is_proven_without_its_build_tree(
