@@ -20,6 +20,10 @@ BASE = "archive (default): the distribution's signed archive; registry: a digest
 WHEEL = "a local file to use instead of downloading the wheel that a recipe names; the sha256 must match the recipe"
 JSON = "print one JSON document on stdout and nothing else"
 REPO = "owner/name of the issue's repository (default: GITHUB_REPOSITORY, then the git remote `origin`)"
+REGISTRY = (
+    "REGISTRY or REGISTRY/PATH, for example ghcr.io/acme; the path is 'staging' without one (default: "
+    "$ARMWRIGHT_REGISTRY, else the local registry)"
+)
 SCHEMA = "print the JSON Schema of the --json output"
 IMAGE = "check this image, by name or digest, instead of the combos of this checkout"
 
@@ -94,7 +98,7 @@ def render(_: Context, chosen: Selector, base: str = "archive", fetch: bool = Fa
     keep_going="continue with the other combos after a failure",
     builder="use this buildx builder instead of the engine's own",
     dry_run="print the plan without building",
-    locked="fail instead of refreshing the base lock when the archive has newer packages",
+    locked="use the committed locks only: fail if a package left the archive and no snapshot has it",
     verbose="print BuildKit's output live, and all checks and kernels of each proof as tables",
     jobs="combos to build in parallel (default: one per CPU, 1.5 GB of free memory each)",
     wheel=WHEEL,
@@ -149,15 +153,20 @@ def audit(
     return run(_matrix(), chosen, image, base, floor=floor, as_json=json)
 
 
-@command(to="host and port of the registry (default: 127.0.0.1:5000)", base=BASE)
-def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive") -> None:
-    """Push proven images to the staging registry. Public names move only after every image has arrived.
+@command(
+    to=f"where images go: {REGISTRY}",
+    base=BASE,
+    move="move the names that people pull; with --no-move, only immutable names are pushed",
+)
+def stage(_: Context, chosen: Selector, to: str = "", base: str = "archive", move: bool = True) -> None:
+    """Push proven images to a registry. The names that people pull move only after every image has arrived.
 
-    Example: invoke stage --target n1 --backend acl
+    Examples: invoke stage --target n1 --backend acl; invoke stage --target n1 --to ghcr.io/acme;
+    invoke stage --all --to registry.example:5000/team/ml --no-move
     """
     from armwright.cli.stage import run
 
-    run(_matrix(), chosen, to, base)
+    run(_matrix(), chosen, to, base, move=move)
 
 
 @command(
@@ -177,28 +186,40 @@ def evidence(_: Context, action: str, of: str = "", times: bool = False, json: b
     return run(_matrix(), action, of, times=times, as_json=json)
 
 
-@command("action", action="start, stop or show", port="port on 127.0.0.1 (default: 5000)", json=JSON)
-def registry(_: Context, action: str, port: str = "", json: bool = False) -> None:
-    """Start, stop or show the local staging registry on 127.0.0.1.
+@command(
+    "action",
+    action="start, stop, show, or gc (free the space of what no image uses; the registry stops meanwhile)",
+    port="port on 127.0.0.1 (default: the last one, 5000 at first)",
+    superseded="gc: also remove images that only an immutable name has, and that a later image replaced",
+    json=JSON,
+)
+def registry(_: Context, action: str, port: str = "", superseded: bool = False, json: bool = False) -> None:
+    """Start, stop or show the local registry on 127.0.0.1, or free space in it.
 
-    Example: invoke registry start
+    Examples: invoke registry start --port 5001; invoke registry show --json; invoke registry gc --superseded
     """
     from armwright.cli.registry import run
 
-    run(ROOT, action, port, as_json=json)
+    run(ROOT, action, port, superseded=superseded, as_json=json)
 
 
 @command(
-    framework="only this framework's wheels", version="only this version's wheels", base="only this base's packages"
+    framework="only this framework's wheels",
+    version="only this version's wheels",
+    base="only this base's packages",
+    check="write nothing; exit with 1 if the archive has newer packages than a base's lock",
+    json=JSON,
 )
-def lock(_: Context, framework: str = "", version: str = "", base: str = "") -> None:
+def lock(
+    _: Context, framework: str = "", version: str = "", base: str = "", check: bool = False, json: bool = False
+) -> int:
     """Resolve and write the hashed locks: wheels of frameworks, packages of bases (default: all).
 
-    Examples: invoke lock --base debian-13; invoke lock --framework pytorch --version 2.10.0
+    Examples: invoke lock --base debian-13; invoke lock --framework pytorch --version 2.10.0; invoke lock --check
     """
-    from armwright.cli.lock import run
+    from armwright.cli.lock import LockArguments, run
 
-    run(_matrix(), framework, version, base)
+    return run(_matrix(), LockArguments(framework, version, base, check, json))
 
 
 @command(
@@ -227,7 +248,7 @@ def bump(_: Context, framework: str, version: str = "", write: bool = False, jso
     target="the CPU you need (default: chosen from --cpu)",
     backend="the backend you need (default: the first that fits)",
     cpu="a file with the output of `lscpu` or `cat /proc/cpuinfo` from your machine",
-    registry="host and port of the registry to search for the image (default: 127.0.0.1:5000)",
+    registry=f"where to search for the image: {REGISTRY}",
     write="change recipes and matrix.yaml as the answer proposes",
     branch="commit that change on a new branch request/<issue or id>, without touching your checkout",
     build="build and prove the combo",

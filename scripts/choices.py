@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 import machine as hardware
-from image import Image, Variable
+from record import NamedTuple
+
+TYPE_CHECKING = False  # the constant of `typing`, which type checkers take for true
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from image import Image, Variable
 
 
 class Choice(NamedTuple):
@@ -42,14 +45,16 @@ def refusal(image: Image, machine: hardware.Machine) -> str:
             f"This image is for {title} and needs an {hardware.ARCHITECTURE} machine; "
             f"this machine is {machine.architecture}."
         )
-    missing = [hardware.describe_feature(name) for name in image["target"]["floor"] if name not in features]
+    missing = [name for name in image["target"]["floor"] if name not in features]
     if not missing:
         return ""
+    from naming import describe_feature  # noqa: PLC0415  (only messages need it)
+
     fitting = (other["image"] for other in image["fallbacks"] if features.issuperset(other["floor"]))
     image_here = next(fitting, None)
     advice = f"{image_here} runs here" if image_here else "none of the images it lists as fallbacks runs here"
     return (
-        f"This image is for {title} and needs {_listed(missing)}, "
+        f"This image is for {title} and needs {_listed([describe_feature(name) for name in missing])}, "
         f"which this CPU ({machine.processor.name}) does not have; {advice}."
     )
 
@@ -101,8 +106,8 @@ def _settle(name: str, value: str, reason: str, environ: Mapping[str, str]) -> C
     return Choice(name, value, "set", reason)
 
 
-def switch(environ: Mapping[str, str], name: str) -> bool:
-    """Read a switch: 1 is on; 0, empty and unset are off.
+def switch(environ: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    """Read a switch: 1 is on and 0 is off; empty and unset are the default.
 
     Raises:
         BadSwitchError: the variable has another value.
@@ -110,7 +115,7 @@ def switch(environ: Mapping[str, str], name: str) -> bool:
     value = environ.get(name, "")
     if value not in {"", "0", "1"}:
         raise BadSwitchError(f"{name} must be 0 or 1, not {printable(value)}.")
-    return value == "1"
+    return value == "1" if value else default
 
 
 def printable(text: str) -> str:

@@ -1,8 +1,9 @@
-#!/usr/bin/python3 -I
+#!/usr/bin/python3 -IS
 """The entrypoint of every image: reads the machine, chooses environment variables and executes the user's command.
 
-It imports only the standard library, so that a CPU below the image's floor gets a message instead of SIGILL. It writes
-no files and needs no network, no HOME and no entry for the user in /etc/passwd.
+It imports only the standard library, so that a CPU below the image's floor gets a message instead of SIGILL. It needs
+no network, no HOME and no entry for the user in /etc/passwd; for a user without a home it makes a folder. Its own
+Python runs without `site` (-S), whose start-up hook would decide before it (start.py).
 
 Exit codes of the entrypoint itself:
     0    the page or the help was printed
@@ -18,40 +19,35 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # isolated mode leaves out the script's own folder
+HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120  (pathlib is not loaded)
+sys.path.insert(0, HERE)  # isolated mode leaves out the script's own folder
 sys.dont_write_bytecode = True  # isolated mode ignores PYTHONDONTWRITEBYTECODE
+sys.pycache_prefix = "/usr/local/lib/armwright"  # byte-code of the modules beside this file
 
-import machine as hardware  # noqa: E402  (needs the path set above, as do the next imports)
-from choices import BadSwitchError, choose, printable, refusal, switch  # noqa: E402
-from image import DamagedError, read_image  # noqa: E402
-from page import document, page, usage  # noqa: E402
+from choices import BadSwitchError, printable, refusal, switch  # noqa: E402  (needs the path set above)
+from image import DamagedError, read_image  # noqa: E402  (as above)
+from machine import ROOT, read_machine  # noqa: E402  (as above)
+from start import BELOW_FLOOR, DAMAGED, IMAGE_FILE, WRONG_ARGUMENTS, StopError, choose_all, prepare, say  # noqa: E402  (as above)
 
+TYPE_CHECKING = False  # the constant of `typing`, which type checkers take for true
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import NoReturn
+
+    from machine import Root
 
     Execute = Callable[[str, list[str], dict[str, str]], object]
 
-WRONG_ARGUMENTS, DAMAGED, BELOW_FLOOR, NOT_EXECUTABLE, NOT_FOUND = 2, 70, 78, 126, 127
-
-
-class StopError(Exception):
-    """Ends the program with a one-sentence message and an exit code."""
-
-    def __init__(self, sentence: str, code: int) -> None:
-        super().__init__(sentence)
-        self.code = code
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
 def main(
     arguments: Sequence[str],
     environ: Mapping[str, str],
-    root: Path = hardware.ROOT,
+    root: Root = ROOT,
     execute: Execute | None = None,
-    image_file: Path = HERE / "image.json",
+    image_file: Root = IMAGE_FILE,
 ) -> int:
     """Run the command that `docker run` passes to the image.
 
@@ -73,11 +69,11 @@ def main(
         sentence, code = str(bad), WRONG_ARGUMENTS
     except DamagedError as damaged:
         sentence, code = str(damaged), DAMAGED
-    print(f"armwright: {sentence}", file=sys.stderr)
+    say(sentence)
     return code
 
 
-def _dispatch(arguments: list[str], environ: Mapping[str, str], root: Path, image_file: Path, execute: Execute) -> int:
+def _dispatch(arguments: list[str], environ: Mapping[str, str], root: Root, image_file: Root, execute: Execute) -> int:
     first, *rest = arguments or ["info"]
     if first == "info":
         if rest not in ([], ["--json"]):
@@ -86,31 +82,28 @@ def _dispatch(arguments: list[str], environ: Mapping[str, str], root: Path, imag
     if first in {"exec", "--"}:
         command = rest[1:] if first == "exec" and rest[:1] == ["--"] else rest
     elif first.startswith("-"):
+        from page import usage  # noqa: PLC0415  (only this command needs it)
+
         wanted = first in {"-h", "--help"}
         print(usage(), file=sys.stdout if wanted else sys.stderr)
         return 0 if wanted else WRONG_ARGUMENTS
     elif first == "smoke":
-        command = [sys.executable, "-I", str(HERE / "smoke" / "smoke.py"), *rest]
+        command = [sys.executable, "-I", f"{HERE}/smoke/smoke.py", *rest]
     else:
         command = arguments
     return _run(command, environ, root, image_file, execute)
 
 
-def _run(command: list[str], environ: Mapping[str, str], root: Path, image_file: Path, execute: Execute) -> int:
+def _run(command: list[str], environ: Mapping[str, str], root: Root, image_file: Root, execute: Execute) -> int:
     if not command:
         raise StopError("exec needs a command to run.", WRONG_ARGUMENTS)
-    image, machine = read_image(image_file), hardware.read_machine(environ, root)
-    sentence = refusal(image, machine)
-    if sentence:
-        raise StopError(sentence, BELOW_FLOOR)
-    choices = choose(image, machine, environ)
-    quiet, explain = switch(environ, "ARMWRIGHT_QUIET"), switch(environ, "ARMWRIGHT_EXPLAIN")
-    explained = [f"{choice.label}: {choice.origin}, {choice.reason}" for choice in choices.variables if explain]
-    for line in [] if quiet else [*choices.notes, *explained]:
-        print(f"armwright: {line}", file=sys.stderr, flush=True)
-    chosen = {choice.name: choice.value for choice in choices.variables if choice.value is not None}
+    settings = prepare(environ, root, image_file)
+    if os.getpid() == 1 and switch(environ, "ARMWRIGHT_INIT", default=True):
+        import init  # noqa: PLC0415  (only process 1 needs it)
+
+        init.fork()
     try:
-        execute(command[0], command, {**environ, **chosen})
+        execute(command[0], command, {**environ, **settings})
     except (FileNotFoundError, NotADirectoryError):
         raise StopError(f"{printable(command[0])}: command not found", NOT_FOUND) from None
     except OSError as error:
@@ -124,9 +117,11 @@ def _replace_process(file: str, arguments: list[str], environ: dict[str, str]) -
     os.execvpe(file, arguments, environ)  # noqa: S606  (runs the user's command)
 
 
-def _info(environ: Mapping[str, str], root: Path, image_file: Path, *, as_json: bool) -> int:
-    image, machine = read_image(image_file), hardware.read_machine(environ, root)
-    sentence, choices = refusal(image, machine), choose(image, machine, environ)
+def _info(environ: Mapping[str, str], root: Root, image_file: Root, *, as_json: bool) -> int:
+    from page import document, page  # noqa: PLC0415  (only this command needs it)
+
+    image, machine = read_image(image_file), read_machine(environ, root)
+    sentence, choices = refusal(image, machine), choose_all(image, machine, environ)
     print(document(image, machine, choices, sentence) if as_json else page(image, machine, choices, sentence))
     return BELOW_FLOOR if sentence else 0
 

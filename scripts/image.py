@@ -5,15 +5,13 @@ armwright/plan/image_facts.py writes the file. Standard library only.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
+TYPE_CHECKING = False  # the constant of `typing`, which type checkers take for true
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
-    from typing import TypedDict
+    from typing import Any, TypedDict
 else:
-    TypedDict = dict  # Python 3.7 has none; here it only holds the annotations
+    TypedDict = dict  # here it only holds the annotations
 
 SCHEMA = 1
 
@@ -95,14 +93,43 @@ class DamagedError(Exception):
     """image.json is missing or invalid; the text is a sentence."""
 
 
-def read_image(file: Path) -> Image:
+class _Plain:
+    """What `json.loads` passes to the scanner by default."""
+
+    strict, object_hook, object_pairs_hook, array_hook = True, None, None, None
+    parse_float, parse_int, parse_constant = float, int, float
+    memo: dict[str, str] = {}  # noqa: RUF012  (the scanner clears it)
+
+
+def parse_json(text: str) -> Any:  # noqa: ANN401  (a JSON value)
+    """Do what `json.loads` does, by Python's own scanner: importing `json` takes longer than the start of a program.
+
+    Raises:
+        ValueError: the text is not one JSON value.
+    """
+    settings: Any = _Plain
+    try:
+        from _json import make_scanner  # noqa: PLC0415  (another Python may lack it)
+
+        value, end = make_scanner(settings)(text, 0)
+    except (ImportError, StopIteration, SystemError):  # without `json` the scanner cannot say what is wrong
+        end = -1
+    if end == len(text.rstrip(" \t\r\n")):
+        return value
+    import json  # noqa: PLC0415  (slow)
+
+    return json.loads(text)
+
+
+def read_image(file: str | os.PathLike[str]) -> Image:
     """Read image.json.
 
     Raises:
         DamagedError: the file cannot be read, is not JSON, or a field is missing or has another type.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        with open(file, encoding="utf-8") as stream:  # noqa: PTH123  (pathlib is not loaded)
+            document = parse_json(stream.read())
     except OSError as error:
         raise DamagedError(f"{file} cannot be read ({error.strerror}); the image is incomplete.") from None
     except ValueError:
@@ -112,7 +139,8 @@ def read_image(file: Path) -> Image:
         fault = "schema"
     if fault is not None:
         raise DamagedError(f"{file} has an invalid or missing value for '{fault}'; the image is damaged.")
-    return cast("Image", document)
+    image: Image = document
+    return image
 
 
 _SHAPES = {shape.__name__: shape for shape in (Target, Backend, Fallback, Variable, Dtype, FastMath, Image)}

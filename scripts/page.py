@@ -25,6 +25,7 @@ USES = (
 SWITCHES = (
     ("-e ARMWRIGHT_EXPLAIN=1", "print each chosen setting on standard error before the command starts"),
     ("-e ARMWRIGHT_QUIET=1", "print only errors before the command starts"),
+    ("-e ARMWRIGHT_INIT=0", "become the command, as process 1, instead of passing signals on to it"),
     ("-e ARMWRIGHT_BF16=1", "allow bfloat16 arithmetic where the CPU has it: faster, with less precision"),
     ("-e NAME=VALUE", "override any variable; a variable that you set, even to an empty value, is kept"),
 )

@@ -33,7 +33,7 @@ from tests.support import ROOT
 FENCES = {"sh", "console"}
 LISTING = {"list"}  # commands that also show combos that cannot be built
 SELECTORS = ("framework", "version", "target", "backend", "combo")
-ACTIONS = {"evidence": {"show", "diff", "verify", "schema"}, "registry": {"start", "stop", "show"}}
+ACTIONS = {"evidence": {"show", "diff", "verify", "schema"}, "registry": {"start", "stop", "show", "gc"}}
 # Programs that a document may run beside the project's own.
 PROGRAMS = {
     "build/models/bin/pip", "build/models/bin/python", "build/train/bin/pip", "build/train/bin/python", "docker", "do",

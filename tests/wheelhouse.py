@@ -90,11 +90,11 @@ class Wheel:
 
 
 def packed(files: dict[str, bytes]) -> bytes:
-    """Pack a zip file."""
+    """Pack a zip file; the same files make the same bytes."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # not with the clock's time
     return sink.getvalue()
 
 

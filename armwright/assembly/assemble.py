@@ -11,12 +11,13 @@ from pathlib import Path
 
 from armwright.assembly import buildx
 from armwright.assembly.buildx import BuildStep
-from armwright.fetch import debian_roots, downloads, resolve, wheels
+from armwright.engine.address import EngineAddress
+from armwright.fetch import debian_roots, downloads, library_cache, resolve, wheels
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan import locks, render
 from armwright.plan.plan import COMPRESSION, Plan, make_plan
 from armwright.recipes.source_builds import Download
-from armwright.system import console, process
+from armwright.system import console, process, turns
 
 LISTED = 8  # changed packages that a build lists
 
@@ -25,7 +26,7 @@ def fetch_context(root: Path, plan: Plan) -> None:
     """Download what a plan needs and write its context, build/contexts/<id>, with hard links to the downloads.
 
     Raises:
-        StaleLockError: the archive no longer has a locked package.
+        StaleLockError: neither the archive nor a snapshot of it has a locked package.
         ArmwrightError: a download failed; the message has the cause.
     """
     cache, log = root / "build" / "cache", log_path(root, plan.combo)
@@ -33,16 +34,15 @@ def fetch_context(root: Path, plan: Plan) -> None:
     parts: dict[str, Path] = {}
     requirements = plan.files["requirements.txt"]
     if plan.source == "archive":
-        with process.turn("roots"):
-            root_tar = debian_roots.ensure_root(cache, plan.base, plan.lock, "root", log)
-            tools = debian_roots.ensure_root(cache, plan.base, plan.lock, "tools", log)
-            if plan.compiles:
-                parts["builder.tar"] = debian_roots.ensure_root(cache, plan.base, plan.lock, "builder", log).tar
-        parts |= {"root.tar": root_tar.tar, "root.status": root_tar.status, "tools.tar": tools.tar}
-    with process.turn(f"wheels {hashlib.sha256(requirements).hexdigest()}"):
+        with turns.turn("roots"):
+            roles: tuple[locks.Role, ...] = ("root", "tools", "builder") if plan.compiles else ("root", "tools")
+            for role in roles:
+                parts[f"{role}.tar"] = debian_roots.ensure_root(cache, plan.base, plan.lock, role, log)
+            parts["root.libraries"] = library_cache.ensure_library_cache(parts["root.tar"])
+    with turns.turn(f"wheels {hashlib.sha256(requirements).hexdigest()}"):
         parts["wheels"] = wheels.ensure_wheels(cache, plan.base, requirements.decode(), log)
     for file in plan.downloads:
-        with process.turn(f"download {file.sha256}"):
+        with turns.turn(f"download {file.sha256}"):
             parts[f"downloads/{file.file}"] = downloads.ensure_download(cache, file, *_advise(plan.combo, file))
     parts["uv"] = Path(process.require_program("uv"))
     render.write_context(context, plan.files)
@@ -76,15 +76,18 @@ def build_turn(plan: Plan) -> AbstractContextManager[None]:
 
     Their contexts differ by kilobytes. The first build sends and assembles the shared part; two at once would both.
     """
-    return process.turn(f"build {_family(plan)}")
+    return turns.turn(f"build {_family(plan)}")
 
 
-def assemble(root: Path, plan: Plan, builder: str = "", *, verbose: bool = False) -> list[BuildStep]:
+def assemble(
+    root: Path, plan: Plan, address: EngineAddress, builder: str = "", *, verbose: bool = False
+) -> list[BuildStep]:
     """Build a plan's context into the engine.
 
     Args:
         root: the project's root.
         plan: the plan, whose context was written.
+        address: the engine.
         builder: a buildx builder; empty for the engine's own.
         verbose: print BuildKit's output as it comes.
 
@@ -99,7 +102,7 @@ def assemble(root: Path, plan: Plan, builder: str = "", *, verbose: bool = False
         console.say(f"{plan.combo.id}: {what}", console.DOUBTFUL)
     return buildx.run_build(
         context_path(root, plan.combo), log_path(root, plan.combo), name=plan.reference, epoch=plan.lock.epoch,
-        compression=COMPRESSION, builder=builder, verbose=verbose, family=_family(plan),
+        compression=COMPRESSION, builder=builder, verbose=verbose, family=_family(plan), address=address,
     )  # fmt: skip
 
 
@@ -108,12 +111,12 @@ def _family(plan: Plan) -> str:
 
 
 def fetch_or_refresh(matrix: Matrix, plan: Plan, *, locked: bool) -> Plan:
-    """Fetch a plan's context; if the archive no longer has a locked package, refresh the base's lock first.
+    """Fetch a plan's context; if a locked package cannot be fetched any more, use a lock of this checkout's own.
 
     Args:
         matrix: the loaded matrix.
         plan: the plan.
-        locked: raise StaleLockError instead of refreshing the lock.
+        locked: raise StaleLockError instead.
 
     Returns:
         the plan, with the lock that was used.
@@ -129,20 +132,24 @@ def fetch_or_refresh(matrix: Matrix, plan: Plan, *, locked: bool) -> Plan:
 
 
 def _refresh_and_replan(matrix: Matrix, plan: Plan, stale: debian_roots.StaleLockError) -> Plan:
-    """Refresh the base's lock, once for all combos of this run, and plan again."""
-    with process.turn("roots"):
+    """Make this checkout's own lock, once for all combos of this run, and plan again. The project's lock stays."""
+    with turns.turn("roots"):
         fresh = make_plan(matrix, plan.combo, plan.source)
         if fresh.lock != plan.lock:
-            return fresh  # another combo refreshed it while this one waited
-        console.say(f"{stale.what}; refreshing the lock", console.DOUBTFUL)
-        moved = resolve.refresh_base_lock(
-            matrix.root, matrix.root / "build" / "cache", plan.base, log_path(matrix.root, plan.combo)
-        )
-        for line in moved[:LISTED] or ["no package changed: another run refreshed it already"]:
+            return fresh  # another combo made it while this one waited
+        log, name = log_path(matrix.root, plan.combo), plan.base.name
+        console.say(f"{name}: {stale.what}", console.DOUBTFUL)
+        moved = resolve.refresh_base_lock(matrix.root, matrix.root / "build" / "cache", plan.base, log, own=True)
+        for line in moved[:LISTED]:
             console.detail(line)
-        path = locks.base_lock_path(matrix.root, plan.base.name).relative_to(matrix.root)
-        more = f"{len(moved) - LISTED} more changed; " if len(moved) > LISTED else ""
-        console.detail(f"{more}all changes: git diff {path}")
+        if moved:
+            path = locks.own_lock_path(matrix.root, name).relative_to(matrix.root)
+            count = f"{len(moved)} packages" if len(moved) > 1 else "1 package"
+            console.say(
+                f"{name}: this checkout builds other images than the project's lock says: {count} changed, see {path}; "
+                f"`invoke lock --base {name}` changes the project's lock",
+                console.DOUBTFUL,
+            )
         return make_plan(matrix, plan.combo, plan.source)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from armwright.engine.address import EngineAddress, find_engine_address
 from armwright.engine.containers import PLATFORM
 from armwright.system import console, process
 from armwright.system.errors import FailedError, MachineError
@@ -93,6 +94,7 @@ def run_build(  # noqa: PLR0913 - the options of one command line
     builder: str = "",
     verbose: bool = False,
     family: str = "",
+    address: EngineAddress | None = None,
 ) -> list[BuildStep]:
     """Build a context into the engine's image store.
 
@@ -106,6 +108,7 @@ def run_build(  # noqa: PLR0913 - the options of one command line
         verbose: print BuildKit's output as it comes.
         family: a name for contexts that share most of their files, so that these are sent once. BuildKit takes files
             of the same path, size and time for the same file: see `render.write_context`.
+        address: the engine; None for the one that docker uses now.
 
     Returns:
         the steps.
@@ -118,17 +121,19 @@ def run_build(  # noqa: PLR0913 - the options of one command line
     arguments += ["--progress", "rawjson", "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"]
     options = ",".join(f"{key}={value}" for key, value in compression.items())
     archive = context.with_name(f"{context.name}.oci.tar")
+    address = address or find_engine_address()
     if builder:  # another builder has another image store: an archive brings the image over with the same digest
         arguments += ["--builder", builder, "--output", f"type=oci,dest={archive},name={name},{options}"]
     else:
-        # "default" is the engine's own builder, regardless of `docker buildx use` and BUILDX_BUILDER
-        arguments += ["--builder", "default", "--output", f"type=image,name={name},unpack=true,{options}"]
+        # the engine's own builder has its context's name, regardless of `docker buildx use` and BUILDX_BUILDER
+        arguments += ["--builder", address.context, "--output", f"type=image,name={name},unpack=true,{options}"]
     with console.progress(f"build {name}") as progress, _linked(family, context) as folder:
         reader = EventReader(progress, verbose)
         try:
-            _stream_build([*arguments, str(folder)], log, reader)
+            _stream_build([*arguments, str(folder)], log, reader, address)
             if builder:
-                process.stream(["docker", "load", "--input", str(archive)], log)
+                load = ["docker", "load", "--input", str(archive)]
+                process.stream(load, log, env=address.client_environment)
         except FailedError as failure:
             raise _explain(failure) from failure
         finally:
@@ -136,15 +141,15 @@ def run_build(  # noqa: PLR0913 - the options of one command line
     return reader.steps
 
 
-def _stream_build(arguments: Sequence[str], log: Path, reader: EventReader) -> None:
+def _stream_build(arguments: Sequence[str], log: Path, reader: EventReader, address: EngineAddress) -> None:
     """Run buildx; run it again without the cache if BuildKit has lost the files of a cached layer."""
     try:
-        process.stream(arguments, log, reader.read_line)
+        process.stream(arguments, log, reader.read_line, env=address.client_environment)
     except FailedError as failure:
         if not _LOST_CACHE.search(failure.what):
             raise
         console.step("BuildKit has lost a layer of its cache: the build starts again without the cache")
-        process.stream([*arguments, "--no-cache"], log, reader.read_line)
+        process.stream([*arguments, "--no-cache"], log, reader.read_line, env=address.client_environment)
 
 
 @contextlib.contextmanager
@@ -163,16 +168,22 @@ def _linked(family: str, context: Path) -> Iterator[Path]:
         yield folder
 
 
-def require_builder(builder: str) -> None:
-    """Check that a buildx builder exists.
+def read_platforms(builder: str, address: EngineAddress) -> tuple[str, ...]:
+    """Return the platforms of a buildx builder, its own machine's first; none if it has not been started yet.
+
+    Args:
+        builder: the builder's name.
+        address: the engine that docker's command line uses.
 
     Raises:
-        MachineError: it does not, or docker has no buildx.
+        MachineError: it does not exist, or docker has no buildx.
     """
     try:
-        process.capture(["docker", "buildx", "inspect", builder])
+        text = process.capture(["docker", "buildx", "inspect", builder], env=address.client_environment)
     except FailedError as failure:
         raise _explain(failure) from failure
+    listed = re.search(r"^Platforms:\s*(\S.*)$", text, re.MULTILINE)
+    return tuple(name.strip(" *") for name in listed[1].split(",")) if listed else ()
 
 
 def summarize_steps(steps: Sequence[BuildStep], least: float = 1.0) -> list[str]:

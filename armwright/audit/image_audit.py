@@ -1,7 +1,7 @@
 """The audit: find code above a target's floor that no run-time check guards.
 
-Every AArch64 ELF file of an image is read, word by word, in its executable sections. An instruction that needs a
-feature above the target's floor must be one of:
+Every AArch64 ELF file of an image is read, word by word, in all pages that the loader maps as executable. An
+instruction that needs a feature above the target's floor must be one of:
 
 - guarded: the instructions around it are a run-time check, as in outline atomics (recipes/isa.yaml);
 - chosen, or data: recipes/dispatch.yaml declares it for the file and the feature, with the check and its source;
@@ -30,7 +30,7 @@ from armwright.audit.encodings import Declaration, Instructions, load_dispatch, 
 from armwright.audit.scan_cache import CodeFile, ScanCache
 from armwright.engine.client import Engine, Image
 from armwright.recipes.targets import Target
-from armwright.system import console, process
+from armwright.system import console, turns
 from armwright.system.errors import FailedError
 from armwright.system.strict_model import StrictModel
 
@@ -104,7 +104,7 @@ def audit_image(root: Path, engine: Engine, reference: str, image: Image, target
         every file and feature above the floor, findings first.
 
     Raises:
-        FailedError: the image cannot be read, or contains a damaged ELF file.
+        FailedError: the image cannot be read, contains a damaged ELF file, or contains no AArch64 code at all.
         InputError: recipes/isa.yaml or recipes/dispatch.yaml has a mistake.
     """
     facts = load_instructions(root)
@@ -112,7 +112,7 @@ def audit_image(root: Path, engine: Engine, reference: str, image: Image, target
     sources = [(root / "recipes" / f"{name}.yaml").read_bytes() for name in ("isa", "dispatch")]
     key = hashlib.sha256(b"%d %s" % (scan_cache.SCHEMA, sources[0])).hexdigest()[:12]
     cache = ScanCache(root / "build" / "audit" / key)
-    with process.turn("audit"):  # an audit holds the largest file of an image in memory
+    with turns.turn("audit"):  # an audit holds the largest file of an image in memory
         codes = cache.read_image(image.digest)
         if codes is None:
             try:
@@ -121,6 +121,9 @@ def audit_image(root: Path, engine: Engine, reference: str, image: Image, target
             except tarfile.TarError as error:
                 what = f"the engine's export of {reference} is incomplete: {error}"
                 raise FailedError(what, f"invoke audit --image {reference}") from error
+            if not codes:
+                what = f"{reference} contains no AArch64 code: there is nothing to audit"
+                raise FailedError(what, f"docker history {reference}")
             cache.write_image(image.digest, codes)
     combo = image.labels.get("org.armwright.combo", "")
     return Audit(

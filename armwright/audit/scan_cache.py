@@ -1,14 +1,17 @@
-"""Results of earlier scans, under build/audit/: the images of all targets share libraries, and each is read once."""
+"""Results of earlier scans, under build/audit/: the images of all targets share libraries, and each is read once.
+
+Every entry carries the sha256 of its content. An entry that was damaged or edited is not believed: its file is read
+again.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,7 +20,7 @@ from armwright.system.errors import FailedError
 from armwright.system.files import write_whole
 from armwright.system.strict_model import StrictModel
 
-SCHEMA = 2  # of the files under build/audit/; raise it when decoder.py finds something else in the same file
+SCHEMA = 3  # of the files under build/audit/; raise it when decoder.py finds something else in the same file
 
 
 class CodeFile(StrictModel):
@@ -28,6 +31,7 @@ class CodeFile(StrictModel):
     code_bytes: int
 
 
+Content = TypeVar("Content")
 _CODES = TypeAdapter(list[CodeFile])
 _USES = TypeAdapter(list[decoder.FeatureUse])
 
@@ -40,29 +44,38 @@ class ScanCache:
 
     def read_image(self, digest: str) -> list[CodeFile] | None:
         """Return the files of an image; None if they, or the result for one of them, are not cached."""
-        try:
-            codes = _CODES.validate_json(self._image_path(digest).read_bytes())
-        except (OSError, ValidationError):
+        codes = _read_entry(self._image_path(digest), _CODES)
+        if not codes:
             return None
         return codes if all(self.read_file(code.sha256) is not None for code in codes) else None
 
     def read_file(self, sha256: str) -> list[decoder.FeatureUse] | None:
         """Return the features that a file needs; None if that is not cached."""
-        try:
-            return _USES.validate_json((self.folder / f"{sha256}.json").read_bytes())
-        except (OSError, ValidationError):
-            return None
+        return _read_entry(self.folder / f"{sha256}.json", _USES)
 
     def write_image(self, digest: str, codes: Sequence[CodeFile]) -> None:
         """Cache the files of an image."""
-        write_whole(self._image_path(digest), json.dumps([code.model_dump() for code in codes], indent=0) + "\n")
+        _write_entry(self._image_path(digest), _CODES.dump_json(list(codes)))
 
     def write_file(self, sha256: str, uses: Sequence[decoder.FeatureUse]) -> None:
         """Cache the features that a file needs."""
-        write_whole(self.folder / f"{sha256}.json", _USES.dump_json(list(uses)).decode() + "\n")
+        _write_entry(self.folder / f"{sha256}.json", _USES.dump_json(list(uses)))
 
     def _image_path(self, digest: str) -> Path:
         return self.folder / "images" / f"{digest.removeprefix('sha256:')}.json"
+
+
+def _read_entry(path: Path, kind: TypeAdapter[Content]) -> Content | None:
+    """Read an entry; None if there is none, or if its content is not the one that was written."""
+    try:
+        digest, _, content = path.read_bytes().partition(b"\n")
+        return kind.validate_json(content) if hashlib.sha256(content).hexdigest().encode() == digest else None
+    except (OSError, ValidationError):
+        return None
+
+
+def _write_entry(path: Path, content: bytes) -> None:
+    write_whole(path, f"{hashlib.sha256(content).hexdigest()}\n{content.decode()}")
 
 
 def scan_archive(archive: IO[bytes], reference: str, patterns: decoder.Decoder, cache: ScanCache) -> list[CodeFile]:

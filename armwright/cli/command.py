@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from invoke.context import Context
 from invoke.parser.argument import Argument
 from invoke.tasks import Task, task
 
-from armwright.system import console
+from armwright.system import console, interrupt
 from armwright.system.errors import ArmwrightError, InputError, MachineError
 
 if TYPE_CHECKING:
@@ -69,8 +68,7 @@ def command(*positional: str, name: str | None = None, **helps: str) -> Callable
 
         @functools.wraps(body)
         def run(context: Context, **parsed: Any) -> None:  # noqa: ANN401 - values that invoke parsed
-            for number in (signal.SIGTERM, signal.SIGHUP):  # clean up as after Ctrl-C
-                signal.signal(number, signal.default_int_handler)
+            interrupt.handle_signals()
             try:
                 options = _read_options(parsed, name or body.__name__)
                 if selects:

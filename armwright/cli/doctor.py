@@ -10,16 +10,19 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from armwright.host import binfmt, inspect, needs
+from armwright.engine.probe import EngineReading, NoEngineError, explain_unfit
+from armwright.host import binfmt, disks, inspect, needs
 from armwright.host.inspect import Host
 from armwright.host.needs import Needs
 from armwright.matrix.matrix import Matrix
-from armwright.publish import local_registry
-from armwright.system import console, http_session, process
-from armwright.system.errors import FailedError, MachineError
+from armwright.publish import lookup
+from armwright.publish.lookup import RegistryReading
+from armwright.system import console, http_session, pip_tool
+from armwright.system.errors import MachineError
 from armwright.system.table_layout import Cell
 
 SETUP = "./inv setup"
+INDEXED = "invoke"  # any package that the index certainly has
 
 
 class CheckState(StrEnum):
@@ -51,11 +54,12 @@ class Readings:
         machine: what this machine is and has.
         python: the version of this interpreter.
         cpus: the CPUs that the registered emulator knows.
-        disks: the free bytes of the file system behind each folder, by the folder's name for people.
+        disks: the free bytes of each disk that a build fills, by a folder on it.
+        unwritable: why build/ cannot be written; empty if it can.
         memory: the available bytes of memory.
         bundle: the file of trusted certificates; None if none was found.
         bundle_readable: whether it holds certificates and this user can read them.
-        registry: whether the local registry answers.
+        registry: whether the registry that images go to answers.
         index: why the package index cannot be reached; empty if it can.
     """
 
@@ -63,10 +67,11 @@ class Readings:
     python: tuple[int, ...]
     cpus: frozenset[str]
     disks: dict[str, int]
+    unwritable: str
     memory: int
     bundle: Path | None
     bundle_readable: bool
-    registry: bool
+    registry: RegistryReading
     index: str
 
 
@@ -98,19 +103,18 @@ def read_machine(root: Path) -> Readings:
     """Read the machine. The slowest part, about a second, is the request to the package index."""
     machine = inspect.inspect_host()
     bundle = http_session.find_ca_bundle()
-    folders = {"build/": root / "build"}
-    if machine.engine and not machine.remote:
-        folders["the engine's data"] = machine.engine.root
+    folders = disks.list_disks(root, machine.engine)
     return Readings(
         machine=machine,
         python=sys.version_info[:3],
         cpus=binfmt.list_cpus() if machine.emulation.entries else frozenset(),
-        disks={name: _read_free_space(folder) for name, folder in folders.items()},
+        disks={str(folder): shutil.disk_usage(folder).free for folder in folders},
+        unwritable=_explain_unwritable(root),
         memory=inspect.read_available_memory() or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         bundle=bundle,
         bundle_readable=bundle is not None and _has_certificates(bundle),
-        registry=local_registry.is_registry_answering(root.resolve() / local_registry.HOME),
-        index=_explain_index(),
+        registry=lookup.read_destination(root),
+        index=pip_tool.explain_silence(INDEXED),
     )
 
 
@@ -136,14 +140,16 @@ def _judge(cpus: Collection[str], facts: Needs, readings: Readings) -> Iterator[
     yield from _check_engine(machine, facts)
     if machine.arm:
         yield MachineCheck("emulator", CheckState.OK, f"not needed: this machine is {machine.machine}")
+    elif machine.engine and not machine.emulates:
+        yield _check_far_emulator(machine.engine)
     else:
         yield from _check_emulator(machine.emulation, facts, readings.cpus, cpus)
     for name in ("unpacker", "registry"):
         version = machine.have.get(name)
         shown = "absent" if version is None else version or "installed"
         yield _check(facts.needs[name].title, version is not None, shown, SETUP)
-    address = f"{local_registry.HOST}:{local_registry.PORT}"
-    yield _check("registry answers", readings.registry, address, "invoke registry start", CheckState.WARN)
+    registry = readings.registry
+    yield _check("registry answers", registry.answers, registry.found, registry.fix, CheckState.WARN)
     yield from _check_room(facts, readings)
     yield _check_bundle(readings)
     index = readings.index
@@ -151,22 +157,50 @@ def _judge(cpus: Collection[str], facts: Needs, readings: Readings) -> Iterator[
 
 
 def _check_engine(machine: Host, facts: Needs) -> Iterator[MachineCheck]:
-    engine, version = machine.engine, facts.needs["engine"].minimum
-    absent = machine.silence if "engine" in machine.have else "absent"
-    login = "sudo usermod -aG docker $USER  # then log in again"
-    yield _check(
-        "engine answers",
-        engine is not None,
-        f"Docker Engine {engine.version}" if engine else absent,
-        login if machine.forbidden else SETUP,
-    )
+    engine = machine.engine
     if engine:
-        yield _check(f"engine >= {version}", inspect.is_recent(engine.version, version), engine.version, SETUP)
-        store = "on" if engine.containerd_store else "off: no OCI archives"
-        yield _check("containerd image store", engine.containerd_store, store, SETUP)
+        yield MachineCheck("engine answers", CheckState.OK, f"Docker Engine {engine.version} at {engine.address}")
+        yield from _check_reading(engine, facts)
+    else:
+        yield _describe_silence(machine)
     buildx, minimum = machine.have.get("buildx"), facts.needs["buildx"].minimum
     shown = "absent" if buildx is None else buildx or "version unknown"
     yield _check(f"buildx >= {minimum}", inspect.is_recent(buildx, minimum), shown, SETUP)
+
+
+def _check_reading(engine: EngineReading, facts: Needs) -> Iterator[MachineCheck]:
+    """Check an engine that answers. setup can change only this machine's own; for another, the fix is advice."""
+    minimum, unfit = facts.needs["engine"].minimum, explain_unfit(engine)
+    own = engine.address.is_service
+    elsewhere = f"{engine.address.leave_command}  # or change that engine, which setup does not touch"
+    recent = inspect.is_recent(engine.version, minimum)
+    yield _check(f"engine >= {minimum}", recent, engine.version, SETUP if own else elsewhere)
+    found = "on"
+    if unfit:
+        found = (
+            f"on, but no container starts with {engine.driver}" if engine.containerd_store else "off: no OCI archives"
+        )
+    fix = f"{unfit.next_step}  # {unfit.hint}".removesuffix("  # ") if unfit else ""
+    yield _check("containerd image store", unfit is None, found, fix)
+
+
+def _describe_silence(machine: Host) -> MachineCheck:
+    """Return the check of an engine that does not answer."""
+    silence, name = machine.silence, "engine answers"
+    if silence is None or machine.owns_engine:
+        found = "it is not running" if "engine" in machine.have else "absent"
+        return MachineCheck(name, CheckState.FAIL, found, SETUP)
+    found = silence.reason if isinstance(silence, NoEngineError) and silence.forbidden else silence.what
+    fix = f"{silence.next_step}  # {silence.hint}".removesuffix("  # ")
+    return MachineCheck(name, CheckState.FAIL, found.removesuffix("; nothing was started"), fix)
+
+
+def _check_far_emulator(engine: EngineReading) -> MachineCheck:
+    """Return the check of an emulator that only the engine's machine can show."""
+    if engine.runs_arm:
+        return MachineCheck("emulator", CheckState.OK, f"not needed: the engine's machine is {engine.machine}")
+    fix = "./inv doctor  # on the engine's machine"
+    return MachineCheck("emulator", CheckState.WARN, "not checked: the engine is on another machine", fix)
 
 
 def _check_emulator(
@@ -188,6 +222,8 @@ def _check_emulator(
 
 def _check_room(facts: Needs, readings: Readings) -> Iterator[MachineCheck]:
     limits, memory = facts.limits, readings.memory
+    unwritable = readings.unwritable
+    yield _check("build/ can be written", not unwritable, unwritable or "yes", "ls -ld .  # or copy the checkout")
     for name, free in readings.disks.items():
         worst = CheckState.FAIL if free < limits.disk_fail_gb * 1e9 else CheckState.WARN
         enough = free >= limits.disk_warn_gb * 1e9
@@ -210,10 +246,12 @@ def _check(name: str, good: bool, found: str, fix: str, worst: CheckState = Chec
     return MachineCheck(name, CheckState.OK, found) if good else MachineCheck(name, worst, found, fix)
 
 
-def _read_free_space(folder: Path) -> int:
-    """Return the free bytes of a folder's file system; the folder may not exist yet."""
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    return shutil.disk_usage(existing).free
+def _explain_unwritable(root: Path) -> str:
+    try:
+        disks.require_writable(root)
+    except MachineError as error:
+        return error.what.removesuffix("; nothing was started")
+    return ""
 
 
 def _has_certificates(file: Path) -> bool:
@@ -221,16 +259,3 @@ def _has_certificates(file: Path) -> bool:
         return b"-----BEGIN CERTIFICATE-----" in file.read_bytes()
     except OSError:
         return False
-
-
-def _explain_index() -> str:
-    """Query the package index with pip and its configuration; return why that failed, or an empty text."""
-    package = "invoke"  # any package that the index certainly has
-    arguments = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "5"]
-    try:
-        process.capture([sys.executable, *arguments, "index", "versions", "--quiet", package], timeout=20)
-    except FailedError as failure:
-        if "No module named pip" in failure.what:
-            return "not checked: uv made this environment, without pip"
-        return f"it does not answer pip's query for '{package}'"
-    return ""

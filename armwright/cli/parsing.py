@@ -71,9 +71,10 @@ class ArmwrightProgram(Program):
         super().load_collection()
 
     def parse_core_args(self) -> None:
-        """Parse the options before the first command."""
+        """Parse the options before the first command. The interpreter decides whether bytecode is kept, not invoke."""
         with self._refused():
             super().parse_core_args()
+        self.args["write-pyc"].value = not sys.dont_write_bytecode
 
     def parse_tasks(self) -> None:
         """Parse the commands and their options."""

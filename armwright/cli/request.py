@@ -13,7 +13,9 @@ from armwright.matrix.selection import Selector
 from armwright.pipeline import build_all, documents, inventory
 from armwright.pipeline.build_combo import BuildOptions, ComboResult
 from armwright.proof import check_evidence
-from armwright.publish import lookup, stage
+from armwright.publish import lookup
+from armwright.publish.destination import choose_destination
+from armwright.publish.reference import parse_destination
 from armwright.request import branch, document, fields, github_issues, parse, reply
 from armwright.request.decide import Decision, decide_request
 from armwright.request.document import RequestDocument
@@ -37,7 +39,7 @@ class RequestArguments:
         repository: owner/name of the issue's repository; empty to find it out.
         chosen: the request as options, one name per axis.
         cpu: the path of a file with the output of `lscpu` or `cat /proc/cpuinfo`; may be empty.
-        registry: host and port of the registry to search; empty for the local one.
+        registry: REGISTRY[/PATH…] to search; empty for ARMWRIGHT_REGISTRY, else the local one.
         write: make the data change.
         build: build and prove the combo.
         answer: post the answer to the issue.
@@ -76,7 +78,7 @@ class RequestArguments:
         if self.answer and not self.issue:
             raise InputError("--answer needs --issue: it posts the answer to that issue", _HELP)
         if self.registry:
-            stage.check_registry(self.registry, "--registry")
+            parse_destination(self.registry, "--registry")
 
 
 def run(matrix: Matrix, arguments: RequestArguments, *, as_schema: bool = False) -> int:
@@ -108,9 +110,9 @@ def run(matrix: Matrix, arguments: RequestArguments, *, as_schema: bool = False)
             raise
         session.answer(reply.make_malformed_reply(error.mistakes), mistakes=list(error.mistakes))
         return error.code
-    registry = arguments.registry or stage.LOCAL
+    to = choose_destination(matrix.root, arguments.registry, "--registry")
     decision = decide_request(
-        matrix, request, inventory.take_inventory(matrix), lambda plan: lookup.find_staged(registry, plan)
+        matrix, request, inventory.take_inventory(matrix), lambda plan: lookup.find_staged(to, plan)
     )
     changed = _apply_change(session, decision)
     result = _build(matrix.root, decision) if arguments.build and decision.kind != "refused" else None

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from armwright.engine.address import find_engine_address
 from armwright.host import inspect, needs
 from armwright.host.actions import perform
 from armwright.host.setup import SetupStep, plan_setup
 from armwright.system import console
 from armwright.system.errors import MachineError
+
+_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")  # variables that name an engine
 
 
 def run(*, dry_run: bool = False) -> None:
@@ -26,7 +32,7 @@ def run(*, dry_run: bool = False) -> None:
         console.say("setup: everything is installed and running; nothing to do", console.GOOD)
         return
     if not root and not dry_run:
-        raise MachineError(f"these steps need root:\n{_list_steps(steps)}", "sudo ./inv setup")
+        raise MachineError(f"these steps need root:\n{_list_steps(steps)}", make_root_command(os.environ))
     for step in steps:
         console.step(step.text)
         console.detail(step.why)
@@ -39,6 +45,16 @@ def run(*, dry_run: bool = False) -> None:
     if left:
         raise MachineError(f"all steps are done, but the machine still needs:\n{_list_steps(left)}", "invoke doctor")
     console.say("setup: done", console.GOOD)
+
+
+def make_root_command(environment: Mapping[str, str]) -> str:
+    """Return the command that runs setup as root for the engine of this user: sudo drops what names it."""
+    address = find_engine_address(environment)
+    if address.origin == "default":
+        return "sudo ./inv setup"
+    folder = environment.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
+    named = {"DOCKER_CONFIG": folder, **{name: environment[name] for name in _ENGINE if environment.get(name)}}
+    return f"sudo env {' '.join(f'{name}={shlex.quote(value)}' for name, value in named.items())} ./inv setup"
 
 
 def _plan() -> tuple[tuple[SetupStep, ...], bool]:

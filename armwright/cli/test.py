@@ -14,7 +14,7 @@ from pathlib import Path
 from armwright.matrix.matrix import load_matrix
 from armwright.plan import render
 from armwright.plan.plan import make_plan
-from armwright.system import console, process
+from armwright.system import console, pip_tool, process
 from armwright.system.errors import FailedError, InputError, nearest
 
 TIERS = ("checks", "unit", "engine", "image")
@@ -71,9 +71,9 @@ def _install(root: Path) -> None:
         return
     console.step("install what the tests need, from requirements/test.lock")
     options = ["--quiet", "--require-hashes", "--no-deps", "--requirement", str(lock)]
-    process.stream(
-        [sys.executable, "-m", "pip", "install", *options], root / "build" / "logs" / "test-requirements.log"
-    )
+    log = root / "build" / "logs" / "test-requirements.log"
+    environment = pip_tool.read_pip_environment("install")
+    process.stream([sys.executable, "-m", "pip", "install", *options], log, env=environment)
     stamp.write_bytes(lock.read_bytes())
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
+import socket
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +16,9 @@ import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from armwright.engine import containers
+from armwright.engine.address import EngineAddress
 from armwright.engine.containers import ContainerResult
-from armwright.engine.probe import connect_engine
+from armwright.engine.probe import connect_engine, explain_unfit
 from armwright.system.errors import FailedError, InputError, MachineError
 
 READABLE = 64_000_000  # bytes that `Engine.read` accepts; Armwright's own files in an image have less than 4 MB
@@ -47,6 +50,18 @@ class Image:
     layers: tuple[str, ...] = ()
 
 
+class PushError(FailedError):
+    """The engine could not push an image.
+
+    Attributes:
+        text: what the engine reports.
+    """
+
+    def __init__(self, reference: str, text: str) -> None:
+        super().__init__(f"push of {reference} failed: {text}", "invoke doctor")
+        self.text = text
+
+
 @contextlib.contextmanager
 def _answering() -> Iterator[None]:
     """Turn a refusal, and an engine that stops during a request, into an ArmwrightError."""
@@ -67,23 +82,29 @@ class Engine:
         reading: what the daemon reports about itself.
 
     Raises:
-        MachineError: it does not answer, or it does not use the containerd image store.
+        MachineError: it does not answer, or it cannot hold and run the images.
+        InputError: the environment or docker's configuration names no usable engine.
     """
 
     def __init__(self) -> None:
-        self._client, self.reading = connect_engine(TIMEOUT)
-        weakref.finalize(self, self._client.close)
+        connection = connect_engine(TIMEOUT)
+        weakref.finalize(self, connection.close)
+        self.reading = connection.reading
+        self._client = connection.client
         self._api: Any = self._client.api  # its methods are not typed
-        if not self.reading.containerd_store:
-            raise MachineError(
-                "the Docker Engine does not use the containerd image store: its digests would differ from a registry's",
-                "./inv setup",
-            )
+        unfit = explain_unfit(self.reading)
+        if unfit:
+            raise unfit
 
     @property
     def version(self) -> str:
         """The engine's version."""
         return self.reading.version
+
+    @property
+    def address(self) -> EngineAddress:
+        """Where the engine is, and what says so."""
+        return self.reading.address
 
     @property
     def folder(self) -> Path:
@@ -200,41 +221,48 @@ class Engine:
             FailedError: it could not be started, or did not end in time.
             KeyboardInterrupt: raised after it was removed, in this thread or another.
         """
-        return containers.run_container(self._client, reference, command, environment, timeout, entrypoint)
+        # A log driver that differs from the engine's own: that may keep nothing, or have options that cut the output.
+        log_driver = "json-file" if self.reading.log_driver == "local" else "local"
+        return containers.run_container(self._client, reference, command, environment, timeout, entrypoint, log_driver)
 
     @_answering()
-    def push(self, reference: str, on_status: Callable[[str], None]) -> None:
+    def push(self, reference: str, login: Mapping[str, str], on_status: Callable[[str], None]) -> None:
         """Push one name to its registry.
 
+        Args:
+            reference: the name.
+            login: what the registry asks for, as the engine takes it; empty for none.
+            on_status: called with each line of the progress.
+
         Raises:
-            FailedError: the registry refused it or does not answer.
+            PushError: the registry refused it or does not answer.
         """
         try:
-            for event in self._api.push(reference, stream=True, decode=True):
+            for event in self._api.push(reference, stream=True, decode=True, auth_config=dict(login)):
                 if "error" in event:
-                    raise FailedError(f"push of {reference} failed: {event['error']}", "invoke registry show")
+                    raise PushError(reference, str(event["error"]))
                 if event.get("status"):
                     on_status(f"{event.get('id', '')} {event['status']}".strip())
         except APIError as error:
-            raise FailedError(f"push of {reference} failed: {error}", "invoke registry show") from error
+            raise PushError(reference, str(error.explanation or error)) from error
 
     @_answering()
-    def remote_digest(self, reference: str) -> str | None:
-        """Return the digest of a name in its registry; None if the registry does not have the name.
+    def allows_plain_http(self, host: str) -> bool:
+        """Return whether the engine reaches a registry without TLS: it is in `insecure-registries` of daemon.json."""
+        configuration = self._api.info().get("RegistryConfig") or {}
+        index = (configuration.get("IndexConfigs") or {}).get(host) or {}
+        networks = [ipaddress.ip_network(text) for text in configuration.get("InsecureRegistryCIDRs") or ()]
+        return index.get("Secure") is False or any(
+            address in network for address in _find_addresses(host) for network in networks
+        )
 
-        The engine asks, with the credentials of `docker login` and over the same connection as `push`. Asking without
-        an engine, for the answer to a request, is `publish.lookup`.
 
-        Raises:
-            FailedError: the registry does not answer.
-        """
-        try:
-            return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
-        except NotFound:
-            return None
-        except APIError as error:
-            if re.search(r"not found|(manifest|name) unknown", str(error.explanation)):
-                return None
-            raise FailedError(
-                f"the registry of {reference} does not answer: {error.explanation}", "invoke registry start"
-            ) from error
+def _find_addresses(host: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Return the addresses of a registry's host; none if it is unknown."""
+    name = re.sub(r":\d+$", "", host).strip("[]")
+    with contextlib.suppress(ValueError):
+        return {ipaddress.ip_address(name)}
+    try:
+        return {ipaddress.ip_address(str(found[4][0])) for found in socket.getaddrinfo(name, None)}
+    except OSError:
+        return set()

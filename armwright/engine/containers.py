@@ -12,6 +12,7 @@ import requests
 from docker import DockerClient
 from docker.errors import APIError
 from docker.models.containers import Container
+from docker.types import LogConfig
 
 from armwright.system import interrupt
 from armwright.system.errors import FailedError
@@ -91,8 +92,9 @@ def run_container(  # noqa: PLR0913, PLR0917 - the options of a container
     environment: Mapping[str, str],
     timeout: float,
     entrypoint: Sequence[str] | None,
+    log_driver: str,
 ) -> ContainerResult:
-    """Run a container; see `Engine.run`."""
+    """Run a container; see `Engine.run`. The engine's log driver `log_driver` keeps its output until it is removed."""
     interrupt.check_interrupted()
     try:
         container = client.containers.create(
@@ -105,6 +107,7 @@ def run_container(  # noqa: PLR0913, PLR0917 - the options of a container
             read_only=True,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
+            log_config=LogConfig(type=log_driver),
             init=True,  # process 1 ignores signals that it does not handle: it would hang instead of dying
             labels={"org.armwright.run": "smoke"},
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from armwright.recipes.source_builds import Download, PythonFile
 from armwright.system import console, http, interrupt
 from armwright.system.errors import FailedError, InputError, MachineError
 from armwright.system.files import sha256
+from armwright.system.scratch import scratch_folder
 
 LIMIT = 1_000_000_000  # bytes; the largest file is the distribution archive of a build tool, about 120 MB
 REPORTED = 10_000_000  # bytes between two reports of progress
@@ -42,9 +42,9 @@ def ensure_download(cache: Path, file: Download, next_step: str, hint: str = "")
     kept.parent.mkdir(parents=True, exist_ok=True)
     with (
         console.progress(f"download {file.file} from {file.place}") as progress,
-        tempfile.TemporaryDirectory(dir=kept.parent, prefix="download-") as scratch,
+        scratch_folder(kept.parent, "download-") as scratch,
     ):
-        new = Path(scratch, file.file)
+        new = scratch.folder / file.file
         with _ReportingFile(new, progress) as sink:
             try:
                 _download(file, sink)
@@ -85,8 +85,8 @@ def adopt_file(cache: Path, files: Iterable[PythonFile], given: Path) -> Path:
         raise InputError(what, f"sha256sum {given}")
     kept = cache_path(cache, wheels[digest])
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent, prefix="adopt-") as scratch:
-        copied = Path(scratch, kept.name)
+    with scratch_folder(kept.parent, "adopt-") as scratch:
+        copied = scratch.folder / kept.name
         shutil.copyfile(given, copied)
         copied.rename(kept)
     return kept

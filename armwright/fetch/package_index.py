@@ -23,7 +23,7 @@ from packaging.version import InvalidVersion, Version
 
 from armwright.fetch import index_pages, partial_download, resolve
 from armwright.fetch.index_pages import IndexFile
-from armwright.system import http, process
+from armwright.system import http, pip_tool, process
 from armwright.system.errors import FailedError, InputError, MachineError
 from armwright.system.http import ResponseHead
 
@@ -137,7 +137,8 @@ def find_package_index() -> PackageIndex:
 
 def _read_default() -> str:
     """Return pip's default index from its help, so that this project contains no address of an index."""
-    text = process.capture(["pip", "download", "--help"], env={"COLUMNS": "1000"})
+    environment = {**pip_tool.read_pip_environment("download"), "COLUMNS": "1000"}
+    text = process.capture(["pip", "download", "--help"], env=environment)
     match = _DEFAULT.search(text)
     if match is None:
         raise MachineError(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from armwright.plan import locks
 from armwright.recipes.bases import Base
-from armwright.system import console, http, process
+from armwright.system import console, http, pip_tool, process
 from armwright.system.errors import ArmwrightError, FailedError, InputError, MachineError
+from armwright.system.scratch import scratch_folder
 
 
 class _Cause(NamedTuple):
@@ -78,9 +78,9 @@ def ensure_wheels(cache: Path, base: Base, text: str, log: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (
         console.progress(f"wheels: {len(locks.locked_packages(text))} for AArch64") as progress,
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as scratch,
+        scratch_folder(folder.parent, "download-") as scratch,
     ):
-        requirements, wheels = Path(scratch, "requirements.txt"), Path(scratch, "wheels")
+        requirements, wheels = scratch.folder / "requirements.txt", scratch.folder / "wheels"
         requirements.write_text(text, encoding="utf-8")
         lines: list[str] = []
 
@@ -90,10 +90,14 @@ def ensure_wheels(cache: Path, base: Base, text: str, log: Path) -> Path:
                 progress.update(match["name"])
             return line
 
+        details = scratch.folder / "pip.log"  # pip says there, and nowhere else, why an index has no package for it
+        arguments = _pip_arguments(base, requirements, wheels, details)
+        environment = {**pip_tool.read_pip_environment("download"), "TMPDIR": str(scratch.folder)}
         try:
-            process.stream(_pip_arguments(base, requirements, wheels), log, follow)
+            process.stream(arguments, log, follow, env=environment)
         except FailedError as failure:
-            raise _explain("\n".join(lines), failure) from failure
+            pip_log = details.read_text(encoding="utf-8", errors="replace") if details.exists() else ""
+            raise _explain("\n".join(lines), failure, pip_log) from failure
         try:
             wheels.rename(folder)
         except OSError:  # another run finished first
@@ -108,17 +112,28 @@ def list_platform_tags(glibc: str) -> list[str]:
     return [*(f"manylinux_2_{minor}_aarch64" for minor in range(newest, 16, -1)), "manylinux2014_aarch64"]
 
 
-def _pip_arguments(base: Base, requirements: Path, destination: Path) -> list[str]:
+def _pip_arguments(base: Base, requirements: Path, destination: Path, details: Path) -> list[str]:
     arguments = ["pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--progress-bar", "off"]
-    arguments += ["--no-input", "--retries", "2", "--implementation", "cp", "--python-version", base.python]
+    arguments += ["--no-input", "--disable-pip-version-check", "--log", str(details), "--retries", "2"]
+    arguments += ["--implementation", "cp", "--python-version", base.python]
     for tag in list_platform_tags(base.glibc):
         arguments += ["--platform", tag]
     return [*arguments, "--requirement", str(requirements), "--dest", str(destination)]
 
 
-def _explain(output: str, failure: FailedError) -> ArmwrightError:
-    """Return the error that pip's output stands for; the failure itself if the output is unknown."""
+def _explain(output: str, failure: FailedError, details: str = "") -> ArmwrightError:
+    """Return the error that pip's output stands for; the failure itself if the output is unknown.
+
+    Args:
+        output: what pip printed.
+        failure: the failure.
+        details: pip's own log, which may hold passwords.
+    """
+    status = pip_tool.find_status(output + details)
     for cause in _CAUSES:
+        if status and cause.next_step == http.INDEX_COMMAND:  # before the causes of an index that does not answer
+            why, hint = pip_tool.explain_status(status)
+            return MachineError(f"the package index {why}; {failure.what}", http.INDEX_COMMAND, hint=hint)
         if re.search(cause.pattern, output):
             return cause.kind(f"{cause.why}; {failure.what}", cause.next_step, hint=cause.hint)
     return failure

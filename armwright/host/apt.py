@@ -18,9 +18,42 @@ _PINNED = 600  # above the release's 500, so that a pinned package and its upgra
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 _PATIENT = ("-o", "DPkg::Lock::Timeout=60")  # seconds to wait for another apt
 _RELEASE_FILE = re.compile(r"'(?P<site>\S+)/dists/(?P<suite>[^/']+)/InRelease'")
+_NETWORK = re.compile(
+    r"Acquire::(https?|ftp|tor|Retries|ForceIPv[46]|Check-(Valid-Until|Date)|Max-FutureTime)\b", re.IGNORECASE
+)
 
 # Output of apt and dpkg -> what it means, the command that helps, and a hint. The first match is used.
 _CAUSES = (
+    (
+        r"\b407 +Proxy Authentication",
+        "apt's proxy wants a login (HTTP 407)",
+        "apt-config dump Acquire::http::Proxy",
+        "put USER:PASSWORD@ into Acquire::http::Proxy, in a file in /etc/apt/apt.conf.d",
+    ),
+    (
+        r"\b401 +(?:Unauthorized|Authorization)",
+        "the package mirror wants a login (HTTP 401)",
+        "ls -l /etc/apt/auth.conf.d",
+        "a file there has: machine HOST login USER password PASSWORD; this user must be able to read it",
+    ),
+    (
+        r"\b403 +Forbidden",
+        "the package mirror refuses the request (HTTP 403)",
+        "apt-get update",
+        "check the address of the mirror, and /etc/apt/auth.conf.d if it wants a login",
+    ),
+    (
+        r"doesn't support architecture|binary-arm64/\S+ +404|\b404 +Not Found.*binary-arm64",
+        "the package mirror has no packages for arm64",
+        "apt-get update --print-uris",
+        "name one that has them with ARMWRIGHT_MIRROR=ADDRESS",
+    ),
+    (
+        r"Release file for \S+ is expired|is not valid (?:yet|anymore)",
+        "the package mirror's index has expired",
+        "apt-get update",
+        "a mirror that is old on purpose has [check-valid-until=no] in its source",
+    ),
     (r"Could not get lock|Unable to acquire the dpkg", "another package manager is running", "", "wait until it ends"),
     (r"No space left|don't have enough free space", "the disk is full", "docker system prune", ""),
     (
@@ -33,7 +66,7 @@ _CAUSES = (
         r"NO_PUBKEY|is not signed|EXPKEYSIG",
         "the package mirror's signature is not trusted",
         "apt-get install --reinstall debian-archive-keyring",
-        "",
+        "[trusted=yes], and a key that is written inside a source, do not count here; name a keyring file in Signed-By",
     ),
     (
         r"Unable to locate package|no installation candidate|Version '.*' .*was not found",
@@ -50,6 +83,12 @@ _CAUSES = (
 )
 
 
+def read_network_settings() -> list[str]:
+    """Return apt's settings of this host that are about its network, proxies included, as lines of an apt.conf."""
+    lines = process.capture(["apt-config", "dump"], check=False).splitlines()
+    return [line for line in lines if _NETWORK.match(line)]
+
+
 def find_mirror(codename: str, listing: str) -> str | None:
     """Find the mirror that this host uses for its distribution.
 
@@ -62,18 +101,6 @@ def find_mirror(codename: str, listing: str) -> str | None:
     """
     sites = {match["suite"]: match["site"] for match in _RELEASE_FILE.finditer(listing)}
     return sites.get(codename)
-
-
-def render_sources(recipe: HostRecipe, site: str) -> str:
-    """Return the deb822 source that adds the recipe's suites from the host's mirror."""
-    return (
-        f"# {SOURCES}: written by `./inv setup` from recipes/hosts/; remove it together with {PREFERENCES}\n"
-        "Types: deb\n"
-        f"URIs: {site}\n"
-        f"Suites: {' '.join(suite.name for suite in recipe.suites)}\n"
-        f"Components: {' '.join(recipe.components)}\n"
-        f"Signed-By: {recipe.keyring}\n"
-    )
 
 
 def render_preferences(recipe: HostRecipe) -> str:

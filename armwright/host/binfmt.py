@@ -7,8 +7,8 @@ containers get. Its file may be anywhere, or even deleted: with flag F the kerne
 
 from __future__ import annotations
 
+import os
 import re
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,14 +122,17 @@ def query_emulator(variable: str, value: str) -> str:
     Returns:
         the emulator's standard output; empty if there is no emulator or it prints nothing.
     """
-    with tempfile.TemporaryDirectory(prefix="armwright-") as folder:
-        program = Path(folder, "nothing")
-        program.write_bytes(_HEADER.ljust(128, b"\0"))
-        program.chmod(0o755)
-        try:
-            return process.capture([str(program)], check=False, timeout=10, env={variable: value})
-        except (ArmwrightError, OSError):
-            return ""
+    if not hasattr(os, "memfd_create"):  # no Linux, so no table of foreign programs
+        return ""
+    program = os.memfd_create("nothing", os.MFD_CLOEXEC)  # in memory: the folder of TMPDIR may forbid programs
+    try:
+        os.write(program, _HEADER.ljust(128, b"\0"))
+        name = f"/proc/self/fd/{program}"
+        return process.capture([name], check=False, timeout=10, env={variable: value}, pass_fds=[program])
+    except (ArmwrightError, OSError):
+        return ""
+    finally:
+        os.close(program)
 
 
 def list_cpus() -> frozenset[str]:

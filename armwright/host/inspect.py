@@ -15,6 +15,7 @@ from pathlib import Path
 
 from armwright.engine.probe import EngineReading, NoEngineError, connect_engine
 from armwright.host import apt, binfmt
+from armwright.host.apt_sources import AptSource, find_source, read_sources
 from armwright.host.needs import Need, NeedName
 from armwright.system import process
 from armwright.system.errors import ArmwrightError
@@ -34,11 +35,9 @@ class Host:
         machine: the kernel's name of the architecture, e.g. "x86_64".
         root: whether this process may change the system.
         systemd: whether systemd runs, not only is installed.
-        site: the mirror that this host uses for its distribution; None if no apt source names the release.
+        source: the apt source that this host uses for its distribution; None if no apt source names the release.
         engine: the Docker Engine, if it answers.
-        silence: why it does not answer, as a clause; empty if it does.
-        forbidden: the engine is there, but this user may not use it.
-        remote: DOCKER_HOST, if it names an engine that setup cannot start.
+        silence: why it does not answer; None if it does.
         engine_package: the package that dockerd belongs to; empty if it is absent or was installed manually.
         have: the versions of the needs that are present; "" if a program does not report its version.
         emulation: the kernel's table of foreign binary formats.
@@ -54,11 +53,9 @@ class Host:
     machine: str = "x86_64"
     root: bool = False
     systemd: bool = False
-    site: str | None = None
+    source: AptSource | None = None
     engine: EngineReading | None = None
-    silence: str = ""
-    forbidden: bool = False
-    remote: str = ""
+    silence: ArmwrightError | None = None
     engine_package: str = ""
     have: Mapping[str, str] = field(default_factory=dict)
     emulation: binfmt.Emulation = field(default_factory=binfmt.Emulation)
@@ -72,9 +69,21 @@ class Host:
         """Whether this host runs the images itself and needs no emulator."""
         return self.machine in {"aarch64", "arm64"}
 
+    @property
+    def owns_engine(self) -> bool:
+        """Whether the engine is this machine's service, which setup may install, configure and start."""
+        if self.engine:
+            return self.engine.address.is_service
+        return self.silence is None or (isinstance(self.silence, NoEngineError) and self.silence.startable)
+
+    @property
+    def emulates(self) -> bool:
+        """Whether this machine must have an emulator: it is no Arm machine, and the engine is not elsewhere."""
+        return not self.arm and (self.engine is None or self.engine.is_here)
+
     def missing(self, needs: Mapping[NeedName, Need]) -> tuple[NeedName, ...]:
         """Return the needs that are absent or older than their minimum, in the order of needs.yaml."""
-        wanted = (name for name in needs if not (name == "emulator" and self.arm))
+        wanted = (name for name in needs if not (name == "emulator" and not self.emulates))
         return tuple(name for name in wanted if not is_recent(self.have.get(name), needs[name].minimum))
 
 
@@ -93,7 +102,7 @@ def is_recent(version: str | None, minimum: str | None) -> bool:
 def inspect_host() -> Host:
     """Read this machine. Takes about half a second; what is absent raises nothing."""
     release = read_os_release()
-    engine, silence, forbidden = _read_engine()
+    engine, silence = _read_engine()
     emulation = binfmt.read_emulation()
     debian = process.find_program("dpkg-query") is not None
     listing = process.capture(["apt-get", "update", "--print-uris"], check=False) if debian else ""
@@ -105,11 +114,9 @@ def inspect_host() -> Host:
         machine=platform.machine(),
         root=os.geteuid() == 0,
         systemd=Path("/run/systemd/system").is_dir(),
-        site=apt.find_mirror(release.get("VERSION_CODENAME", ""), listing),
+        source=_read_source(release.get("VERSION_CODENAME", ""), listing),
         engine=engine,
         silence=silence,
-        forbidden=forbidden,
-        remote=_find_remote(os.environ.get("DOCKER_HOST", "")),
         engine_package=apt.find_owner(dockerd) if debian and dockerd else "",
         have=_read_versions(engine, emulation),
         emulation=emulation,
@@ -139,14 +146,19 @@ def is_engine_answering() -> bool:
     return _read_engine()[0] is not None
 
 
-def _read_engine() -> tuple[EngineReading | None, str, bool]:
-    """Return the engine, or None, why it does not answer, and whether this user may not use it."""
+def _read_engine() -> tuple[EngineReading | None, ArmwrightError | None]:
+    """Return the engine, or None and why it does not answer."""
     try:
-        client, reading = connect_engine(_PROBE_TIMEOUT)
-    except NoEngineError as error:
-        return None, error.reason, error.forbidden
-    client.close()
-    return reading, "", False
+        connection = connect_engine(_PROBE_TIMEOUT)
+    except ArmwrightError as error:
+        return None, error
+    connection.close()
+    return connection.reading, None
+
+
+def _read_source(codename: str, listing: str) -> AptSource | None:
+    site = apt.find_mirror(codename, listing)
+    return find_source(read_sources(), site, codename) if site else None
 
 
 def _read_versions(engine: EngineReading | None, emulation: binfmt.Emulation) -> dict[str, str]:
@@ -188,10 +200,6 @@ def _read_text(file: Path) -> str | None:
         return file.read_text(encoding="utf-8")
     except OSError:
         return None
-
-
-def _find_remote(docker_host: str) -> str:
-    return "" if docker_host in {"", "unix:///var/run/docker.sock", "unix:///run/docker.sock"} else docker_host
 
 
 def _parse_version(version: str) -> tuple[int, ...]:

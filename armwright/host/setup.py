@@ -9,8 +9,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from armwright.engine.probe import OLD_DRIVERS, EngineReading, explain_unfit
 from armwright.host import apt, binfmt, inspect
 from armwright.host.actions import ENGINE_LOG, Action, Configure, Disable, Install, Mount, Register, Start, Write
+from armwright.host.apt_sources import render_source
 from armwright.host.inspect import Host
 from armwright.host.needs import HostPackage, HostRecipe, NeedName, Needs
 from armwright.system.errors import MachineError
@@ -39,18 +41,10 @@ def plan_setup(machine: Host, facts: Needs, recipe: HostRecipe | None) -> tuple[
     Raises:
         MachineError: something is missing that setup cannot or must not change.
     """
-    if machine.forbidden:
-        raise MachineError(
-            "the Docker Engine runs, but this user may not use it",
-            "sudo usermod -aG docker $USER",
-            hint="then log in again",
-        )
-    if machine.remote and machine.engine is None:
-        raise MachineError(
-            f"no Docker Engine answers at DOCKER_HOST={machine.remote}",
-            "unset DOCKER_HOST",
-            hint="or start the engine there",
-        )
+    if machine.silence and not machine.owns_engine:
+        raise machine.silence
+    if machine.engine and not machine.owns_engine:
+        _require_foreign_engine(machine.engine, facts)
     missing = machine.missing(facts.needs)
     if missing and recipe is None:
         raise MachineError(_describe_needs(machine, facts, missing), "invoke doctor", hint="install them first")
@@ -60,9 +54,22 @@ def plan_setup(machine: Host, facts: Needs, recipe: HostRecipe | None) -> tuple[
         *_plan_repair(machine, recipe, packages),
         *_plan_image_store(machine),
         *(_plan_packages(machine, recipe, packages) if recipe and packages else ()),
-        *(() if machine.arm else _plan_emulator(machine, facts)),
+        *(_plan_emulator(machine, facts) if machine.emulates else ()),
         *_plan_engine(machine, replaced="engine" in missing),
     )
+
+
+def _require_foreign_engine(engine: EngineReading, facts: Needs) -> None:
+    """Raise MachineError if an engine that setup may not change does not fit."""
+    unfit, minimum = explain_unfit(engine), facts.needs["engine"].minimum
+    if not inspect.is_recent(engine.version, minimum):
+        raise MachineError(
+            f"Docker Engine {engine.version} at {engine.address} is older than {minimum}",
+            engine.address.leave_command,
+            hint="or upgrade it there; setup changes only the engine of this machine's service",
+        )
+    if unfit:
+        raise unfit
 
 
 def _describe_needs(machine: Host, facts: Needs, missing: tuple[NeedName, ...]) -> str:
@@ -105,7 +112,12 @@ def _plan_repair(machine: Host, recipe: HostRecipe | None, packages: tuple[HostP
 
 def _plan_image_store(machine: Host) -> Iterator[SetupStep]:
     """Plan to enable the image store; before the engine is installed, so that its first start uses it."""
-    if machine.remote or (machine.engine and machine.engine.containerd_store):
+    if not machine.owns_engine:
+        return
+    if machine.engine and machine.engine.containerd_store:
+        unfit = explain_unfit(machine.engine)
+        if unfit:
+            raise unfit
         return
     merged = enable_image_store(machine.daemon_json)
     if machine.engine and machine.engine.running:
@@ -132,7 +144,8 @@ def enable_image_store(text: str | None) -> str:
         text: the content of the file; None if there is none. If it enables the store already, it is returned unchanged.
 
     Raises:
-        MachineError: it is not a JSON object; the message has file, line and column.
+        MachineError: it is not a JSON object (the message has file, line and column), or it sets a storage driver with
+            which the engine would start no container.
     """
     edit, again = f"sudo editor {inspect.DAEMON_JSON}", "then run ./inv setup again"
     try:
@@ -145,6 +158,10 @@ def enable_image_store(text: str | None) -> str:
     features = settings.get("features", {}) if isinstance(settings, dict) else None
     if not isinstance(features, dict):
         raise MachineError(f"{inspect.DAEMON_JSON}:1:1: not an object whose 'features' is one", edit, hint=again)
+    if settings.get("storage-driver") in OLD_DRIVERS:
+        what = f'{inspect.DAEMON_JSON} sets "storage-driver": "{settings["storage-driver"]}", a driver of the old '
+        what += "image store; next to the containerd image store, which images need, no container starts with it"
+        raise MachineError(what, edit, hint=f'remove "storage-driver" there, {again}')
     if text and features.get("containerd-snapshotter") is True:
         return text
     return json.dumps({**settings, "features": {**features, "containerd-snapshotter": True}}, indent=2) + "\n"
@@ -166,7 +183,7 @@ def _plan_packages(machine: Host, recipe: HostRecipe, packages: tuple[HostPackag
 
 
 def _plan_suites(machine: Host, recipe: HostRecipe) -> Iterator[SetupStep]:
-    if machine.site is None:
+    if machine.source is None:
         raise MachineError(
             f"no apt source names {recipe.codename}, so its mirror is unknown",
             "ls /etc/apt/sources.list.d",
@@ -175,7 +192,7 @@ def _plan_suites(machine: Host, recipe: HostRecipe) -> Iterator[SetupStep]:
     added = ", ".join(f"{suite.name} ({suite.why})" for suite in recipe.suites)
     files = (
         (apt.PREFERENCES, apt.render_preferences(recipe), "first, so that nothing else comes from the added suites"),
-        (apt.SOURCES, apt.render_sources(recipe, machine.site), f"from the mirror that this host uses: {added}"),
+        (apt.SOURCES, render_source(recipe, machine.source), f"from the mirror that this host uses: {added}"),
     )
     for path, text, why in files:
         if machine.files.get(path) != text:
@@ -203,8 +220,10 @@ def _plan_emulator(machine: Host, facts: Needs) -> Iterator[SetupStep]:
 
 
 def _plan_engine(machine: Host, *, replaced: bool) -> Iterator[SetupStep]:
+    if not machine.owns_engine:
+        return
     if machine.engine is None:
         log = "" if machine.systemd else f", log in {ENGINE_LOG}"
         yield SetupStep(f"start the Docker Engine{log}", "it is not running", Start())
-    elif replaced or not (machine.engine.containerd_store or machine.remote):
+    elif replaced or not machine.engine.containerd_store:
         yield SetupStep("restart the Docker Engine", "to apply the changes; no container is running", Start(again=True))

@@ -9,13 +9,15 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from armwright.engine.client import Engine
+from armwright.host import disks
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline import build_combo, preflight, summary
 from armwright.pipeline.build_combo import BuildOptions, ComboResult
+from armwright.plan import locks
 from armwright.plan.plan import make_plan
 from armwright.proof import evidence, wording
 from armwright.proof.state import find_plan_state
-from armwright.system import console, interrupt, process
+from armwright.system import console, interrupt, turns
 from armwright.system.errors import ArmwrightError, MachineError
 
 INTERRUPT_CHECK = 0.5  # seconds after which an interrupt is noticed at the latest
@@ -39,13 +41,18 @@ def build_combos(matrix: Matrix, combos: Sequence[Combo], options: BuildOptions)
         KeyboardInterrupt: passed on when everything that ran has ended.
     """
     waiting = "another build is running in this checkout; waiting for it to finish"
-    with process.alone(matrix.root / "build" / ".turn", lambda: console.say(waiting)):
+    disks.require_writable(matrix.root)
+    with turns.alone(matrix.root / "build" / ".turn", lambda: console.say(waiting)):
+        if options.locked:
+            locks.remove_own_locks(matrix.root)
         plans = [make_plan(matrix, combo, options.source) for combo in combos]
+        preflight.warn_of_own_locks(matrix.root, plans)
         engine = Engine()
-        results = [ComboResult(combo) for combo in combos]
         jobs = options.jobs or preflight.compute_default_jobs(engine)
         names = engine.names()
         states: list[str] = [find_plan_state(matrix.root, plan, names) for plan in plans]
+        settled = "not built" not in states  # nothing is fetched, so no base's lock is refreshed
+        results = [ComboResult(plan.combo, plan=plan if settled else None) for plan in plans]
         _print_plan(combos, states, options, jobs)
         preflight.check_machine(matrix.root, engine, options, results, states)
         stopped = threading.Event()

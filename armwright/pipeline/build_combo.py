@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from armwright.assembly import assemble, record
 from armwright.assembly.buildx import BuildStep
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Combo, Matrix
-from armwright.plan.plan import Source, make_plan
+from armwright.plan.plan import Plan, Source, make_plan
 from armwright.proof import prove
 from armwright.proof.evidence import Evidence
 from armwright.proof.state import find_plan_state
@@ -30,7 +29,7 @@ class BuildOptions:
         keep_going: continue with the other combos after a failure.
         builder: the buildx builder to use; empty for the engine's own.
         source: where the base comes from.
-        locked: fail instead of refreshing a base's lock when the archive has newer packages.
+        locked: use the project's lock of a base only, and fail if its packages cannot be fetched.
         verbose: print BuildKit's output as it comes, and the tables of every proof.
         jobs: combos to build at once; 0 for as many as the machine has room for.
     """
@@ -58,6 +57,7 @@ class ComboResult:
         error: why it failed; None if it did not.
         began: when the work began, in seconds of the monotonic clock; 0.0 before.
         ended: when the work ended, in success or failure; 0.0 before.
+        plan: its plan; None to make it when the work begins, because an earlier combo may refresh the base's lock.
     """
 
     combo: Combo
@@ -69,6 +69,7 @@ class ComboResult:
     error: ArmwrightError | None = None
     began: float = 0.0
     ended: float = 0.0
+    plan: Plan | None = None
 
 
 def build_combo(matrix: Matrix, combo: Combo, engine: Engine, options: BuildOptions, result: ComboResult) -> None:
@@ -85,18 +86,10 @@ def build_combo(matrix: Matrix, combo: Combo, engine: Engine, options: BuildOpti
         ArmwrightError: the combo failed; the class says why.
     """
     root = matrix.root
-    plan = make_plan(matrix, combo, options.source)  # now: an earlier combo may have refreshed the base's lock
+    plan = result.plan or make_plan(matrix, combo, options.source)
     image = engine.find(plan.reference)
     if image is None:
-        assemble.log_path(root, combo).unlink(missing_ok=True)
-        with _timed(result, "fetch"):
-            plan = assemble.fetch_or_refresh(matrix, plan, locked=options.locked)
-        with assemble.build_turn(plan), _timed(result, "build"):
-            result.steps = assemble.assemble(root, plan, options.builder, verbose=options.verbose)
-        image = engine.find(plan.reference)
-        if image is None:
-            raise FailedError(f"the build succeeded, but the engine has no image {plan.reference}", "invoke doctor")
-        record.write_record(root, plan, image.digest)
+        plan, image = _make_image(matrix, plan, engine, options, result)
         result.outcome = "built"
     else:
         result.outcome = "built before"
@@ -111,6 +104,24 @@ def build_combo(matrix: Matrix, combo: Combo, engine: Engine, options: BuildOpti
         result.proof = prove.prove_plan(root, engine, plan)
     prove.require_proven(result.proof)
     result.outcome, result.image = "proven", engine.find(plan.reference) or image
+
+
+def _make_image(
+    matrix: Matrix, plan: Plan, engine: Engine, options: BuildOptions, result: ComboResult
+) -> tuple[Plan, Image]:
+    """Fetch and assemble a plan; return it, with the base lock that was used, and its image."""
+    from armwright.assembly import assemble, record  # noqa: PLC0415 - a build with nothing to do stays quick
+
+    assemble.log_path(matrix.root, plan.combo).unlink(missing_ok=True)
+    with _timed(result, "fetch"):
+        plan = assemble.fetch_or_refresh(matrix, plan, locked=options.locked)
+    with assemble.build_turn(plan), _timed(result, "build"):
+        result.steps = assemble.assemble(matrix.root, plan, engine.address, options.builder, verbose=options.verbose)
+    image = engine.find(plan.reference)
+    if image is None:
+        raise FailedError(f"the build succeeded, but the engine has no image {plan.reference}", "invoke doctor")
+    record.write_record(matrix.root, plan, image.digest)
+    return plan, image
 
 
 @contextlib.contextmanager

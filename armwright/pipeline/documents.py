@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
 from armwright.system.console import DOUBTFUL, GOOD, QUIET
-from armwright.system.strict_model import StrictModel
 from armwright.system.table_layout import Cell
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"  # of every schema that a command prints
@@ -25,15 +25,16 @@ MEANING: dict[ComboState, str] = {
 STYLES: dict[ComboState, str] = {"proven": GOOD, "built": DOUBTFUL, "unverified": DOUBTFUL, "refused": QUIET}
 
 
-class DocumentRow(StrictModel):
-    """The settings of all rows: strict, frozen, each field described in the schema."""
+# Of the documents: the schema describes each field with the text below it. The rows are plain dataclasses because a
+# model with this setting reads its own source when its module is imported, which every command would wait for.
+DESCRIBED = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
-
-class ListedRow(DocumentRow):
+@dataclass(frozen=True)
+class ListedRow:
     """One combo of `invoke list --json`."""
 
+    __pydantic_config__: ClassVar = DESCRIBED
     id: str
     """<framework>-<version>-<target>-<backend>, as `--combo` takes it"""
     framework: str
@@ -72,9 +73,11 @@ class ListedRow(DocumentRow):
     """for a refused combo, the id of the nearest one that is known to work; null for the others"""
 
 
-class PlannedRow(DocumentRow):
+@dataclass(frozen=True)
+class PlannedRow:
     """One image of `invoke plan --json`; the images are in the order in which they would be built."""
 
+    __pydantic_config__: ClassVar = DESCRIBED
     id: str
     """<framework>-<version>-<target>-<backend>, as `--combo` takes it"""
     state: ComboState
@@ -102,9 +105,9 @@ def make_state_cell(state: ComboState, text: str = "") -> Cell:
     return Cell(text or state, STYLES.get(state, ""))
 
 
-def to_documents(rows: Sequence[DocumentRow]) -> list[dict[str, Any]]:
+def to_documents(rows: Sequence[ListedRow] | Sequence[PlannedRow]) -> list[dict[str, Any]]:
     """Return rows as a JSON document."""
-    return [row.model_dump() for row in rows]
+    return [asdict(row) for row in rows]
 
 
 def make_json_schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a model, or a list of one

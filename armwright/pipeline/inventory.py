@@ -12,7 +12,7 @@ from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline.documents import ComboState, ListedRow, PlannedRow
 from armwright.plan.plan import Plan, make_plan
 from armwright.proof import state
-from armwright.system.errors import MachineError
+from armwright.system.errors import InputError, MachineError
 
 SILENT = "Docker Engine does not answer; run: ./inv setup"
 _REASONS: dict[ComboState, str] = {
@@ -112,5 +112,5 @@ def read_engine_names() -> dict[str, str] | None:
     """
     try:
         return Engine().names()
-    except MachineError:
+    except (MachineError, InputError):  # it does not answer, or what names it is wrong
         return None

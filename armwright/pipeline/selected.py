@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from armwright.fetch import downloads
 from armwright.matrix import selection
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
@@ -49,6 +48,8 @@ def adopt_wheel(matrix: Matrix, chosen: Selector, wheel: str) -> None:
     Raises:
         InputError: the file cannot be read, or none of the combos uses it.
     """
+    from armwright.fetch import downloads  # noqa: PLC0415 - a build with nothing to do stays quick
+
     files = [file for combo in selection.select_combos(matrix, chosen) for file in combo.release.files]
     downloads.adopt_file(matrix.root / "build" / "cache", files, Path(wheel))
 

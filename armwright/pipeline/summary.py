@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from armwright.assembly import buildx
 from armwright.matrix.matrix import Combo
 from armwright.pipeline.build_combo import ComboResult, Outcome
+from armwright.publish.destination import share_command
 from armwright.system import console
 from armwright.system.console import BAD, DOUBTFUL, GOOD, QUIET
 from armwright.system.table_layout import Cell
@@ -102,4 +103,4 @@ def _print_next_commands(results: Sequence[ComboResult]) -> None:
         emulated = "" if platform.machine() == "aarch64" else f" -e QEMU_CPU={proven.combo.target.emulator.cpu}"
         console.say(f"digest  {proven.image.digest}")
         console.say(f"run     docker run --rm --platform linux/arm64{emulated} {proven.combo.tag}")
-        console.say(f"share   ./inv registry start && ./inv stage --combo {proven.combo.id}")
+        console.say(f"share   {share_command(proven.combo.id)}")

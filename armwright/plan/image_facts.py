@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from armwright.plan.locks import BaseLock
 from armwright.recipes.bases import Base
 
 HOME = "opt/armwright"  # the folder of Armwright's own files in an image
+START = "start"  # the overlay of every image: its Python starts as under the entrypoint
+MARKER = "ARMWRIGHT_STARTED"  # set where the decisions of a start are made already (scripts/start.py)
 
 
 @lru_cache(maxsize=512)
@@ -57,7 +58,7 @@ def image_facts(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[s
         "python": base.python,
         "base": base.name,
         "provider": combo.release.provider,
-        "packages": _packages(combo, wheels),
+        "packages": ingredients.installed_packages(combo, wheels),
         "fallbacks": _fallbacks(matrix, combo),
         "environment": [variable.model_dump() for variable in combo.environment],
         "fast_math": framework_backend.fast_math.model_dump() if framework_backend.fast_math else None,
@@ -67,16 +68,6 @@ def image_facts(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[s
             "kernels": [rule.model_dump(exclude={"needs", "lacks"}) for rule in rules],
             "files": {name.removeprefix(f"image/{HOME}/"): sha256_of(data) for name, data in scripts.items()},
         },
-    }
-
-
-def _packages(combo: Combo, wheels: str) -> dict[str, str]:
-    """Return the Python distributions in the image by name: the locked ones without those that the recipe drops."""
-    dropped = [path for drop in combo.framework.drop for path in drop.paths]
-    return {
-        name: version
-        for name, version in ingredients.installed_packages(combo, wheels).items()
-        if not any(fnmatchcase(f"{name.replace('-', '_')}-{version}.dist-info", path) for path in dropped)
     }
 
 
@@ -144,7 +135,8 @@ def _is_data(path: Path) -> bool:
     return path.suffix not in {".py", ".pyc"}
 
 
-def overlay_files(root: Path, name: str | None, site: str) -> dict[str, bytes]:
+@lru_cache
+def overlay_files(root: Path, name: str | None, site: str) -> Mapping[str, bytes]:
     """Return the overlay files of a version or a backend; they go into the site directory of the image."""
     if name is None:
         return {}

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import AfterValidator, Field, StringConstraints
@@ -20,7 +21,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from armwright.recipes.patterns import Sha256
 from armwright.system import yaml_file
 from armwright.system.errors import InputError
-from armwright.system.files import write_whole
+from armwright.system.files import sha256, write_whole
 from armwright.system.strict_model import StrictModel
 
 # Distributions that turn a CPU image into a CUDA image: 588 MB became 3.3 GB (pytorch#160162).
@@ -38,6 +39,10 @@ def _is_time(text: str) -> str:
     return text
 
 
+Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_is_time)]
+Role = Literal["root", "tools", "builder"]
+
+
 class Deb(StrictModel):
     """One package of the distribution."""
 
@@ -49,16 +54,27 @@ class BaseLock(StrictModel):
     """The packages of a base.
 
     Attributes:
-        created: when the lock was made, in UTC; every file of the image gets this time.
+        created: the newest time, in UTC, at which the archive that they were resolved from was published.
         root: packages of the image, always AArch64.
         tools: packages of the build tools, by Debian architecture of the build platform.
+        tools_created: the time of the tools, if they were resolved later than the rest.
         builder: packages of the compilers, always AArch64; empty where nothing is compiled.
     """
 
-    created: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_is_time)]
+    created: Time
     root: dict[DebName, Deb]
     tools: dict[Annotated[str, StringConstraints(pattern=r"^(amd64|arm64)$")], dict[DebName, Deb]]
+    tools_created: Time | None = None
     builder: dict[DebName, Deb] = Field(default={})
+
+    def packages(self, role: Role, architecture: str) -> dict[DebName, Deb]:
+        """Return the packages of a root; of the tools those for a build platform."""
+        by_role = {"root": self.root, "builder": self.builder}
+        return by_role[role] if role in by_role else self.tools.get(architecture, {})
+
+    def date(self, role: Role) -> str:
+        """Return when the archive that a root's packages come from was published."""
+        return self.tools_created or self.created if role == "tools" else self.created
 
     @property
     def epoch(self) -> int:
@@ -67,8 +83,26 @@ class BaseLock(StrictModel):
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 over the whole lock, in hexadecimal."""
-        return hashlib.sha256(json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True).encode()).hexdigest()
+        """The sha256 over what determines images, in hexadecimal: everything but the build tools."""
+        parts = self.model_dump(exclude_defaults=True, exclude={"tools", "tools_created"})
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class OwnLock(StrictModel):
+    """A lock that a build made for this checkout, because the project's lock could not be used any more.
+
+    Attributes:
+        replaces: the sha256 of the project's lock that it replaces; it holds until that file changes.
+        lock: the packages.
+    """
+
+    replaces: Sha256
+    lock: BaseLock
+
+
+def own_lock_path(root: Path, base: str) -> Path:
+    """Return the path of the lock that a build made for this checkout."""
+    return root / "build" / "locks" / f"{base}.yaml"
 
 
 def base_lock_path(root: Path, base: str) -> Path:
@@ -82,7 +116,17 @@ def wheel_lock_path(root: Path, framework: str, version: str) -> Path:
 
 
 def read_base_lock(root: Path, base: str) -> BaseLock:
-    """Read the lock of a base.
+    """Read the lock of a base: this checkout's own, if a build made one for the project's, or else the project's.
+
+    Raises:
+        InputError: the lock is missing, or has mistakes (listed with file:line:column).
+    """
+    project = base_lock_path(root, base).exists()
+    return (read_own_lock(root, base) if project else None) or read_project_lock(root, base)
+
+
+def read_project_lock(root: Path, base: str) -> BaseLock:
+    """Read the project's lock of a base.
 
     Raises:
         InputError: the lock is missing, or has mistakes (listed with file:line:column).
@@ -93,11 +137,42 @@ def read_base_lock(root: Path, base: str) -> BaseLock:
     return yaml_file.load_yaml(path, str(path.relative_to(root)), BaseLock)
 
 
+def read_own_lock(root: Path, base: str) -> BaseLock | None:
+    """Return this checkout's own lock of a base; None if there is none for the project's lock as it is now.
+
+    Raises:
+        InputError: it has mistakes.
+    """
+    path = own_lock_path(root, base)
+    if not path.exists():
+        return None
+    own = yaml_file.load_yaml(path, str(path.relative_to(root)), OwnLock)
+    return own.lock if own.replaces == sha256(base_lock_path(root, base)) else None
+
+
 def write_base_lock(root: Path, base: str, lock: BaseLock) -> None:
-    """Write the lock of a base."""
+    """Write the lock of a base; this checkout's own ends with it."""
     head = f"# The packages of {base}, by `invoke lock --base {base}`: exact versions and hashes.\n"
-    body = yaml.safe_dump(lock.model_dump(exclude_defaults=True), sort_keys=True, default_flow_style=None, width=160)
-    write_whole(base_lock_path(root, base), head + body)
+    write_whole(base_lock_path(root, base), head + _dump(lock))
+    own_lock_path(root, base).unlink(missing_ok=True)
+
+
+def write_own_lock(root: Path, base: str, lock: BaseLock) -> None:
+    """Write this checkout's own lock of a base, below build/; the project's stays as it is."""
+    head = f"# The packages of {base}, by a build that could no longer fetch those of the project's lock.\n"
+    head += f"# `invoke lock --base {base}` replaces the project's lock; `invoke build --locked` removes this one.\n"
+    own = OwnLock(replaces=sha256(base_lock_path(root, base)), lock=lock)
+    write_whole(own_lock_path(root, base), head + _dump(own))
+
+
+def remove_own_locks(root: Path) -> None:
+    """Remove this checkout's own locks, so that the project's are used again."""
+    for path in own_lock_path(root, "any").parent.glob("*.yaml"):
+        path.unlink()
+
+
+def _dump(model: StrictModel) -> str:
+    return yaml.safe_dump(model.model_dump(exclude_defaults=True), sort_keys=True, default_flow_style=None, width=160)
 
 
 def read_wheel_lock(root: Path, framework: str, version: str) -> str:
@@ -146,6 +221,7 @@ def check_wheel_lock(text: str, name: str) -> None:
         raise InputError("the lock has mistakes:\n  " + "\n  ".join(mistakes), "invoke lock")
 
 
-def locked_packages(text: str) -> dict[str, str]:
+@lru_cache
+def locked_packages(text: str) -> Mapping[str, str]:
     """Return the Python distributions of a wheel lock, name to version."""
     return {pinned["name"]: pinned["version"] for pinned in _PINNED.finditer(text)}

@@ -62,10 +62,10 @@ def read_stored_evidence(root: Path, combo: str) -> Evidence | None:
 
 
 def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    repeated = _find_repeated(name for name, _ in pairs)
-    if repeated:
-        raise ValueError(f"the key {repeated[0]!r} appears more than once")
-    return dict(pairs)
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError(f"the key {_find_repeated(name for name, _ in pairs)[0]!r} appears more than once")
+    return document
 
 
 def _reject_constant(name: str) -> NoReturn:

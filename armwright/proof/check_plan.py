@@ -180,7 +180,7 @@ def _find_in_kernels(report: Report, required: Requirements) -> Iterator[Problem
 
 def _covers(rule: ImageFacts, dtype: str, kernel: Kernel) -> bool:
     of_dtype = rule["dtypes"] is None or not dtype or dtype in rule["dtypes"]
-    return of_dtype and kernel.source == rule["source"] and fnmatchcase(kernel.operation, rule["operation"])
+    return kernel.source == rule["source"] and of_dtype and fnmatchcase(kernel.operation, rule["operation"])
 
 
 def _allows(rule: ImageFacts, kernel: Kernel) -> bool:

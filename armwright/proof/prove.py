@@ -10,10 +10,10 @@ from pathlib import Path
 from armwright.assembly.images import find_image
 from armwright.engine.client import Engine, Image
 from armwright.plan.plan import Plan
-from armwright.proof import check_image, evidence, verify, wording
+from armwright.proof import check_image, check_leftovers, evidence, verify, wording
 from armwright.proof.evidence import Evidence
 from armwright.proof.smoke import run_smoke
-from armwright.system import console, process
+from armwright.system import console, turns
 from armwright.system.errors import FailedError
 
 
@@ -23,7 +23,7 @@ def proof_slot() -> AbstractContextManager[None]:
     There is one slot per CPU: a single proof leaves nearly half of two CPUs idle (measured with top), and more proofs
     than CPUs only wait for each other's threads.
     """
-    return process.turn("proof", places=os.cpu_count() or 1)
+    return turns.turn("proof", places=os.cpu_count() or 1)
 
 
 def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = ()) -> Evidence:
@@ -46,6 +46,7 @@ def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = 
     image = find_image(engine, plan.reference)
     try:
         check_image.require_planned_image(root, engine, plan, image)
+        check_leftovers.require_no_leftovers(root, engine, plan, image)
         with console.progress(f"prove {plan.combo.id} on {target.title} ({target.emulator.cpu})"):
             proof = run_smoke(engine, plan.reference, image, target, options)
     except FailedError:

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from armwright.engine.client import Engine, Image
 from armwright.engine.containers import ContainerResult
+from armwright.engine.probe import EngineReading
 from armwright.host import binfmt
-from armwright.plan.image_facts import HOME
+from armwright.plan.image_facts import HOME, MARKER
 from armwright.proof import evidence
 from armwright.proof.evidence import Evidence, Report
 from armwright.recipes.targets import Target
@@ -19,6 +20,7 @@ from armwright.system.errors import FailedError, InputError, MachineError
 
 TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute and a half on 2 cores
 SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
+_FAR_EMULATOR = "QEMU"  # on another machine; which one it is, only a container can tell
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
 
 
@@ -40,7 +42,9 @@ def run_smoke(engine: Engine, reference: str, image: Image, target: Target, opti
         InputError: the smoke run does not know an option.
         MachineError: the emulator is missing or too old.
     """
-    emulator = require_runner(target)
+    emulator = require_runner(target, engine.reading)
+    if emulator == _FAR_EMULATOR:
+        emulator = _read_far_emulator(engine, reference)
     environment = {"QEMU_CPU": target.emulator.cpu} if emulator else {}
     report = _parse_report(reference, engine.run(reference, ["smoke", "--json", *options], environment, TIMEOUT))
     combo = image.labels["org.armwright.combo"]
@@ -70,7 +74,7 @@ def run_smoke(engine: Engine, reference: str, image: Image, target: Target, opti
 def _run_on_baseline(engine: Engine, reference: str, image: Image, target: Target, report: Report) -> Report | None:
     """Repeat the runs on the CPU that has nothing above the target's floor, except data types that it skips.
 
-    The run bypasses the entrypoint, which would refuse that CPU.
+    The run bypasses the entrypoint and the start-up hook, which would refuse that CPU.
     """
     baseline = target.emulator.baseline
     if baseline is None:
@@ -82,19 +86,26 @@ def _run_on_baseline(engine: Engine, reference: str, image: Image, target: Targe
     arguments = ["-I", SMOKE, "--below-floor", "--json"]
     arguments += [f"--workload={name}" for name in dict.fromkeys(run.workload for run in runs)]
     arguments += [f"--dtype={name}" for name in dict.fromkeys(run.dtype for run in runs)]
-    ran = engine.run(reference, arguments, {"QEMU_CPU": baseline.cpu}, TIMEOUT, entrypoint=python)
+    ran = engine.run(reference, arguments, {"QEMU_CPU": baseline.cpu, MARKER: "1"}, TIMEOUT, entrypoint=python)
     return _parse_report(reference, ran)
 
 
-def require_runner(target: Target) -> str:
-    """Check that this machine can run the image of a target.
+def require_runner(target: Target, reading: EngineReading | None = None) -> str:
+    """Check that the engine can run the image of a target.
+
+    Args:
+        target: the CPU that the image is for.
+        reading: what the engine reports; None for an engine on this machine.
 
     Returns:
-        the emulator, for example "QEMU 10.0.2"; empty on an Arm machine.
+        the emulator, for example "QEMU 10.0.2"; "QEMU" for one on another machine, which cannot be read from here;
+        empty on an Arm machine.
 
     Raises:
         MachineError: no emulator is registered for containers, or it does not know the target's CPU.
     """
+    if reading and not reading.is_here:
+        return "" if reading.runs_arm else _FAR_EMULATOR
     if platform.machine() == "aarch64":
         return ""
     emulation = binfmt.read_emulation()
@@ -102,11 +113,24 @@ def require_runner(target: Target) -> str:
         what = "no aarch64 emulator that works inside containers is registered; nothing was started"
         raise MachineError(what, "./inv setup")
     known = binfmt.list_cpus()
+    if not known:
+        what = f"the registered emulator {emulation.entries[0].interpreter} did not answer; nothing was started"
+        raise MachineError(what, "invoke doctor")
+    title = f"QEMU {emulation.running or 'of an unknown version'}"
     for cpu in target.emulator.models:
         if cpu not in known:
-            what = f"the emulator (QEMU {emulation.running}) does not know the CPU {cpu}; nothing was started"
+            what = f"the emulator ({title}) does not know the CPU {cpu}; nothing was started"
             raise MachineError(what, "./inv setup")
-    return f"QEMU {emulation.running}"
+    return title
+
+
+def _read_far_emulator(engine: Engine, reference: str) -> str:
+    """Return the emulator on the engine's machine, as it answers inside a container of an image."""
+    version = binfmt.parse_version(engine.run(reference, ["-"], {"QEMU_VERSION": "1"}, 60).out)
+    if version is None:
+        what = f"the engine at {engine.address} starts aarch64 programs, but not with QEMU, which shows a target's CPU"
+        raise MachineError(what, "docker info", hint="run ./inv setup on the engine's machine")
+    return f"QEMU {version}"
 
 
 def _parse_report(reference: str, ran: ContainerResult) -> Report:

@@ -70,7 +70,7 @@ def verify_evidence(matrix: Matrix, file: EvidenceFile, engine: Engine | None) -
         result.problems.append(Problem("inputs", text))
     else:
         result.problems += check_plan.find_shortfalls(proof, plan)
-        _compare_image(matrix.root, proof, plan, engine, result)
+        compare_image(matrix.root, proof, plan, engine, result)
     return result
 
 
@@ -105,8 +105,16 @@ def _plan_like(matrix: Matrix, proof: Evidence, base: Base) -> Plan:
     return next((plan for plan in plans if plan.inputs == proof.inputs), plans[0])
 
 
-def _compare_image(root: Path, proof: Evidence, plan: Plan, engine: Engine | None, result: Verification) -> None:
-    """Compare the evidence with the image in the engine, and the image with its plan."""
+def compare_image(root: Path, proof: Evidence, plan: Plan, engine: Engine | None, result: Verification) -> None:
+    """Compare the evidence with the image in the engine, and the image with its plan.
+
+    Args:
+        root: the project's root.
+        proof: evidence of this plan.
+        plan: the plan.
+        engine: the engine that may have the image; None if no engine answers.
+        result: the verification, to which problems are added, and what could not be compared.
+    """
     image = engine.find(plan.reference) if engine else None
     if engine is None or image is None:
         result.not_compared.append("image: " + ("not in the engine" if engine else "the engine does not answer"))

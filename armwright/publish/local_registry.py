@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from armwright.system import daemon, http, process
+from armwright.system import daemon, http, process, turns
 from armwright.system.errors import MachineError
 from armwright.system.files import write_whole
 
 HOME = Path("build", "registry")  # below the project's root
+DATA = "data"  # below HOME
 HOST = "127.0.0.1"
 PORT = 5000
 
@@ -59,12 +62,17 @@ def is_registry_answering(home: Path) -> bool:
     return http.is_answering(f"{_api(_read_port(home))}/")
 
 
-def start_registry(home: Path, port: int = PORT) -> tuple[RegistryStatus, bool]:
+def read_registry_address(home: Path) -> str:
+    """Return `host:port` of the registry: on the port on which it runs or last ran, 5000 if it never did."""
+    return f"{HOST}:{_read_port(home)}"
+
+
+def start_registry(home: Path, port: int | None = None) -> tuple[RegistryStatus, bool]:
     """Start the registry if it is not running, and wait until it answers.
 
     Args:
         home: the folder for data, configuration, pid file and log.
-        port: the port on 127.0.0.1; only this machine can reach it.
+        port: the port on 127.0.0.1, which only this machine can reach; None for the one on which it runs or last ran.
 
     Returns:
         its state, and whether this call started it.
@@ -73,19 +81,35 @@ def start_registry(home: Path, port: int = PORT) -> tuple[RegistryStatus, bool]:
         MachineError: docker-registry is not installed, the port is taken, the registry runs on another port, or it
             exited at once (the message has its log's tail).
     """
-    program = process.require_program("docker-registry")
+    process.require_program("docker-registry")
     home.mkdir(parents=True, exist_ok=True)
-    with process.alone(home / "lock"):
+    with turns.alone(home / "lock"):
+        last = _read_port(home)
         if _find_pid(home):
-            if (current := _read_port(home)) != port:
-                raise MachineError(f"the registry is already running on port {current}", "invoke registry stop")
+            if port not in {None, last}:
+                again = f"invoke registry stop && invoke registry start --port {port}"
+                raise MachineError(f"the registry is already running on port {last}", again)
             return read_registry_status(home), False
-        _refuse_taken(port)
-        write_whole(_configuration(home), _render_configuration(port, home / "data"))
-        arguments = [program, "serve", str(_configuration(home))]
-        pid = daemon.start_daemon(arguments, _log(home), lambda: http.is_answering(f"{_api(port)}/"), patience=20)
-        (home / "pid").write_text(f"{pid}\n", encoding="utf-8")
+        _serve(home, last if port is None else port)
         return read_registry_status(home), True
+
+
+@contextlib.contextmanager
+def stopped_registry(home: Path) -> Iterator[Path]:
+    """Stop the registry if it runs, and start it again afterwards; nobody else starts it meanwhile.
+
+    Returns:
+        the path of its configuration, for other programs that work on its data.
+    """
+    with turns.alone(home / "lock"):
+        pid, port = _find_pid(home), _read_port(home)
+        if pid:
+            daemon.stop_daemon(pid)
+        try:
+            yield _configuration(home)
+        finally:
+            if pid:
+                _serve(home, port)
 
 
 def stop_registry(home: Path) -> bool:
@@ -99,12 +123,20 @@ def stop_registry(home: Path) -> bool:
     """
     if not home.is_dir():
         return False
-    with process.alone(home / "lock"):
+    with turns.alone(home / "lock"):
         pid = _find_pid(home)
         if pid:
             daemon.stop_daemon(pid)
         (home / "pid").unlink(missing_ok=True)
         return pid is not None
+
+
+def _serve(home: Path, port: int) -> None:
+    _refuse_taken(port)
+    write_whole(_configuration(home), _render_configuration(port, home / DATA))
+    arguments = [process.require_program("docker-registry"), "serve", str(_configuration(home))]
+    pid = daemon.start_daemon(arguments, _log(home), lambda: http.is_answering(f"{_api(port)}/"), patience=20)
+    (home / "pid").write_text(f"{pid}\n", encoding="utf-8")
 
 
 def _configuration(home: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from armwright.recipes.model import Drop
-from armwright.recipes.patterns import Absolute, Glob, Name, Reason, Sentence
+from armwright.recipes.patterns import Absolute, Glob, Name, Reason, Sentence, Site
 from armwright.recipes.source_builds import Interpreter
 from armwright.system.strict_model import StrictModel
 
@@ -54,7 +54,9 @@ class Archive(Distribution):
     """A root file system unpacked from the distribution's signed archive.
 
     Attributes:
-        suites: the suites of the archive, for example trixie and trixie-security.
+        suites: the suites of the archive, for example trixie and trixie-security, each with its folder on a site.
+        snapshots: sites that keep what the archive had at a time, as <site>/<folder>/<time>.
+        snapshot_hours: hours after a lock's time at which a snapshot may have its packages.
         merged: folders of the root that are links into /usr.
         early: links created before any package is unpacked, such as /bin/sh, which unpacking needs.
         keyring: the file with the keys that sign the archive.
@@ -62,7 +64,9 @@ class Archive(Distribution):
         interpreter: the Python to compile, if the distribution does not have that version.
     """
 
-    suites: list[Name] = Field(min_length=1)
+    suites: dict[Name, Name] = Field(min_length=1)
+    snapshots: list[Site] = Field(min_length=1)
+    snapshot_hours: list[Annotated[int, Field(ge=0, le=240)]] = Field(min_length=1)
     merged: Merged | None = None
     early: list[Link] = Field(default=[])
     keyring: Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.gpg$")]

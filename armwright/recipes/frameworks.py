@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -54,6 +55,13 @@ class Release(StrictModel):
         return self
 
 
+class Unimportable(StrictModel):
+    """Public modules of a framework that cannot be imported in an image, and why."""
+
+    modules: list[Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_.*]*$")]] = Field(min_length=1)
+    reason: Reason
+
+
 class Strip(StrictModel):
     """File names whose symbol tables are stripped."""
 
@@ -95,7 +103,7 @@ class FrameworkBackend(StrictModel):
 
         Overrides replace rules by id, and `{cores}` becomes the OpenBLAS cores of the target.
         """
-        rules = {rule.id: rule for rule in flatten(self.kernels) if rule.applies_to(target)}
+        rules = {rule.id: rule for rule in self._flat_kernels if rule.applies_to(target)}
         for override in self._overrides(target, version):
             rules.update((rule.id, rule) for rule in flatten(override.kernels) if rule.applies_to(target))
         return [rule.with_cores(target.openblas_cores) for rule in rules.values()]
@@ -111,6 +119,10 @@ class FrameworkBackend(StrictModel):
             state, note = support.on_floor(target.floor)
             rows.append({"name": name, "state": state, "note": note})
         return rows
+
+    @cached_property
+    def _flat_kernels(self) -> list[KernelRule]:
+        return flatten(self.kernels)
 
     def _overrides(self, target: Target, version: str) -> list[Override]:
         return [override for override in self.overrides if override.applies_to(target.name, version)]
@@ -129,7 +141,15 @@ class FrameworkFile(StrictModel):
     versions: dict[VersionName, Release] = Field(min_length=1)
     drop: list[Drop] = Field(default=[])
     strip: Strip | None = None
+    unimportable: list[Unimportable] = Field(default=[])
     environment: list[Environment] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _no_distribution_is_dropped(self) -> FrameworkFile:
+        dropped = [path for drop in self.drop for path in drop.paths if path.endswith(".dist-info")]
+        if dropped:
+            raise ValueError(f"'drop' removes {dropped[0]}, but others declare that they require the distribution")
+        return self
 
 
 class Framework(FrameworkFile):

@@ -28,6 +28,7 @@ _MAX_NAME = 120  # characters of a text that is taken for a CPU's name
 _NAME_WORDS = 4
 _MAX_LISTED = 8  # names in a sentence
 _DISTINCTIVE = 5  # letters; a shorter name (n1, m2, tx2) counts only if the text holds nothing else
+_NEGATIONS = frozenset({"not", "no", "non", "isn", "never", "without", "except", "unlike", "instead", "rather"})
 _PASTE = "paste the output of `lscpu` or `cat /proc/cpuinfo`"
 
 
@@ -160,9 +161,11 @@ def _choose_by_features(
 
 def _choose_by_name(text: str, matrix: Matrix, names: CpuNames, targets: list[Target]) -> SubmittedCpu:
     """Choose by a name. A target for every CPU counts only if the text names no other."""
-    parts = re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(text) <= _MAX_NAME else []
-    spans = ["".join(parts[i : i + n]) for n in range(1, _NAME_WORDS + 1) for i in range(len(parts) + 1 - n)]
-    candidates = {span for span in spans if len(span) >= _DISTINCTIVE} | {"".join(parts)}
+    pieces = re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(text) <= _MAX_NAME else []
+    if not _NEGATIONS.isdisjoint(pieces):
+        return SubmittedCpu(None, f"the text says what the CPU is not; write only its name, or {_PASTE}")
+    spans = ["".join(pieces[i : i + n]) for n in range(1, _NAME_WORDS + 1) for i in range(len(pieces) + 1 - n)]
+    candidates = {span for span in spans if len(span) >= _DISTINCTIVE} | {"".join(pieces)}
     target_names = _target_names(matrix, targets)
     named = {target_names[span] for span in candidates if span in target_names}
     specific = {name for name in named if "*" not in matrix.recipes.targets[name].parts} or named

@@ -1,7 +1,7 @@
 """The names that `lscpu` prints for CPUs (recipes/cpus.yaml), where /proc/cpuinfo has part numbers.
 
 Three other places name CPUs, each for its own readers. A target's `parts` and `aliases` in recipes/targets/ say which
-target a CPU gets and what users call it. PART_NAMES in scripts/machine.py holds product names, as an image has no YAML
+target a CPU gets and what users call it. PART_NAMES in scripts/naming.py holds product names, as an image has no YAML
 reader; a test checks that every part there has a name here. Apple's parts show why these names are not enough:
 `lscpu` names the cores (Firestorm-M1), users name the chip (M1), and the target m1 matches Apple's implementer.
 """

@@ -6,8 +6,15 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from armwright.pipeline.documents import ComboState, DocumentRow
+from armwright.pipeline.documents import DESCRIBED, ComboState
 from armwright.request.decide import Decision
+from armwright.system.strict_model import StrictModel
+
+
+class DocumentRow(StrictModel):
+    """The settings of the models below."""
+
+    model_config = DESCRIBED
 
 
 class DtypeStatus(DocumentRow):

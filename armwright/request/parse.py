@@ -102,10 +102,13 @@ class _RequestReader:
         same = {version_key(version): version for version in published if version_key(version) > NAME_KEY}
         try:
             version = Version(_VERSION.validate_python(text))
-            return same.get(version) or _VERSION.validate_python(str(version))
         except (ValidationError, InvalidVersion):
+            version = None
+        # `2.10.0-c` is a spelling of 2.10.0rc0 for PEP 440: nobody means that, so pre-releases need their own spelling
+        if version is None or (version.is_prerelease and str(version) != text):
             self.mistakes.append(f"{place}: not a version: {nearest(text, published)}")
             return ""
+        return same.get(version) or str(version)
 
     def cpu(self, field: Field, target: str) -> SubmittedCpu | None:
         """Read a pasted CPU. If no target is selected, it must be enough to choose one."""

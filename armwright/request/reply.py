@@ -14,6 +14,7 @@ from armwright.matrix.matrix import Matrix
 from armwright.pipeline.build_combo import ComboResult
 from armwright.proof import wording
 from armwright.proof.evidence import Evidence
+from armwright.publish.destination import share_command
 from armwright.request.decide import Decision
 from armwright.request.document import RequestOutcome
 from armwright.request.markdown import code, code_block, folded, markdown_table
@@ -180,7 +181,7 @@ def _next_commands(decision: Decision, kind: str, again: str) -> Iterator[str]:
     elif kind == "refused":
         lines = [f"./inv build --combo {nearest.id}"] if nearest else ["invoke list --all"]
     elif kind == "built":
-        lines = [f"./inv registry start && ./inv stage --combo {decision.id}"]
+        lines = [share_command(decision.id)]
     else:
         lines = [f"./inv build --combo {decision.id}"]
     yield f"Next:\n\n{code_block(chr(10).join(lines), 'sh')}"

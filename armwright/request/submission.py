@@ -7,6 +7,7 @@ error messages name the place of a mistake without repeating the text.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import yaml
 
 from armwright.request import fields
 from armwright.request.fields import Field, FieldKind
-from armwright.request.issue_body import read_sections
+from armwright.request.issue_body import find_html, read_sections
 from armwright.system.errors import InputError, nearest
 
 _NULLS = ("", "~", "null")
@@ -62,24 +63,30 @@ FieldValues = Mapping[str, FieldValue]
 def read_issue_body(form: Sequence[Field], body: str) -> FieldValues:
     """Read an issue body that GitHub wrote from the form. Nothing below the FREE field, the last one, is read.
 
+    HTML above it is a mistake: a person who reads the issue does not see what a comment or a collapsed part contains.
+
     Raises:
-        MalformedError: the body is too long or was not written from the form.
+        MalformedError: the body is too long, has HTML, or was not written from the form.
     """
     if len(body) > fields.MAX_REQUEST or len(body.encode(errors="surrogatepass")) > fields.MAX_REQUEST:
         raise _too_long()
     headings = {field.heading: field for field in form}
     values: dict[str, FieldValue] = {}
     mistakes: list[str] = []
+    end = math.inf
     for section in read_sections(body):
         field = headings.get(section.heading)
         if field is None:
             mistakes.append(f"line {section.line}: unknown heading; the form has: {', '.join(headings)}")
         elif field.kind is FieldKind.FREE:
+            end = section.line
             break
         elif field.key in values:
             mistakes.append(f"line {section.line}: '{field.heading}' is given twice")
         else:
             values[field.key] = FieldValue(section.text, f"line {section.line}, '{field.heading}'")
+    hidden = [line for line in find_html(body) if line < end]
+    mistakes += [f"line {line}: HTML is not allowed here, because an issue does not show all of it" for line in hidden]
     if not values:
         mistakes.append(
             f"this is not a filled-in form: it needs a heading such as '### {form[0].heading}' with a value below it"

@@ -6,18 +6,18 @@ import hashlib
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
+def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     """Write a file next to its destination, then rename it; create the folder if it is absent.
 
     Args:
         path: the file.
-        text: its content.
+        content: its content; text becomes UTF-8.
         mode: the permissions of a new file; an existing file keeps its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.armwright-new")  # apt ignores this suffix in its folders
     try:
-        new.write_text(text, encoding="utf-8")
+        new.write_bytes(content if isinstance(content, bytes) else content.encode())
         new.chmod(path.stat().st_mode & 0o777 if path.exists() else mode)
         new.replace(path)
     finally:

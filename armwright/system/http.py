@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import parse_header_links
 
+from armwright.system import pip_tool
 from armwright.system.errors import FailedError, MachineError
 from armwright.system.http_session import explained, is_loopback, open_session
 
@@ -92,8 +93,8 @@ def fetch(  # noqa: PLR0913 - the parts of an HTTP request
         bundle: the file of trusted certificates; None for `find_ca_bundle`.
 
     Raises:
-        MachineError: the host cannot be reached, or its certificate is not trusted.
-        FailedError: its status is an error, or the body is too large.
+        MachineError: the host cannot be reached or refuses the request, or its certificate is not trusted.
+        FailedError: its status is another error, or the body is too large.
     """
     size = 0
     with (
@@ -102,6 +103,9 @@ def fetch(  # noqa: PLR0913 - the parts of an HTTP request
         session.get(url, headers=headers, timeout=TIMEOUT, stream=True, verify=bundle) as response,
     ):
         if response.status_code >= requests.codes.bad_request and response.status_code not in accept:
+            if response.status_code in pip_tool.REFUSALS:
+                why, hint = pip_tool.explain_status(response.status_code)
+                raise MachineError(f"{host} {why}", INDEX_COMMAND, hint=hint)
             raise FailedError(f"{host} answered with {response.status_code}")
         for part in response.iter_content(1 << 16):
             size += len(part)
@@ -133,7 +137,17 @@ class HttpResponse:
 
 
 def exchange(  # noqa: PLR0913 - the parts of an HTTP request
-    method: str, url: str, *, limit: int, host: str, headers: Mapping[str, str], data: bytes | None = None
+    method: str,
+    url: str,
+    *,
+    limit: int,
+    host: str,
+    headers: Mapping[str, str],
+    data: bytes | None = None,
+    bundle: str | None = None,
+    certificate: tuple[str, str] | None = None,
+    retries: int = 3,
+    timeout: tuple[float, float] = TIMEOUT,
 ) -> HttpResponse:
     """Send one request to a service and return its response; redirects, rate limits and errors are the caller's.
 
@@ -144,17 +158,21 @@ def exchange(  # noqa: PLR0913 - the parts of an HTTP request
         host: how messages name the service.
         headers: headers to add. Authorization is sent as given, to this URL only, and netrc is not used.
         data: the body.
+        bundle: the file of trusted certificates; None for `find_ca_bundle`.
+        certificate: the files of a client's certificate and of its key.
+        retries: see `open_session`.
+        timeout: seconds to connect, seconds between two bytes.
 
     Raises:
-        MachineError: the service cannot be reached, or its certificate is not trusted.
+        UnreachableError: the service cannot be reached, or its certificate is not trusted.
         FailedError: the body is too large.
     """
     body = io.BytesIO()
     with (
-        explained(host, "invoke doctor", _NETWORK_HINT),
-        open_session(url, plain=True) as session,
+        explained(host, "invoke doctor", _NETWORK_HINT, bundle),
+        open_session(url, retries=retries, plain=True) as session,
         session.request(
-            method, url, headers=headers, data=data, timeout=TIMEOUT, stream=True,
+            method, url, headers=headers, data=data, timeout=timeout, stream=True, verify=bundle, cert=certificate,
             auth=lambda prepared: prepared,
         ) as response,
     ):  # fmt: skip

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import requests
@@ -21,6 +24,23 @@ _SYSTEM = (
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
     "/etc/ssl/cert.pem",  # macOS, BSD
 )
+
+
+NetworkCause = Literal["certificate", "not tls", "proxy", "timeout", "unknown host", "other"]
+
+
+class UnreachableError(MachineError):
+    """A host cannot be reached.
+
+    Attributes:
+        cause: why, for a caller that has its own advice: "not tls" is a host that does not speak TLS on this port.
+        detail: the reason in the words of the operating system or of OpenSSL.
+    """
+
+    def __init__(self, what: str, next_step: str, *, hint: str, cause: NetworkCause, detail: str) -> None:
+        super().__init__(what, next_step, hint=hint)
+        self.cause: NetworkCause = cause
+        self.detail = detail
 
 
 def find_ca_bundle() -> Path | None:
@@ -75,7 +95,7 @@ def open_session(url: str, *, retries: int = 3, plain: bool = False) -> requests
 
 @contextmanager
 def explained(host: str, next_step: str, hint: str = "", bundle: str | None = None) -> Iterator[None]:
-    """Turn network errors into a MachineError.
+    """Turn network errors into an UnreachableError.
 
     Args:
         host: how the message names the host.
@@ -85,31 +105,45 @@ def explained(host: str, next_step: str, hint: str = "", bundle: str | None = No
     """
     try:
         yield
-    except requests.exceptions.SSLError as error:
-        used = bundle or find_ca_bundle() or "of the certifi package"
-        raise MachineError(
-            f"the certificate of {host} is not trusted with the CA bundle {used}",
-            "invoke doctor",
-            hint="set SSL_CERT_FILE to the CA bundle of your network",
-        ) from error
-    except requests.exceptions.ProxyError as error:
-        raise MachineError(
-            f"the proxy refused the connection to {host}", "env | grep -i _proxy", hint="check HTTPS_PROXY and NO_PROXY"
-        ) from error
-    except requests.exceptions.Timeout as error:
-        raise MachineError(
-            f"{host} did not answer in time", "invoke doctor", hint="or run the same command again"
-        ) from error
     except requests.exceptions.RequestException as error:
-        raise MachineError(f"{host} cannot be reached: {_find_reason(error)}", next_step, hint=hint) from error
+        cause, detail = _find_cause(error), _find_reason(error)
+        what = {
+            "certificate": f"the certificate of {host} is not trusted with the CA bundle "
+            f"{bundle or find_ca_bundle() or 'of the certifi package'}",
+            "not tls": f"{host} does not speak TLS on this port",
+            "proxy": f"the proxy refused the connection to {host}",
+            "timeout": f"{host} did not answer in time",
+        }.get(cause, f"{host} cannot be reached: {detail}")
+        command, advice = {
+            "certificate": ("invoke doctor", "set SSL_CERT_FILE to the CA bundle of your network"),
+            "proxy": ("env | grep -i _proxy", "check HTTPS_PROXY and NO_PROXY"),
+            "timeout": ("invoke doctor", "or run the same command again"),
+        }.get(cause, (next_step, hint))
+        raise UnreachableError(what, command, hint=advice, cause=cause, detail=detail) from error
+
+
+def _find_cause(failure: requests.exceptions.RequestException) -> NetworkCause:
+    inner = list(_unwrap(failure))
+    if isinstance(failure, requests.exceptions.SSLError):
+        distrusted = any(isinstance(error, ssl.SSLCertVerificationError) for error in inner)
+        return "certificate" if distrusted or not any(isinstance(error, ssl.SSLError) for error in inner) else "not tls"
+    if isinstance(failure, requests.exceptions.ProxyError):
+        return "proxy"
+    if isinstance(failure, requests.exceptions.Timeout):
+        return "timeout"
+    return "unknown host" if any(isinstance(error, socket.gaierror) for error in inner) else "other"
 
 
 def _find_reason(failure: BaseException) -> str:
     """Return the cause inside the wrappers of requests and urllib3, e.g. "Connection refused"."""
+    reasons = [error.strerror for error in _unwrap(failure) if isinstance(error, OSError) and error.strerror]
+    return reasons[0] if reasons else type(failure).__name__
+
+
+def _unwrap(failure: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that it wraps, outermost first."""
     seen: BaseException | None = failure
     while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
+        yield seen
         inner = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
         seen = inner if isinstance(inner, BaseException) else seen.__cause__
-    return type(failure).__name__

@@ -14,9 +14,22 @@ from collections.abc import Callable, Iterator
 PATIENCE = 10.0  # seconds between asking a program to stop and killing it
 Stop = Callable[[float], None]  # stops something; takes the seconds that it may use to end by itself
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _guard = threading.Lock()
 _stopping = threading.Event()
 _running: list[Stop] = []
+
+
+def is_ignored(number: int) -> bool:
+    """Return whether this process ignores a signal, because it was started so: by nohup, or by a script's `&`."""
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def handle_signals() -> None:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt as SIGINT does; those that are ignored stay ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if not is_ignored(number):
+            signal.signal(number, signal.default_int_handler)
 
 
 def check_interrupted() -> None:
@@ -64,7 +77,7 @@ def deferred() -> Iterator[None]:
         yield
         return
     seen: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in _SIGNALS if not is_ignored(number)]
     before = {number: signal.signal(number, lambda number, _: seen.append(number)) for number in numbers}
     try:
         yield

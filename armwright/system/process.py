@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from armwright.system import interrupt
 from armwright.system.errors import FailedError, MachineError
 
 TAIL_LINES = 15
-_guard = threading.Lock()
-_turns: dict[tuple[str, int], threading.Semaphore] = {}
+EnvironmentChanges = Mapping[str, str] | Mapping[str, str | None]  # changes of the environment; None removes a variable
 
 
 def find_program(name: str) -> str | None:
@@ -43,7 +44,12 @@ def require_program(name: str, next_step: str = "./inv setup") -> str:
 
 
 def capture(
-    arguments: Sequence[str], *, check: bool = True, timeout: float | None = 600, env: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    check: bool = True,
+    timeout: float | None = 600,
+    env: EnvironmentChanges | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> str:
     """Run a short program and return its standard output.
 
@@ -51,7 +57,8 @@ def capture(
         arguments: the program and its arguments.
         check: raise if its exit code is not 0.
         timeout: seconds after which it is killed.
-        env: variables to add to the environment.
+        env: variables to add to the environment; None removes one.
+        pass_fds: file descriptors that the program keeps open.
 
     Raises:
         MachineError: the program is not installed.
@@ -67,8 +74,9 @@ def capture(
             errors="replace",
             timeout=timeout,
             check=False,
-            env={**os.environ, **(env or {})},
+            env=_merge(env),
             stdin=subprocess.DEVNULL,
+            pass_fds=pass_fds,
         )
     except subprocess.TimeoutExpired as error:
         raise FailedError(f"'{arguments[0]}' did not finish within {timeout:.0f} s") from error
@@ -77,13 +85,35 @@ def capture(
     return done.stdout
 
 
-def stream(
+def exchange_text(arguments: Sequence[str], given: str, *, timeout: float = 60) -> tuple[int, str]:
+    """Run a short program with a text on its standard input; return its exit code and standard output.
+
+    For programs that handle secrets: neither the text nor the output reaches a message.
+
+    Raises:
+        MachineError: the program is not installed.
+        FailedError: it took more than `timeout` seconds.
+    """
+    program = require_program(arguments[0])
+    interrupt.check_interrupted()
+    try:
+        done = subprocess.run(
+            [program, *arguments[1:]], input=given, capture_output=True, text=True, errors="replace", timeout=timeout,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise FailedError(f"'{arguments[0]}' did not finish within {timeout:.0f} s") from None
+    return done.returncode, done.stdout
+
+
+def stream(  # noqa: PLR0913 - the parts of a process
     arguments: Sequence[str],
     log: Path,
     on_line: Callable[[str], str | None] | None = None,
     *,
-    env: Mapping[str, str] | None = None,
+    env: EnvironmentChanges | None = None,
     cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> None:
     """Run a long program and append its output (both streams) to a log file, line by line.
 
@@ -91,8 +121,9 @@ def stream(
         arguments: the program and its arguments.
         log: the log file; its folder is created.
         on_line: called with each line; its result is logged instead of the line, None logs nothing.
-        env: variables to add to the environment.
+        env: variables to add to the environment; None removes one.
         cwd: the folder to run in.
+        pass_fds: file descriptors that the program and its children keep open.
 
     Raises:
         MachineError: the program is not installed.
@@ -103,18 +134,15 @@ def stream(
     interrupt.check_interrupted()
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: list[str] = []
-    with log.open("a", encoding="utf-8") as sink:
+    with log.open("a", encoding="utf-8", buffering=1) as sink:
         child = subprocess.Popen(
             [program, *arguments[1:]],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
+            text=True, errors="replace", env=_merge(env), cwd=cwd, pass_fds=pass_fds,
             start_new_session=True,  # Ctrl-C reaches this process only, which then stops the child
-        )
+        )  # fmt: skip
         assert child.stdout is not None  # noqa: S101 - for the type checker; stdout is a PIPE
         try:
             with interrupt.stoppable(lambda patience: _stop(child, patience)):
@@ -122,8 +150,7 @@ def stream(
                     kept = on_line(line.rstrip("\n")) if on_line else line.rstrip("\n")
                     if kept is not None:
                         sink.write(kept + "\n")
-                        sink.flush()
-                        tail = [*tail[-(TAIL_LINES - 1) :], *kept.splitlines()][-TAIL_LINES:]
+                        tail = [*tail, *kept.splitlines()][-TAIL_LINES:]
                 code = child.wait()
         except BaseException:
             _stop(child)
@@ -134,20 +161,53 @@ def stream(
         raise FailedError(_failure(arguments, code, tail), f"less {shlex.quote(str(log))}")
 
 
-def run_attached(arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+@contextlib.contextmanager
+def piped(arguments: Sequence[str]) -> Iterator[IO[bytes]]:
+    """Run a program and yield its standard output, which is read to its end when the work inside is done.
+
+    Raises:
+        MachineError: the program is not installed.
+        FailedError: its exit code is not 0; the message has the tail of its errors.
+    """
+    program = require_program(arguments[0])
+    interrupt.check_interrupted()
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            [program, *arguments[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            start_new_session=True,
+        )  # fmt: skip
+        assert child.stdout is not None  # noqa: S101 - for the type checker; stdout is a PIPE
+        try:
+            with interrupt.stoppable(lambda patience: _stop(child, patience)):
+                yield child.stdout
+                while child.stdout.read(1 << 16):
+                    pass
+                code = child.wait()
+        except BaseException:
+            _stop(child)
+            raise
+        finally:
+            child.stdout.close()
+        errors.seek(0)
+        lines = errors.read().decode(errors="replace").splitlines()
+    if code:
+        raise FailedError(_failure(arguments, code, lines))
+
+
+def run_attached(arguments: Sequence[str], *, env: EnvironmentChanges | None = None, cwd: Path | None = None) -> int:
     """Run a program with its output on the terminal; return its exit code.
 
     Raises:
         MachineError: the program is not installed.
     """
     program = require_program(arguments[0])
-    environment = {**os.environ, **(env or {})}
+    environment = _merge(env)
     return subprocess.run(
         [program, *arguments[1:]], cwd=cwd, check=False, env=environment, stdin=subprocess.DEVNULL
     ).returncode
 
 
-def spawn(arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def spawn(arguments: Sequence[str], log: Path, env: EnvironmentChanges | None = None) -> subprocess.Popen[bytes]:
     """Start a daemon that outlives this process: detached from the terminal, its output appended to a log file.
 
     Returns:
@@ -165,53 +225,46 @@ def spawn(arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = N
             stderr=sink,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, **(env or {})},
+            env=_merge(env),
             cwd="/",
         )
     threading.Thread(target=child.wait, daemon=True).start()  # or it stays a zombie if it ends before this process
     return child
 
 
-@contextlib.contextmanager
-def turn(name: str, places: int = 1) -> Iterator[None]:
-    """Let at most `places` threads of this process do the work of this name at once; the others wait.
+def attach(arguments: Sequence[str], connection: socket.socket, log: Path) -> None:
+    """Start a program whose input and output are a socket; it ends when the other side closes the socket.
 
     Args:
-        name: names the work.
-        places: how many threads may do it at once; must be the same wherever the name is used.
+        arguments: the program and its arguments.
+        connection: the socket; the caller closes its own copy.
+        log: the file that the program's errors are appended to.
 
     Raises:
-        KeyboardInterrupt: everything is being stopped.
+        MachineError: the program is not installed.
     """
-    with _guard:
-        free = _turns.setdefault((name, places), threading.Semaphore(places))
-    with free:
-        interrupt.check_interrupted()
-        yield
+    program = require_program(arguments[0])
+    with log.open("ab") as errors:
+        child = subprocess.Popen(
+            [program, *arguments[1:]],
+            stdin=connection.fileno(),
+            stdout=connection.fileno(),
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C reaches this process only, which still has to remove its containers
+        )
+    threading.Thread(target=child.wait, daemon=True).start()
 
 
-@contextlib.contextmanager
-def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Let one process at a time do the work inside; the others wait.
-
-    Args:
-        path: the file to lock; its folder is created.
-        waiting: called once if another process holds the lock.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _merge(env: EnvironmentChanges | None) -> dict[str, str]:
+    """Return this process's environment with changes."""
+    return {name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None}
 
 
-def _stop(child: subprocess.Popen[str], patience: float = interrupt.PATIENCE) -> None:
+def _stop(child: subprocess.Popen[Any], patience: float = interrupt.PATIENCE) -> None:
     """Interrupt a process group, and kill what is left after `patience` seconds or at a second interrupt."""
+    gentle = signal.SIGTERM if interrupt.is_ignored(signal.SIGINT) else signal.SIGINT  # children ignore the same
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGINT)
+        os.killpg(child.pid, gentle)
     try:
         child.wait(timeout=patience)
     except subprocess.TimeoutExpired:

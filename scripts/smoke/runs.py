@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kernels
 from kernels import Row, Table
-from worker import FAST_MATH, MARKER, read_manifest
+from worker import DETOURS, FAST_MATH, MARKER, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -82,17 +82,22 @@ def _make_run(name: str, manifest: Mapping[str, Any], dtype: Mapping[str, Any], 
 def work(image: Mapping[str, Any], runs: Sequence[Run], *, emulated: bool = False) -> Answers:
     """Run workloads; those with fast math run in a second process, since libraries read its variable when they load.
 
+    In an image whose rules forbid a library altogether, the framework's detours run too.
+
     Args:
         image: image.json.
         runs: the runs; without any, the framework is still loaded.
         emulated: whether the CPU is emulated.
     """
     fast_math, common = image["fast_math"] or {}, EMULATED if emulated else {}
+    off = [rule for rule in image["smoke"]["kernels"] if rule["operation"] == "*" and rule["dtypes"] is None]
+    detours = [Run(DETOURS, "fp32")] if any(not rule["implementations"] for rule in off) else []
     parts = [
-        ([run for run in runs if run.dtype != FAST_MATH], common),
+        ([run for run in runs if run.dtype != FAST_MATH], common, detours),
         (
             [run for run in runs if run.dtype == FAST_MATH],
             {**common, str(fast_math.get("name")): str(fast_math.get("value"))},
+            [],
         ),
     ]
     with ThreadPoolExecutor(len(parts)) as pool:
@@ -110,11 +115,13 @@ def work(image: Mapping[str, Any], runs: Sequence[Run], *, emulated: bool = Fals
     )
 
 
-def _process(dialect: str, runs: Collection[Run], environment: Mapping[str, str]) -> Answers:
+def _process(
+    dialect: str, runs: Collection[Run], environment: Mapping[str, str], detours: Collection[Run] = ()
+) -> Answers:
     """Run workloads in a worker process, and parse the output of the libraries."""
     memory = ctypes.CDLL(None).memfd_create(b"answers", 0)  # Python 3.7 has no name for it
     with open(memory, "w+", encoding="utf-8") as results:  # noqa: PTH123 - memory, not a file
-        names = [f"{run.workload}:{run.dtype}" for run in runs]
+        names = [f"{run.workload}:{run.dtype}" for run in (*runs, *detours)]
         command = [sys.executable, "-s", "-B", str(HERE / "worker.py"), dialect, str(results.fileno()), *names]
         child = subprocess.run(
             command, env={**os.environ, **TRACE, **environment}, pass_fds=[results.fileno()],

@@ -21,6 +21,7 @@ from typing import Any
 
 MARKER = "armwright-run:"
 FAST_MATH = "bf16-fast-math"  # fp32 models; an environment variable of the process turns it on
+DETOURS = "detours"  # the framework's ways around a switch; they have no answers, only kernels
 HERE = Path(__file__).resolve().parent
 
 
@@ -29,7 +30,7 @@ def main(dialect: str, runs: list[str], descriptor: int) -> None:
 
     Args:
         dialect: selects the modules `frameworks/<dialect>.py` and `<workload>/<dialect>.py`.
-        runs: each is `<workload>:<data type>`; a workload is a folder beside this file.
+        runs: each is `<workload>:<data type>`; a workload is a folder beside this file, or DETOURS.
         descriptor: the file descriptor to write the document to.
     """
     sys.path.insert(0, str(HERE))  # PYTHONSAFEPATH removes this folder from the path
@@ -37,7 +38,10 @@ def main(dialect: str, runs: list[str], descriptor: int) -> None:
     results = []
     for name, dtype in (run_name.split(":") for run_name in runs):
         announce(f"{name} {dtype}")
-        results.append({"workload": name, "dtype": dtype, **run(name, dtype, dialect, framework)})
+        if name == DETOURS:
+            getattr(framework, "run_detours", int)()
+        else:
+            results.append({"workload": name, "dtype": dtype, **run(name, dtype, dialect, framework)})
         announce("")
     document = {
         "versions": framework.versions(),

@@ -17,9 +17,10 @@ from armwright.engine.client import Engine, Image
 from armwright.engine.containers import PLATFORM
 from armwright.fetch import debian_roots, resolve
 from armwright.matrix.matrix import Matrix
-from armwright.plan.locks import read_base_lock
-from armwright.plan.plan import COMPRESSION
-from armwright.system import process
+from armwright.plan.locks import Role, read_base_lock
+from armwright.plan.plan import COMPRESSION, Plan
+from armwright.proof import check_image
+from armwright.system import process, turns
 
 EPOCH = 1_700_000_000
 Make = Callable[..., Image]
@@ -79,6 +80,30 @@ def make(engine: Engine, context: Callable[..., Path], tmp_path: Path) -> Make:
     return build
 
 
+@pytest.fixture
+def make_planned(engine: Engine, tmp_path: Path) -> Callable[[Plan], Image]:
+    """Build an image as `build_planned` does."""
+    return lambda plan: build_planned(engine, plan, tmp_path)
+
+
+def build_planned(engine: Engine, plan: Plan, folder: Path) -> Image:
+    """Build an image with a plan's own files, configuration and number of layers, and no framework, in a second."""
+    context = folder / f"planned-{uuid.uuid4().hex[:8]}"
+    own = {name: data for name, data in plan.files.items() if name.startswith(check_image.CONTEXT)}
+    for name, data in own.items():
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        (context / name).write_bytes(data)
+    (context / "filler").write_text(plan.combo.id)
+    layers, configuration = check_image.split_last_stage(plan.files["Dockerfile"].decode())
+    fillers = [f"COPY filler /filler-{number}" for number in range(len(layers) - 1)]
+    text = "\n".join(["FROM scratch", f"COPY {check_image.CONTEXT} /", *fillers, *configuration, ""])
+    (context / "Dockerfile").write_text(text)
+    buildx.run_build(context, folder / "log", name=plan.reference, epoch=EPOCH, compression=COMPRESSION)
+    image = engine.find(plan.reference)
+    assert image is not None
+    return image
+
+
 @pytest.fixture(scope="session")
 def tools(matrix: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of the build tools: a tar in which a RUN of the build platform works."""
@@ -93,15 +118,15 @@ def shell(matrix: Matrix, docker: Callable[..., str], prefix: str, tmp_path_fact
     return name
 
 
-def _root(matrix: Matrix, role: debian_roots.Role, factory: pytest.TempPathFactory) -> Path:
+def _root(matrix: Matrix, role: Role, factory: pytest.TempPathFactory) -> Path:
     base, cache = matrix.recipes.bases["debian-13"], matrix.root / "build" / "cache"
     log = factory.mktemp("roots") / "log"
-    with process.alone(cache / ".tests"):  # the tests run in several processes
+    with turns.alone(cache / ".tests"):  # the tests run in several processes
         try:
-            return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
+            return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log)
         except debian_roots.StaleLockError:  # the archive has newer packages than the lock
-            resolve.refresh_base_lock(matrix.root, cache, base, log)
-            return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log).tar
+            resolve.refresh_base_lock(matrix.root, cache, base, log, own=True)
+            return debian_roots.ensure_root(cache, base, read_base_lock(matrix.root, base.name), role, log)
 
 
 @pytest.fixture(scope="session")

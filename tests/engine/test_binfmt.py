@@ -63,3 +63,15 @@ def test_emulator_is_registered_once_and_stale_entries_go() -> None:
     assert spoiled == [("other", False), ("qemu-aarch64", True)]
     assert all(reading["running"] == reading["installed"] for reading in result["seen"])
     assert "neoverse-n1" in result["cpus"]
+
+
+NOEXEC = 'mount -t tmpfs -o noexec tmpfs "$2" && TMPDIR=$2 exec "$0" -c "$1"'
+
+
+def test_temporary_folder_that_forbids_programs_is_no_obstacle(tmp_path: Path) -> None:
+    script = "from armwright.host import binfmt; print(binfmt.read_emulation().running, *sorted(binfmt.list_cpus()))"
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", NOEXEC, sys.executable, script]
+    done = subprocess.run([*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == binfmt.read_emulation().running
+    assert "neoverse-n1" in done.stdout.split()

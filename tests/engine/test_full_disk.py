@@ -51,7 +51,7 @@ def on_a_disk_of(size: str, place: Path, body: str, left: str) -> list[str]:
 
 def test_build_without_room_is_not_started(tmp_path: Path) -> None:
     what, next_step, left = on_a_disk_of("40m", tmp_path, BUILD, "build/*")
-    assert what.startswith(f"the disk of {tmp_path} has 0.0 GB free, but a build needs 6 GB")
+    assert what.startswith(f"the disk of {tmp_path}/build has 0.0 GB free, but a build needs 6 GB")
     assert next_step == "docker system prune"
     assert left in {"[]", "['build/.turn']"}  # the empty lock file
 

@@ -73,7 +73,7 @@ def test_engine_that_stops_during_a_run_is_reported(
     assert error.value.next_step == "./inv setup"
     with pytest.raises(MachineError, match="stopped answering"):
         engine.names()
-    with pytest.raises(MachineError, match="does not answer"):
+    with pytest.raises(MachineError, match="no Docker Engine answers"):
         Engine()
     monkeypatch.delenv("DOCKER_HOST")
     left = docker("ps", "--quiet", "--filter", "label=org.armwright.run", "--filter", f"ancestor={shell}").split()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import time
@@ -13,9 +15,13 @@ from pathlib import Path
 import pytest
 
 from armwright.cli import registry
-from armwright.publish import local_registry
+from armwright.publish import destination, garbage, local_registry, lookup
+from armwright.publish.registry_client import RegistryClient
 from armwright.system import daemon, http
 from armwright.system.errors import FailedError, MachineError
+from tests.registries import put_blob, put_image
+
+Capsys = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -78,8 +84,64 @@ def test_taken_port_is_refused_with_the_process(home: Path) -> None:
 
 def test_second_port_is_refused_while_the_registry_runs(home: Path, port: int) -> None:
     local_registry.start_registry(home, port)
-    with pytest.raises(MachineError, match=f"is already running on port {port}"):
+    with pytest.raises(MachineError, match=f"is already running on port {port}") as refused:
         local_registry.start_registry(home, port + 1)
+    assert refused.value.next_step == f"invoke registry stop && invoke registry start --port {port + 1}"
+
+
+def test_start_without_a_port_uses_the_last_one(tmp_path: Path, home: Path, port: int) -> None:
+    assert local_registry.start_registry(home, port)[1]
+    assert not local_registry.start_registry(home)[1]
+    assert destination.choose_destination(tmp_path).host == f"127.0.0.1:{port}"
+    local_registry.stop_registry(home)
+    assert destination.choose_destination(tmp_path).host == f"127.0.0.1:{port}"
+    assert local_registry.start_registry(home)[0].address == f"127.0.0.1:{port}"
+    assert lookup.read_destination(tmp_path).answers
+
+
+def test_gc_frees_what_no_image_uses(tmp_path: Path, home: Path, port: int, capsys: Capsys) -> None:
+    client = RegistryClient(local_registry.start_registry(home, port)[0].address)
+    kept = put_image(client, "1-n1-acl", "kept")
+    put_blob(client, b"never used" * 1000)
+    unused = home / "data" / "docker/registry/v2/repositories/staging/pytorch/_uploads/1"
+    unused.mkdir(parents=True)
+    (unused / "data").write_bytes(b"broken off" * 1000)
+    with pytest.raises(FailedError, match="an image is being pushed") as refused:
+        garbage.collect_garbage(home, lambda _: None)
+    assert refused.value.next_step == "sleep 60 && invoke registry gc"
+    for path in (unused, unused / "data"):
+        os.utime(path, (0, 0))
+    registry.run(tmp_path, "gc")
+    assert re.search(r"removed 1 blobs, 1 unfinished uploads: 0\.0 MB freed", capsys.readouterr().out)
+    assert client.find_digest("staging/pytorch", "1-n1-acl") == kept  # it runs again
+    local_registry.stop_registry(home)
+    registry.run(tmp_path, "gc", as_json=True)
+    assert json.loads(capsys.readouterr().out)["blobs"] == 0
+    assert not local_registry.read_registry_status(home).running
+
+
+def test_gc_removes_superseded_images_on_demand(home: Path, port: int) -> None:
+    client = RegistryClient(local_registry.start_registry(home, port)[0].address)
+    tags = {
+        "1-n1-acl-000000000001": "old", "1-n1-acl-000000000002": "new", "1-n1-acl": "new",
+        "1-v1-acl-000000000003": "alone", "1-n2-acl-000000000004": "named", "mine": "named", "1-n2-acl": "newer",
+    }  # fmt: skip
+    for tag, text in tags.items():
+        put_image(client, tag, text)
+    assert garbage.collect_garbage(home, lambda _: None).images == ()
+    lines: list[str] = []
+    collected = garbage.collect_garbage(home, lines.append, superseded=True)
+    assert collected.images == ("staging/pytorch:1-n1-acl-000000000001",)
+    assert collected.blobs == 2  # its manifest and its configuration
+    assert "removed staging/pytorch:1-n1-acl-000000000001" in lines
+    assert client.list_tags("staging/pytorch") == sorted(tags.keys() - {"1-n1-acl-000000000001"})
+
+
+def test_gc_of_an_empty_registry_is_no_error(home: Path, port: int) -> None:
+    assert garbage.collect_garbage(home, lambda _: None, superseded=False).freed == 0
+    local_registry.start_registry(home, port)
+    assert garbage.collect_garbage(home, lambda _: None, superseded=True).freed == 0
+    assert local_registry.read_registry_status(home).running
 
 
 def test_registry_that_exits_at_once_shows_its_log(home: Path) -> None:

@@ -17,11 +17,14 @@ from armwright.plan.plan import Plan, make_plan
 from armwright.proof import check_evidence, evidence, prove
 from armwright.proof.evidence import Evidence
 from armwright.publish import local_registry, stage
-from armwright.system.errors import FailedError
+from armwright.publish.reference import NAMESPACE, parse_destination
+from armwright.publish.stage import StagingOptions
+from armwright.system.errors import FailedError, MachineError
 from tests import proofs
 
 COMBOS = ("pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl")
 Make = Callable[..., Image]
+MakePlanned = Callable[..., Image]
 Docker = Callable[..., str]
 
 
@@ -55,15 +58,19 @@ def test_unbuilt_combo_is_refused_and_nothing_is_pushed(project: Matrix, address
     assert local_registry.read_registry_status(home).repositories == ()
 
 
-def test_image_without_evidence_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
-    _built(project, make, prove=False)
+def test_image_without_evidence_is_refused(
+    project: Matrix, address: str, home: Path, make_planned: MakePlanned
+) -> None:
+    _built(project, make_planned, prove=False)
     with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
         _stage(project, address)
     assert local_registry.read_registry_status(home).repositories == ()
 
 
-def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
-    _built(project, make)
+def test_evidence_of_another_digest_is_refused(
+    project: Matrix, address: str, home: Path, make: Make, make_planned: MakePlanned
+) -> None:
+    _built(project, make_planned)
     make(_plans(project)[0].reference, content="built again, differently")
     with pytest.raises(FailedError, match="n1-acl: the evidence is for another image") as refused:
         _stage(project, address)
@@ -87,9 +94,15 @@ def test_evidence_of_another_digest_is_refused(project: Matrix, address: str, ho
     ],
 )
 def test_edited_evidence_is_refused(  # noqa: PLR0913, PLR0917 - fixtures and the three of the table
-    project: Matrix, address: str, home: Path, make: Make, keys: tuple[str | int, ...], value: object, message: str
+    project: Matrix,
+    address: str,
+    home: Path,
+    make_planned: MakePlanned,
+    keys: tuple[str | int, ...],
+    value: object,
+    message: str,
 ) -> None:
-    _built(project, make)
+    _built(project, make_planned)
     file = evidence.evidence_path(project.root, COMBOS[0])
     document = json.loads(file.read_text())
     place = document
@@ -102,28 +115,44 @@ def test_edited_evidence_is_refused(  # noqa: PLR0913, PLR0917 - fixtures and th
     assert local_registry.read_registry_status(home).repositories == ()
 
 
-def test_truncated_evidence_is_refused(project: Matrix, address: str, make: Make) -> None:
-    _built(project, make)
+def test_image_that_is_not_its_plans_is_refused(project: Matrix, address: str, home: Path, make: Make) -> None:
+    """The evidence holds, but only `evidence verify` looked into the image; staging compares no less."""
+    for plan in _plans(project):
+        image = make(plan.reference, {"org.armwright.combo": plan.combo.id, "org.armwright.inputs": plan.inputs})
+        evidence.write_evidence(project.root, _proof(plan, image))
+    with pytest.raises(FailedError, match=r"n1-acl: image labels: .*image files: .*missing opt/armwright"):
+        _stage(project, address)
+    assert local_registry.read_registry_status(home).repositories == ()
+
+
+def test_truncated_evidence_is_refused(project: Matrix, address: str, make_planned: MakePlanned) -> None:
+    _built(project, make_planned)
     file = evidence.evidence_path(project.root, COMBOS[0])
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(FailedError, match="n1-acl: there is no valid evidence"):
         _stage(project, address)
 
 
-def test_silent_registry_names_the_command_that_starts_it(
-    project: Matrix, port: int, make: Make, engine: Engine
+def test_only_the_local_registry_is_to_be_started(
+    project: Matrix, port: int, make_planned: MakePlanned, engine: Engine
 ) -> None:
-    _built(project, make)
-    with pytest.raises(FailedError, match=f"127.0.0.1:{port}.* does not answer") as failed:
+    _built(project, make_planned)
+    with pytest.raises(MachineError, match=f"127.0.0.1:{port} does not answer") as failed:
+        _stage(project, f"127.0.0.1:{port}")
+    assert failed.value.next_step == f"curl -sS -o /dev/null https://127.0.0.1:{port}/v2/"
+    local = project.root / local_registry.HOME
+    local_registry.start_registry(local, port)
+    local_registry.stop_registry(local)
+    with pytest.raises(MachineError, match=f"the local registry does not run on 127.0.0.1:{port}") as failed:
         _stage(project, f"127.0.0.1:{port}")
     assert failed.value.next_step == "invoke registry start"
     assert not [name for name in engine.names() if name.startswith(f"127.0.0.1:{port}/")]
 
 
 def test_proven_images_arrive_public_names_last(  # noqa: PLR0913, PLR0917 - all of them fixtures
-    project: Matrix, address: str, home: Path, make: Make, engine: Engine, docker: Docker
+    project: Matrix, address: str, home: Path, make_planned: MakePlanned, engine: Engine, docker: Docker
 ) -> None:
-    images = _built(project, make)
+    images = _built(project, make_planned)
     staged = _stage(project, address)
     assert [(image.combo.id, image.digest) for image in staged] == [(combo, images[combo].digest) for combo in COMBOS]
     tags = _tags(home)
@@ -140,19 +169,23 @@ def test_proven_images_arrive_public_names_last(  # noqa: PLR0913, PLR0917 - all
         engine.untag(image.name)
 
 
-def test_second_staging_pushes_nothing(project: Matrix, address: str, make: Make, docker: Docker) -> None:
-    _built(project, make)
+def test_second_staging_pushes_nothing(
+    project: Matrix, address: str, make_planned: MakePlanned, docker: Docker
+) -> None:
+    _built(project, make_planned)
     begin = time.time()
     first = _stage(project, address)
     between = time.time()
     assert _stage(project, address) == first
-    assert len(_pushes(docker, address, begin, between)) == 2 * len(COMBOS)  # each under two names
+    assert len(_pushes(docker, address, begin, between)) == len(COMBOS)  # the second name is moved in the registry
     assert _pushes(docker, address, between, time.time()) == []
 
 
-def test_pulled_name_keeps_its_image_after_staging(project: Matrix, address: str, make: Make, engine: Engine) -> None:
-    _built(project, make)
-    name = f"{address}/{stage.STAGING}/{project.by_id[COMBOS[0]].tag}"
+def test_pulled_name_keeps_its_image_after_staging(
+    project: Matrix, address: str, make: Make, make_planned: MakePlanned, engine: Engine
+) -> None:
+    _built(project, make_planned)
+    name = f"{address}/{NAMESPACE}/{project.by_id[COMBOS[0]].tag}"
     older = make(name, {"made": "before"})
     _stage(project, address)
     assert engine.names()[name] == older.digest
@@ -186,15 +219,16 @@ def _names(plans: list[Plan]) -> tuple[list[str], list[str]]:
     return [plan.reference for plan in plans], [plan.tag for plan in plans]
 
 
-def _stage(project: Matrix, address: str) -> list[stage.StagedImage]:
-    return stage.stage_images(project, [project.by_id[combo] for combo in COMBOS], address)
+def _stage(project: Matrix, to: str, *, move: bool = True) -> list[stage.StagedImage]:
+    combos = [project.by_id[combo] for combo in COMBOS]
+    return stage.stage_images(project, combos, parse_destination(to, "--to"), StagingOptions(move=move))
 
 
-def _built(project: Matrix, make: Make, *, prove: bool = True) -> dict[str, Image]:
+def _built(project: Matrix, make_planned: MakePlanned, *, prove: bool = True) -> dict[str, Image]:
     """Build small images in place of real ones, and write evidence for them."""
     images = {}
     for plan in _plans(project):
-        image = make(plan.reference, {"org.armwright.combo": plan.combo.id, "org.armwright.inputs": plan.inputs})
+        image = make_planned(plan)
         images[plan.combo.id] = image
         if prove:
             evidence.write_evidence(project.root, _proof(plan, image))

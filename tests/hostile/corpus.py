@@ -265,11 +265,15 @@ def _shaped() -> Iterator[Entry]:
     yield Entry("a fence below the use case", body({"use": f"```\n{CANARY}"}).encode(), answered=True)
     yield Entry("carriage returns", plain.replace("\n", "\r\n").encode(), answered=True)
     yield Entry("old carriage returns", plain.replace("\n", "\r").encode(), answered=True)
-    yield Entry("words before the form", f"{CANARY} <script>\n\n{plain}".encode(), answered=True)
+    yield Entry("words before the form", f"{CANARY}\n\n{plain}".encode(), answered=True)
+    yield Entry("a tag before the form", f"{CANARY} <script>\n\n{plain}".encode())
+    yield Entry("another form in a comment", f"<!--\n{plain.replace('n1 - ', 'v1 - ')}\n-->\n{plain}".encode())
+    yield Entry("a collapsed form", f"<details>\n\n{plain}\n</details>\n".encode())
+    yield Entry("a comment below the use case", body({"use": f"<!-- {CANARY} -->"}).encode(), answered=True)
     yield Entry(
         "values in fences", body({"target": "```\nn1\n```", "version": "~~~\n2.10.0\n~~~"}).encode(), answered=True
     )
-    yield Entry("a CPU that is nothing", body({"cpu": f"@{CANARY} <b>"}).encode(), answered=True)
+    yield Entry("a CPU that is nothing", body({"cpu": f"@{CANARY}"}).encode(), answered=True)
     yield Entry("a heading in a fence", body({"cpu": f"```\n### Target\nv1 {CANARY}\n```"}).encode(), answered=True)
     yield Entry("1,200 kinds of CPUs", body({"target": "not sure", "cpu": _parts()}).encode(), answered=True)
     yield Entry("a version in another spelling", body({"version": "02.010"}).encode(), answered=True)

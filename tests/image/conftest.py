@@ -26,8 +26,8 @@ from armwright.system import process
 
 N1, V1, A64FX = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-a64fx-acl"
 OPENBLAS, GENERIC = "pytorch-2.10.0-n1-openblas", "pytorch-2.9.1-generic-acl"
-COMPAT = "tensorflow-1.x-compat-n1-acl"
-COMBOS = (N1, OPENBLAS, V1, A64FX, GENERIC, COMPAT)
+COMPAT, EIGEN = "tensorflow-1.x-compat-n1-acl", "tensorflow-2.21.0-n1-eigen"
+COMBOS = (N1, OPENBLAS, V1, A64FX, GENERIC, COMPAT, EIGEN)
 CAUGHT = pytest.StashKey[list[tuple[str, str, str]]]()
 
 

@@ -20,6 +20,7 @@ from armwright.engine.client import Engine
 from armwright.engine.containers import PLATFORM
 from armwright.matrix.matrix import Matrix
 from armwright.publish import stage
+from armwright.publish.reference import Destination
 
 ROOT = Path(__file__).resolve().parents[2]
 N1 = "pytorch-2.10.0-n1-acl"
@@ -76,7 +77,7 @@ def test_a_second_build_has_nothing_to_do_and_starts_nothing(
     assert proven[N1].image.digest in done.stdout + done.stderr
     assert started(proven[N1].reference) == []
     assert (log.stat().st_mtime_ns if log.exists() else None) == before
-    assert _cpu_seconds() - used < 3  # seconds of CPU; 1.7 alone, and more where caches are shared with other work
+    assert _cpu_seconds() - used < 1.5  # seconds of CPU, so that a busy machine does not fail it
 
 
 def test_an_image_is_proven_without_its_build_tree(
@@ -126,7 +127,7 @@ def test_a_staged_image_comes_back_by_the_same_digest(
     proven: Images, matrix: Matrix, engine: Engine, docker: Docker, address: str
 ) -> None:
     n1 = proven[N1]
-    (staged,) = stage.stage_images(matrix, [n1.plan.combo], address)
+    (staged,) = stage.stage_images(matrix, [n1.plan.combo], Destination(address))
     assert (staged.name, staged.digest) == (f"{address}/staging/pytorch:2.10.0-n1-acl", n1.image.digest)
     try:
         pulled = docker("pull", "--platform", PLATFORM, staged.name)

@@ -31,6 +31,8 @@ SELECTED = {
     "staged: evidence of another image": N1,
     "staged: a kernel table edited manually": N1,
     "the openblas overlay switched off by a variable": OPENBLAS,
+    "the openblas overlay without its detours": OPENBLAS,
+    "a start-up hook that decides nothing": N1,
 }
 
 

@@ -21,8 +21,9 @@ from armwright.proof import check_image, evidence, prove, smoke, verify
 from armwright.proof.evidence import Check, Evidence
 from armwright.proof.verify import EvidenceFile
 from armwright.publish import stage
+from armwright.publish.reference import Destination
 from armwright.recipes.targets import Target
-from armwright.system import process
+from armwright.system import turns
 from armwright.system.errors import ArmwrightError, FailedError, InputError
 from tests.sabotage import ledger
 from tests.sabotage.changes import GoodImage
@@ -31,7 +32,7 @@ from tests.sabotage.model import Checkpoint, Sabotage
 
 DATA = ("recipes", "dockerfiles", "scripts")
 LEAST = ("--workload", "lenet", "--dtype", "fp32")  # the smallest proof, enough for what breaks every run
-NOWHERE = "127.0.0.1:9"  # the discard port: nothing listens there, and nothing may get that far
+NOWHERE = Destination("127.0.0.1:9")  # the discard port: nothing listens there, and nothing may get that far
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class Bench:
         (context / "Dockerfile").write_text(
             "\n".join([*self._first_lines(sabotage), *sabotage.lines, ""]), encoding="utf-8"
         )
-        with process.turn("sabotage"):
+        with turns.turn("sabotage"):
             epoch, compression = self.plan.lock.epoch, {**COMPRESSION, "compression-level": "1"}
             buildx.run_build(context, context / "log", name=name, epoch=epoch, compression=compression)
         shutil.rmtree(context)

@@ -67,6 +67,10 @@ CONTENTS: Mapping[str, Sabotage] = {
             changes.replayed("/report.json"),
         ),
     ),
+    "a start-up hook that decides nothing": Sabotage(
+        "outside", "image files", "armwright_start.py",
+        changes.module("armwright_start.py", '__import__("start").start_python()', "pass"),
+    ),
     "the image rebuilt with one changed library": Sabotage(
         "outside", "image digest", "sha256:",
         changes.patched("numpy.libs/libscipy_openblas64_*", b"OpenBLAS", b"OpenBLAZ"),

@@ -30,6 +30,15 @@ SETTINGS: Mapping[str, Sabotage] = {
         "proof", "kernels no-onednn*", ":acl", lines=("ENV TORCH_DEVICE_BACKEND_AUTOLOAD=0",),
         combos=("pytorch-*-openblas",),
     ),
+    "the openblas overlay without its detours": Sabotage(
+        "proof", "kernels no-onednn*", "in detours fp32", changes.module(
+            "armwright_openblas.py", "torch._C._jit_pass_optimize_for_inference", "torch._C.unused",
+        ),
+        combos=("pytorch-*-openblas",),
+    ),
+    "the start-up hook switched off by a variable": Sabotage(
+        "outside", "image configuration", "ARMWRIGHT_STARTED", lines=("ENV ARMWRIGHT_STARTED=1",)
+    ),
     "fast math on": Sabotage(
         "proof", "precision", "BF16", lines=("ENV ONEDNN_DEFAULT_FPMATH_MODE=BF16",), combos=("*-acl",),
     ),

@@ -43,6 +43,18 @@ def _libraries(name: str) -> list[Path]:
     return [path for folder in folders for path in folder.glob(f"{name}*so*")]
 
 
+def run_detours() -> None:
+    """Compute in the ways that reach oneDNN although it is switched off, if nothing else keeps them from it.
+
+    They are `torch.jit.optimize_for_inference`, and dynamic quantisation with its default engine.
+    """
+    layers = [torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 14 * 14, 5)]
+    model, images = torch.nn.Sequential(*layers).eval(), torch.ones(2, 3, 16, 16)
+    with torch.no_grad():
+        torch.jit.optimize_for_inference(torch.jit.trace(model, images))(images)
+        torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, torch.qint8)(images)
+
+
 def profiled(call: Callable[[], Any]) -> tuple[Any, dict[str, dict[str, int]]]:
     """Run a call under the profiler.
 

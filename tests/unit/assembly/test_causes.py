@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from armwright.assembly import buildx
-from armwright.fetch import debian_roots, wheels
+from armwright.fetch import apt_folder, wheels
 from armwright.system.errors import ArmwrightError, FailedError, InputError, MachineError
 
 FAILURE = FailedError("'tool' exited with 1:\n  | its tail", "less x.log")
@@ -83,15 +83,28 @@ E: Failed to fetch http://mirror.example/debian/dists/trixie/InRelease  Could no
 NO_NAME = "Err:1 http://mirror.example/debian trixie InRelease\n  Could not resolve 'mirror.example'\n"
 NO_KEY = "W: GPG error: http://x trixie InRelease: The following signatures couldn't be verified: NO_PUBKEY 6ED0E7B8\n"
 NO_PACKAGE = "E: Unable to locate package libnonsense\n"
-FULL = "E: mmdebstrap: cannot write: No space left on device\ntar: write error\n"
+FULL = "E: Write error - write (28: No space left on device)\n"
 
 
-def test_missing_package_is_a_stale_lock() -> None:
-    error = debian_roots._explain(STALE, FAILURE, "debian-13")
-    assert isinstance(error, debian_roots.StaleLockError)
+NO_SUITE = "E: The repository 'http://mirror.example/debian bullseye Release' does not have a Release file.\n"
+NO_FILE = "E: Failed to fetch http://mirror.example/debian/pool/n/netbase_6.4_all.deb  404  Not Found [IP: ::1]\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "gone"),
+    [
+        (STALE, "libssl3t64 3.5.6-1~deb13u2"),
+        (NO_PACKAGE, "libnonsense"),
+        (NO_FILE, "netbase 6.4"),
+        (NO_SUITE, "the suite bullseye"),
+    ],
+)
+def test_what_an_archive_had_once_is_gone(output: str, gone: str) -> None:
+    error = apt_folder.explain_output(output, FAILURE)
+    assert isinstance(error, apt_folder.GoneError)
     assert error.code == 2
-    assert error.what.startswith("the archive no longer has libssl3t64 3.5.6-1~deb13u2")
-    assert error.next_step == "invoke lock --base debian-13"
+    assert error.what == f"the archive no longer has {gone}"
+    assert error.whole_suite is (output == NO_SUITE)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +113,11 @@ def test_missing_package_is_a_stale_lock() -> None:
         (NO_MIRROR, "the package mirror cannot be reached", "apt-get update", "check the network"),
         (NO_NAME, "the package mirror cannot be reached", "apt-get update", "check the network"),
         (NO_KEY, "signature is not trusted", "apt-get install --reinstall debian-archive-keyring", ""),
-        (NO_PACKAGE, "the package mirror does not have a package", "", "your mirror"),
         (FULL, "the disk is full", "docker system prune", ""),
     ],
 )
-def test_mmdebstraps_output_gives_the_cause(output: str, why: str, next_step: str, hint: str) -> None:
-    error = debian_roots._explain(output, FAILURE, "debian-13")
+def test_apts_output_gives_the_cause(output: str, why: str, next_step: str, hint: str) -> None:
+    error = apt_folder.explain_output(output, FAILURE)
     assert isinstance(error, MachineError)
     assert why in error.what
     assert "its tail" in error.what
@@ -141,5 +153,5 @@ def test_buildxs_output_gives_the_cause(tail: str, why: str, next_step: str) -> 
 def test_unknown_output_stays_the_failure() -> None:
     output = "something else"
     assert wheels._explain(output, FAILURE) is FAILURE
-    assert debian_roots._explain(output, FAILURE, "debian-13") is FAILURE
+    assert apt_folder.explain_output(output, FAILURE) is FAILURE
     assert buildx._explain(FAILURE) is FAILURE

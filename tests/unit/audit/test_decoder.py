@@ -13,7 +13,7 @@ from armwright.audit import decoder
 from armwright.audit.elf import DamagedError, executable_ranges
 from armwright.audit.encodings import BASE, Instructions, load_dispatch, load_instructions
 from armwright.system.errors import InputError
-from tests.elf import NOP, RET, elf
+from tests.elf import ALLOC, NOP, RET, elf
 from tests.support import ROOT, Tree
 
 FACTS = load_instructions(ROOT)
@@ -107,8 +107,38 @@ def test_only_executable_sections_are_read_with_file_offsets() -> None:
 
 
 def test_one_feature_in_several_sections_is_summed() -> None:
-    (use,) = decoder.scan_file(elf([SVE] * 4, [NOP, SVE, SVE]), DECODER)
+    (use,) = decoder.scan_file(elf([SVE] * 4, [NOP] * decoder.NEAR, [SVE, SVE]), DECODER)
     assert (use.count, [count for _, _, count in use.spans]) == (6, [4, 2])
+
+
+def edit_section(data: bytes, number: int, field: int, value: int) -> bytes:
+    """Return an ELF file with another value in a section header; 8 is the place of the flags, 24 offset, 32 size."""
+    at = int.from_bytes(data[0x28:0x30], "little") + 64 * number + field
+    return data[:at] + value.to_bytes(8, "little") + data[at + 8 :]
+
+
+def test_code_in_a_section_without_its_flag_is_read() -> None:
+    hidden = edit_section(elf([NOP, SVE, RET], [NOP]), 1, 8, ALLOC)
+    assert [use.feature for use in decoder.scan_file(hidden, DECODER)] == ["sve"]
+
+
+def test_code_below_a_section_of_constants_is_read() -> None:
+    data = elf([NOP] * 8, [SVE] * 8, [NOP] * 8, data=[LDADD])
+    start = data.index(SVE.to_bytes(4, "little"))
+    hidden = edit_section(edit_section(data, 4, 24, start), 4, 32, 32)  # the section of constants, moved over the code
+    assert {use.feature: use.count for use in decoder.scan_file(hidden, DECODER)} == {"sve": 8, "atomics": 1}
+
+
+def test_code_that_no_section_covers_is_read() -> None:
+    data = edit_section(elf([NOP, SVE]), 1, 32, 4)
+    assert [use.feature for use in decoder.scan_file(data, DECODER)] == ["sve"]
+
+
+def test_the_rest_of_the_last_page_is_read() -> None:
+    data = elf([NOP], [SVE], sections=False)
+    size = int.from_bytes(data[64 + 32 : 64 + 40], "little")
+    shorter = data[: 64 + 32] + (size - 4).to_bytes(8, "little") + data[64 + 40 :]  # p_filesz
+    assert [use.feature for use in decoder.scan_file(shorter, DECODER)] == ["sve"]
 
 
 def test_nearby_instructions_form_one_span() -> None:

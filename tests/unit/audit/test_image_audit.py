@@ -208,6 +208,24 @@ def test_a_damaged_cache_entry_is_ignored(tree: Tree) -> None:
     assert engine.reads == 2
 
 
+def test_an_edited_cache_entry_is_not_believed(tree: Tree) -> None:
+    declare(tree, "")
+    engine = Archive({LIBRARY: elf([SVE])})
+    audit(tree, engine)
+    for entry in (tree.root / "build" / "audit").rglob("*.json"):
+        entry.write_text(entry.read_text().partition("\n")[0] + "\n[]")
+    assert audit(tree, engine).findings
+    assert engine.reads == 2
+
+
+def test_an_image_without_code_is_not_audited(tree: Tree) -> None:
+    declare(tree, "")
+    engine = Archive({"etc/passwd": b"root"})
+    for _ in range(2):
+        with pytest.raises(FailedError, match="no AArch64 code"):
+            audit(tree, engine)
+
+
 def test_a_damaged_file_is_named_in_the_error(tree: Tree) -> None:
     declare(tree, "")
     with pytest.raises(FailedError, match=r"libsomething\.so in any is damaged"):

@@ -10,8 +10,9 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from armwright.pipeline.documents import ListedRow, PlannedRow
+from armwright.pipeline.documents import ListedRow, PlannedRow, to_documents
 from tests.forks import Finished, run_commands
 
 COMMANDS = [
@@ -99,7 +100,7 @@ def test_list_json_conforms_to_its_schema(
     assert schema["type"] == "array"
     assert all(set(row) == set(known["properties"]) == set(known["required"]) for row in rows)
     assert all(field["description"] for field in known["properties"].values())
-    assert [ListedRow.model_validate(row).model_dump() for row in rows] == rows
+    assert to_documents(TypeAdapter(list[ListedRow]).validate_json(json.dumps(rows))) == rows
     states = {row["id"]: row["state"] for row in rows}
     assert states["pytorch-2.10.0-generic-acl"] == "refused"
     assert states["pytorch-2.10.0-n1-acl"] == "unknown"
@@ -124,7 +125,7 @@ def test_plan_json_conforms_to_its_schema(commands: dict[str, Finished]) -> None
     rows = read_document(commands["plan --json"])
     known = read_document(commands["plan --schema"])["$defs"]["PlannedRow"]
     assert all(set(row) == set(known["properties"]) for row in rows)
-    assert [PlannedRow.model_validate(row).model_dump() for row in rows] == rows
+    assert to_documents(TypeAdapter(list[PlannedRow]).validate_json(json.dumps(rows))) == rows
     row = next(row for row in rows if row["id"] == "pytorch-2.10.0-n1-acl")
     assert row["inputs"].startswith("sha256:")
     assert row["reference"] == f"pytorch:2.10.0-n1-acl-{row['inputs'][7:19]}"
@@ -158,8 +159,8 @@ def test_all_selects_every_version(commands: dict[str, Finished]) -> None:
             "smoke --target n1 --backend acl --workload lenett",
             ["pytorch has no workload 'lenett': did you mean 'lenet'?"],
         ),
-        ("stage --target n1 --backend acl --to http://registry.example", ["is not the host and port of a registry"]),
-        ("stage --target n1 --backend acl --to user/images", ["is not the host and port of a registry"]),
+        ("stage --target n1 --backend acl --to http://registry.example", ["is not a registry: "]),
+        ("stage --target n1 --backend acl --to user/images", ["is not a registry: "]),
         ("registry show --port abc", ["'abc' is not a port"]),
         ("lock --framework pytorch --base debian-13", ["--base cannot be combined with --framework or --version"]),
     ],
@@ -179,12 +180,12 @@ def test_wrong_input_ends_with_2_and_a_next_command(
 
 
 @pytest.mark.parametrize("line", ["build --target n1 --backend acl", "stage --target n1"])
-def test_absent_engine_ends_with_3_and_names_setup(commands: dict[str, Finished], line: str) -> None:
+def test_absent_engine_ends_with_3_and_names_its_address(commands: dict[str, Finished], line: str) -> None:
     finished = commands[line]
     assert finished.code == 3
     assert finished.out == ""
-    assert "error: the Docker Engine does not answer; nothing was started" in finished.err
-    assert "next:  ./inv setup" in finished.err
+    assert "error: no Docker Engine answers at unix:///nonexistent/docker.sock (DOCKER_HOST): " in finished.err
+    assert "; nothing was started\nnext:  unset DOCKER_HOST\n" in finished.err
     assert "==>" not in finished.err
 
 

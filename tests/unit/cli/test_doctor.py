@@ -11,10 +11,12 @@ import pytest
 
 from armwright.cli import doctor
 from armwright.cli.doctor import CheckState, MachineCheck, Readings
-from armwright.engine.probe import EngineReading
+from armwright.engine.address import EngineAddress
+from armwright.engine.probe import EngineReading, NoEngineError
 from armwright.host import binfmt, needs
 from armwright.host.inspect import Host
 from armwright.matrix.matrix import Matrix
+from armwright.publish.lookup import RegistryReading
 
 FACTS = needs.load_needs()
 ENTRY = binfmt.BinfmtEntry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")
@@ -36,10 +38,11 @@ GOOD = Readings(
     python=(3, 11, 2),
     cpus=frozenset({"a64fx", "neoverse-n1"}),
     disks={"build/": 50 * 10**9, "the engine's data": 50 * 10**9},
+    unwritable="",
     memory=8 * 10**9,
     bundle=Path("/etc/ssl/certs/ca-certificates.crt"),
     bundle_readable=True,
-    registry=True,
+    registry=RegistryReading("127.0.0.1:5000", answers=True),
     index="",
 )
 
@@ -64,7 +67,7 @@ BAD = [
     ("python", replace(GOOD, python=(3, 10, 9)), CheckState.FAIL, "3.10.9"),
     (
         "engine answers",
-        with_machine(replace(MACHINE, engine=None, silence="it is not running")),
+        with_machine(replace(MACHINE, engine=None, silence=NoEngineError(EngineAddress(), forbidden=False))),
         CheckState.FAIL,
         "it is not running",
     ),
@@ -89,9 +92,15 @@ BAD = [
     ("emulator's CPUs", replace(GOOD, cpus=frozenset({"a64fx"})), CheckState.FAIL, "neoverse-n1"),
     ("mmdebstrap", with_machine(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
     ("docker-registry", with_machine(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
-    ("registry answers", replace(GOOD, registry=False), CheckState.WARN, "127.0.0.1:5000"),
+    (
+        "registry answers",
+        replace(GOOD, registry=RegistryReading("127.0.0.1:5000", answers=False, fix="invoke registry start")),
+        CheckState.WARN,
+        "127.0.0.1:5000",
+    ),
     ("disk: build/", replace(GOOD, disks={"build/": 15 * 10**9}), CheckState.WARN, "15 GB"),
     ("disk: build/", replace(GOOD, disks={"build/": 9 * 10**9}), CheckState.FAIL, "9 GB"),
+    ("build/ can", replace(GOOD, unwritable="Read-only file system"), CheckState.FAIL, "Read-only"),
     ("memory", replace(GOOD, memory=10**9), CheckState.WARN, "1.0 GB"),
     ("CA bundle", replace(GOOD, bundle=None), CheckState.FAIL, "none"),
     ("CA bundle", replace(GOOD, bundle_readable=False), CheckState.FAIL, "no readable certificates"),
@@ -120,7 +129,7 @@ def test_arm_host_needs_no_emulator() -> None:
 def test_user_without_permission_is_not_sent_to_setup() -> None:
     check = find_check(
         "engine answers",
-        with_machine(replace(MACHINE, engine=None, forbidden=True, silence="this user may not use it")),
+        with_machine(replace(MACHINE, engine=None, silence=NoEngineError(EngineAddress(), forbidden=True))),
     )
     assert "usermod" in check.fix
 
@@ -138,10 +147,6 @@ def test_failure_is_exit_code_3_and_json_is_alone_on_stdout(
     document = json.loads(capsys.readouterr().out)
     assert [check["name"] for check in document["checks"] if check["state"] == "fail"] == ["emulator's CPUs"]
     assert set(document["checks"][0]) == {"name", "state", "found", "fix"}
-
-
-def test_free_space_of_an_absent_folder_is_read(tmp_path: Path) -> None:
-    assert doctor._read_free_space(tmp_path / "not" / "yet") > 0
 
 
 @pytest.mark.parametrize(("content", "expected"), [("-----BEGIN CERTIFICATE-----\n", True), ("", False), (None, False)])

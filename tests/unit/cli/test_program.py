@@ -38,6 +38,27 @@ def test_version_is_armwrights_before_invokes(capsys: pytest.CaptureFixture[str]
     assert ", Python 3." in out
 
 
+def test_bytecode_is_kept_unless_python_is_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    for forbidden in (False, True):
+        sys.dont_write_bytecode = forbidden
+        run(capsys, "--version")
+        assert sys.dont_write_bytecode is forbidden
+
+
+@pytest.mark.parametrize(
+    ("line", "unneeded"),
+    [("--list", "pydantic docker"), ("list", "armwright.fetch"), ("build", "armwright.fetch")],
+)
+def test_a_command_imports_only_what_it_needs(line: str, unneeded: str) -> None:
+    """A build's fetching is imported when there is something to fetch; here no engine answers."""
+    command = [sys.executable, "-X", "importtime", "-m", "armwright.cli.program", *line.split()]
+    nowhere = {**os.environ, "DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+    done = subprocess.run(command, cwd=ROOT, env=nowhere, capture_output=True, text=True, check=False)
+    imported = {text.rpartition("|")[2].strip() for text in done.stderr.splitlines() if text.startswith("import time:")}
+    assert "armwright.cli.command" in imported
+    assert imported.isdisjoint(unneeded.split())
+
+
 def test_versions_of_package_and_project_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == armwright.__version__

@@ -1,18 +1,14 @@
-"""The command `registry` before it starts anything: its action and its port."""
+"""The command `registry` before it starts anything: its action, its port, and where images go."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from armwright.cli import registry
 from armwright.system.errors import InputError
-
-
-@pytest.mark.parametrize(("text", "port"), [("", 5000), ("1", 1), ("65535", 65535)])
-def test_port_is_parsed_and_has_a_default(text: str, port: int) -> None:
-    assert registry._parse_port(text) == port
 
 
 @pytest.mark.parametrize(
@@ -23,6 +19,7 @@ def test_port_is_parsed_and_has_a_default(text: str, port: int) -> None:
         ("start", "0", "'0' is not a port"),
         ("start", "x", "'x' is not a port"),
         ("start", "\u0665", "is not a port"),  # a digit, but not of ASCII
+        ("start", "9" * 5000, "is not a port"),
     ],
 )
 def test_wrong_arguments_start_nothing(tmp_path: Path, action: str, port: str, message: str) -> None:
@@ -30,3 +27,26 @@ def test_wrong_arguments_start_nothing(tmp_path: Path, action: str, port: str, m
         registry.run(tmp_path, action, port)
     assert refused.value.next_step.startswith("invoke registry ")
     assert not list(tmp_path.iterdir())
+
+
+def test_gc_of_a_remote_registry_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARMWRIGHT_REGISTRY", "ghcr.io/acme")
+    with pytest.raises(InputError, match=r"images go to ghcr\.io/acme .*only the registry itself") as refused:
+        registry.run(tmp_path, "gc")
+    assert refused.value.next_step == "env -u ARMWRIGHT_REGISTRY invoke registry gc"
+    assert not list(tmp_path.iterdir())
+
+
+def test_superseded_belongs_to_gc(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--superseded belongs to gc, not to show"):
+        registry.run(tmp_path, "show", superseded=True)
+
+
+def test_show_says_where_images_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARMWRIGHT_REGISTRY", "ghcr.io/acme")
+    registry.run(tmp_path, "show")
+    assert "images go to ghcr.io/acme (ARMWRIGHT_REGISTRY)" in capsys.readouterr().out
+    registry.run(tmp_path, "show", as_json=True)
+    assert json.loads(capsys.readouterr().out)["destination"] == "ghcr.io/acme"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +22,7 @@ from armwright.pipeline.documents import make_json_schema
 from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import make_plan
 from armwright.proof import evidence
-from armwright.publish import stage
+from armwright.publish import destination
 from armwright.request import github_client, unpublished
 from armwright.request.document import RequestDocument
 from armwright.system import process
@@ -32,6 +30,7 @@ from armwright.system.errors import ArmwrightError, FailedError, InputError, Mac
 from tests import proofs
 from tests.github_stub import BOT, REPOSITORY, TOKEN, GitHubStub, run_github
 from tests.hostile.corpus import ID, body
+from tests.registries import Asked, Reply, run_proxy
 from tests.request_helpers import read_tree
 from tests.support import Tree
 
@@ -57,7 +56,7 @@ def run(tree: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     for name in (*github_client.TOKENS, "GITHUB_REPOSITORY", "GITHUB_API_URL", "GITHUB_SERVER_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(inventory, "take_inventory", lambda matrix: Inventory(matrix, None))
-    monkeypatch.setattr(stage, "LOCAL", "127.0.0.1:1")
+    monkeypatch.setenv(destination.VARIABLE, "127.0.0.1:1")
 
     def ran(**options: Any) -> CommandOutput:  # noqa: ANN401 - the command's options
         code = request.run(tree.load(), RequestArguments(**options, as_json=True))
@@ -141,7 +140,7 @@ def commit_all(root: Path) -> None:
         ({"issue": "12", "cpu": "cpu.txt"}, "--issue has the whole request"),
         ({"chosen": Selector(target="n1")}, "say what you need"),
         ({"chosen": N1, "answer": True}, "--answer needs --issue"),
-        ({"chosen": N1, "registry": "https://x.example/"}, "is not the host and port of a registry"),
+        ({"chosen": N1, "registry": "https://x.example/"}, "it begins with https://; give the host without"),
         ({"file": "nothing.md"}, "cannot read"),
         ({"issue": "twelve"}, "--issue is not the number or address of an issue"),
         ({"chosen": Selector("pytorch", target="n9")}, "--target: not an allowed value: did you mean 'n"),
@@ -194,25 +193,17 @@ def test_default_output_is_the_markdown(tree: Tree, run: Run, capsys: pytest.Cap
 
 
 def test_image_in_the_registry_can_be_pulled(run: Run, tree: Tree) -> None:
-    requests = []
+    asked: list[Asked] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            requests.append(self.path)
-            self.send_response(200 if "n1-acl" in self.path else 404)
-            self.end_headers()
+    def answer(request: Asked) -> Reply:
+        return Reply(200 if "n1-acl" in request.path else 404, headers={"Docker-Content-Digest": "sha256:0"})
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as registry:
-        threading.Thread(target=registry.serve_forever, daemon=True).start()
-        address = f"127.0.0.1:{registry.server_port}"
+    with run_proxy("127.0.0.1:9", answer, asked) as address:
         document = run(chosen=N1, registry=address).document
         other = run(chosen=Selector("pytorch", target="v1"), registry=address).document
-        registry.shutdown()
     reference = make_plan(tree.load(), tree.load().by_id[ID]).reference
-    assert requests[0] == f"/v2/staging/pytorch/manifests/{reference.partition(':')[2]}"
+    paths = [request.path for request in asked if request.method == "HEAD"]
+    assert paths[0] == f"/v2/staging/pytorch/manifests/{reference.partition(':')[2]}"
     assert (document["kind"], document["combo"]["image"]) == ("exists", f"{address}/staging/pytorch:2.10.0-n1-acl")
     assert f"docker pull {address}/staging/pytorch:2.10.0-n1-acl" in document["markdown"]
     assert (other["kind"], other["combo"]["image"]) == ("buildable", "")

@@ -10,8 +10,7 @@ import pytest
 from packaging.version import Version
 
 from armwright.assembly.assemble import fetch_context
-from armwright.fetch import debian_roots, downloads, package_index, wheels
-from armwright.fetch.debian_roots import CachedRoot
+from armwright.fetch import debian_roots, downloads, library_cache, package_index, wheels
 from armwright.fetch.index_pages import IndexFile
 from armwright.fetch.package_index import PackageIndex
 from armwright.matrix.matrix import Matrix
@@ -127,7 +126,8 @@ def test_build_that_cannot_reach_a_host_says_what_to_run_where(
         raise MachineError(f"{host} cannot be reached: Name or service not known", "invoke doctor")
 
     monkeypatch.setattr(http, "fetch", unreachable)
-    monkeypatch.setattr(debian_roots, "ensure_root", lambda *_: CachedRoot(tmp_path, tmp_path))
+    monkeypatch.setattr(debian_roots, "ensure_root", lambda *_: tmp_path)
+    monkeypatch.setattr(library_cache, "ensure_library_cache", lambda _: tmp_path)
     monkeypatch.setattr(wheels, "ensure_wheels", lambda *_: tmp_path)
     combo = matrix.by_id["tensorflow-1.15.0-n1-eigen"]
     monkeypatch.setattr(Plan, "downloads", combo.release.files)

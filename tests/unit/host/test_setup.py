@@ -5,31 +5,36 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from armwright.cli.setup import run
-from armwright.engine.probe import EngineReading
+from armwright.cli.setup import make_root_command, run
+from armwright.engine.address import EngineAddress
+from armwright.engine.probe import EngineReading, NoEngineError
 from armwright.host import actions, apt, binfmt, inspect, needs, setup
 from armwright.host.actions import Action, Configure, Disable, Install, Mount, Register, Start, Write
+from armwright.host.apt_sources import AptSource, render_source
 from armwright.host.inspect import Host
 from armwright.system.errors import MachineError
 
 FACTS = needs.load_needs()
 STORE_ON = '{"features": {"containerd-snapshotter": true}}'
 GOOD = binfmt.BinfmtEntry("qemu-aarch64", enabled=True, interpreter="/usr/bin/qemu-aarch64", flags="POF")
+SOURCE = AptSource("http://mirror.example/debian", ("bookworm",))
+STOPPED = NoEngineError(EngineAddress(), forbidden=False)
 BARE = Host(
     id="debian",
     version="12",
     title="Debian 12",
     root=True,
-    site="http://mirror.example/debian",
-    silence="it is not running",
+    source=SOURCE,
+    silence=STOPPED,
 )
 READY = replace(
     BARE,
     engine=EngineReading("26.1.5", containerd_store=True, running=0, root=Path("/var/lib/docker")),
-    silence="",
+    silence=None,
     engine_package="docker.io",
     have={
         "engine": "26.1.5",
@@ -91,9 +96,7 @@ def test_every_step_has_a_text_and_a_reason() -> None:
 def test_added_suites_use_the_hosts_mirror_and_are_pinned() -> None:
     recipe = needs.load_host_recipe("debian", "12")
     assert recipe is not None
-    assert "URIs: http://mirror.example/debian\nSuites: trixie bookworm-backports\n" in apt.render_sources(
-        recipe, BARE.site or ""
-    )
+    assert "URIs: http://mirror.example/debian\nSuites: trixie bookworm-backports\n" in render_source(recipe, SOURCE)
     blocks = apt.render_preferences(recipe).split("\n\n")
     assert "Package: *\nPin: release n=trixie\nPin-Priority: -10" in blocks[0]
     assert (
@@ -109,12 +112,12 @@ def test_only_missing_packages_and_needed_suites_are_added() -> None:
 def test_existing_apt_files_are_not_written_again() -> None:
     recipe = needs.load_host_recipe("debian", "12")
     assert recipe is not None
-    files = {apt.SOURCES: apt.render_sources(recipe, BARE.site or ""), apt.PREFERENCES: apt.render_preferences(recipe)}
+    files = {apt.SOURCES: render_source(recipe, SOURCE), apt.PREFERENCES: apt.render_preferences(recipe)}
     assert plan(replace(without(READY, "buildx"), files=files)) == [Install(("docker-buildx",))]
 
 
 def test_host_without_a_source_of_its_release_is_refused() -> None:
-    assert "bookworm" in refusal(replace(BARE, site=None)).what
+    assert "bookworm" in refusal(replace(BARE, source=None)).what
 
 
 def test_debian_13_and_ubuntu_24_04_have_plans() -> None:
@@ -212,15 +215,23 @@ def test_empty_configuration_is_accepted(text: str | None) -> None:
 
 
 def test_installed_engine_that_is_silent_is_started() -> None:
-    assert plan(replace(READY, engine=None, silence="it is not running")) == [Start()]
+    assert plan(replace(READY, engine=None, silence=STOPPED)) == [Start()]
 
 
 def test_user_without_permission_gets_the_command() -> None:
-    assert "usermod" in refusal(replace(READY, engine=None, root=False, forbidden=True)).next_step
+    assert (
+        "usermod"
+        in refusal(
+            replace(READY, engine=None, root=False, silence=NoEngineError(EngineAddress(), forbidden=True))
+        ).next_step
+    )
 
 
 def test_silent_remote_engine_is_not_replaced_by_a_local_one() -> None:
-    assert "tcp://far:2375" in refusal(replace(READY, engine=None, remote="tcp://far:2375")).what
+    silence = NoEngineError(EngineAddress("tcp://far:2375", "DOCKER_HOST"), forbidden=False)
+    refused = refusal(replace(READY, engine=None, silence=silence))
+    assert "tcp://far:2375 (DOCKER_HOST)" in refused.what
+    assert refused.next_step == "unset DOCKER_HOST"
 
 
 def registered(*entries: binfmt.BinfmtEntry, running: str | None = "10.0.2", installed: str | None = "10.0.2") -> Host:
@@ -268,6 +279,37 @@ def test_nothing_starts_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
         run()
     assert caught.value.next_step == "sudo ./inv setup"
     run(dry_run=True)
+
+
+def test_root_gets_the_engine_of_the_user() -> None:
+    assert make_root_command({"DOCKER_CONFIG": "/absent"}) == "sudo ./inv setup"
+    environment = {"DOCKER_CONFIG": "/my folder", "DOCKER_HOST": "unix:///run/user/1000/docker.sock"}
+    assert make_root_command(environment) == (
+        "sudo env DOCKER_CONFIG='/my folder' DOCKER_HOST=unix:///run/user/1000/docker.sock ./inv setup"
+    )
+
+
+def test_storage_driver_of_the_old_store_is_not_combined() -> None:
+    refused = refusal(without_store('{"storage-driver": "overlay2"}'))
+    assert 'daemon.json sets "storage-driver": "overlay2"' in refused.what
+    assert refused.next_step == "sudo editor /etc/docker/daemon.json"
+    assert 'remove "storage-driver"' in refused.hint
+    assert plan(without_store('{"storage-driver": "overlayfs"}'))[-1] == Start(again=True)
+
+
+def elsewhere(**changes: Any) -> Host:  # noqa: ANN401 - fields of the reading
+    address = EngineAddress("ssh://me@far", "DOCKER_HOST")
+    reading = EngineReading("26.1.5", containerd_store=True, running=3, root=Path("/var/lib/docker"), address=address)
+    return replace(READY, engine=replace(reading, **changes), daemon_json=None)
+
+
+def test_engine_elsewhere_is_never_changed() -> None:
+    assert plan(elsewhere()) == []
+    assert plan(without(elsewhere(is_here=False), "unpacker", "emulator")) == [Install(("mmdebstrap",))]
+    assert "does not use the containerd" in refusal(elsewhere(containerd_store=False)).what
+    old = refusal(replace(elsewhere(version="20.10.24"), have={**READY.have, "engine": "20.10.24"}))
+    assert "20.10.24 at ssh://me@far (DOCKER_HOST) is older than 23.0" in old.what
+    assert old.next_step == "unset DOCKER_HOST"
 
 
 def test_files_are_replaced_and_keep_their_mode(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import entrypoint
+import machine
 import pytest
 
 from tests.unit.image.test_machine import ARM_MODALIAS, V2_MOUNT, X86_MODALIAS, cpuinfo, plant
@@ -103,9 +103,23 @@ class Container:
         self.became, self.environ = arguments, environ
 
 
+def install(folder: Path, **changes: Any) -> Path:  # noqa: ANN401 - fields of a JSON document
+    """Put the entrypoint's files into a folder, as an image for this machine's architecture that needs no feature."""
+    folder.mkdir()
+    for path in Path(entrypoint.__file__).parent.glob("*.py"):
+        shutil.copy(path, folder)
+    edited = folder / "machine.py"
+    text = edited.read_text(encoding="utf-8")
+    assert 'ARCHITECTURE = "aarch64"' in text
+    edited.write_text(text.replace('"aarch64"', repr(os.uname().machine)), encoding="utf-8")
+    image = {**copy.deepcopy(IMAGE), "target": {**IMAGE["target"], "floor": []}, **changes}
+    (folder / "image.json").write_text(json.dumps(image), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def container(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Container:
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(machine, "architecture", lambda: "aarch64")
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     return Container(tmp_path, capsys)
@@ -220,7 +234,7 @@ def test_a_cpu_that_no_image_fits_is_reported(container: Container) -> None:
 
 
 def test_another_architecture_is_refused(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "armv8l")
+    monkeypatch.setattr(machine, "architecture", lambda: "armv8l")
     code, _, errors = container.run("true")
     assert code == 78
     assert errors == (
@@ -278,7 +292,12 @@ def test_wrong_arguments_get_one_sentence(container: Container, arguments: tuple
 
 def test_only_what_the_user_has_not_set_is_set(container: Container) -> None:
     container.run("true", OMP_NUM_THREADS="", PATH="/bin")
-    assert container.environ == {"OMP_NUM_THREADS": "", "PATH": "/bin", "LRU_CACHE_CAPACITY": "1024"}
+    assert container.environ == {
+        "OMP_NUM_THREADS": "",
+        "PATH": "/bin",
+        "LRU_CACHE_CAPACITY": "1024",
+        "ARMWRIGHT_STARTED": "1",
+    }
     assert "OMP_NUM_THREADS=" in container.run("info", OMP_NUM_THREADS="")[1]
 
 
@@ -398,11 +417,8 @@ def test_a_damaged_value_is_named(container: Container, path: str, value: object
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The files as an image has them."""
-    for name in ("entrypoint.py", "machine.py", "choices.py", "image.py", "page.py"):
-        shutil.copy(Path(entrypoint.__file__).with_name(name), tmp_path)
-    (tmp_path / "image.json").write_text(json.dumps(IMAGE), encoding="utf-8")
-    return tmp_path
+    """The files as an image has them, for a machine like this one."""
+    return install(tmp_path / "image")
 
 
 def test_as_a_program_it_needs_nothing_and_leaves_nothing_behind(installed: Path) -> None:
@@ -414,14 +430,7 @@ def test_as_a_program_it_needs_nothing_and_leaves_nothing_behind(installed: Path
 
 
 def test_it_becomes_the_command_with_default_signals(installed: Path) -> None:
-    image = copy.deepcopy(IMAGE)
-    image["target"]["floor"] = []
-    (installed / "image.json").write_text(json.dumps(image), encoding="utf-8")
-    on_arm = (
-        "import platform, runpy, sys; platform.machine = lambda: 'aarch64'; sys.argv.pop(0); "
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    command = [sys.executable, "-c", on_arm, str(installed / "entrypoint.py"), "cat", "/proc/self/status"]
+    command = [sys.executable, "-IS", str(installed / "entrypoint.py"), "cat", "/proc/self/status"]
     done = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
     ignored = next(line for line in done.stdout.splitlines() if line.startswith("SigIgn:")).split()[1]
     assert int(ignored, 16) & (1 << 12) == 0  # SIGPIPE is signal 13

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import machine
+import naming
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,7 +73,7 @@ def eight_of_sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def on_arm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(machine, "architecture", lambda: "aarch64")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_an_emulated_cpu_is_detected_by_the_hosts_sysfs(
 
 
 def test_an_x86_machine_is_not_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(machine, "architecture", lambda: "x86_64")
     plant(tmp_path, {"sys/devices/system/cpu/modalias": X86_MODALIAS})
     assert machine.emulation({}, tmp_path).emulated is False
 
@@ -312,5 +313,5 @@ def test_garbage_anywhere_is_read_without_raising(mountinfo: bytes, cpuinfo_byte
 
 
 def test_a_feature_is_described_if_a_description_exists() -> None:
-    assert machine.describe_feature("asimddp") == "asimddp (dot product)"
-    assert machine.describe_feature("newfangled") == "newfangled"
+    assert naming.describe_feature("asimddp") == "asimddp (dot product)"
+    assert naming.describe_feature("newfangled") == "newfangled"

@@ -38,6 +38,7 @@ class NoEngine:
         "26.1.5", containerd_store=True, running=0, root=Path("/nonexistent"), cpus=2, memory=8_000_000_000
     )
     folder = Path("/nonexistent")
+    address = reading.address
 
     def names(self) -> dict[str, str]:
         return {}
@@ -55,7 +56,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
 def matrix(loaded: Matrix, monkeypatch: pytest.MonkeyPatch) -> Matrix:
     monkeypatch.setattr(build_all, "Engine", NoEngine)
     monkeypatch.setattr(preflight, "LEAST_FREE", 0)
-    monkeypatch.setattr(smoke, "require_runner", lambda _: "")
+    monkeypatch.setattr(smoke, "require_runner", lambda *_: "")
     return loaded
 
 
@@ -236,7 +237,7 @@ def test_a_combo_does_not_begin_while_everything_is_stopped(matrix: Matrix) -> N
 def test_with_keep_going_only_targets_that_cannot_run_here_fail(
     run: Callable[..., list[ComboResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def require(target: Target) -> str:
+    def require(target: Target, _: object) -> str:
         if target.name == "v1":
             raise MachineError("the emulator does not know the CPU")
         return ""
@@ -252,7 +253,7 @@ def test_with_keep_going_only_targets_that_cannot_run_here_fail(
 def test_without_an_emulator_nothing_is_started(
     run: Callable[..., list[ComboResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def require(_: Target) -> str:
+    def require(*_: object) -> str:
         raise MachineError("no emulator")
 
     monkeypatch.setattr(smoke, "require_runner", require)

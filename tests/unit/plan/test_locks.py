@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from armwright.fetch import resolve
 from armwright.matrix.matrix import Matrix
 from armwright.plan import ingredients, locks
 from armwright.system.errors import InputError
@@ -170,19 +169,3 @@ def test_a_base_lock_is_read_as_it_was_written(tree: Tree) -> None:
 def test_the_epoch_is_the_lock_s_time_in_utc() -> None:
     made = locks.BaseLock(created="2026-11-20T09:32:55Z", root={}, tools={})
     assert datetime.fromtimestamp(made.epoch, UTC).isoformat() == "2026-11-20T09:32:55+00:00"
-
-
-def test_pip_s_configuration_is_read_from_every_section() -> None:
-    lines = ["global.index-url='https://a/simple'", "install.cert='/etc/ca.pem'", ":env:.extra-index-url='b c'"]
-    assert dict(resolve._parse_settings(lines)) == {
-        "index-url": "https://a/simple",
-        "cert": "/etc/ca.pem",
-        "extra-index-url": "b c",
-    }
-
-
-def test_pips_list_of_indexes_over_several_lines_is_read() -> None:
-    line = r"global.extra-index-url='\nhttps://one.example/simple\nhttps://two.example/simple'"
-    (setting,) = resolve._parse_settings([line])
-    assert setting[0] == "extra-index-url"
-    assert setting[1].split() == ["https://one.example/simple", "https://two.example/simple"]

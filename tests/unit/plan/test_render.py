@@ -54,7 +54,7 @@ def test_the_last_stage_sets_user_entrypoint_and_command(plans: list[Plan]) -> N
         assert image.instructions[-3] == "USER 1000:1000"
         assert image.instructions[-1] == 'CMD ["info"]'
         python = plan.base.archive.python if plan.source == "archive" else registry(plan).python
-        assert image.instructions[-2] == f'ENTRYPOINT ["{python}", "-I", "/opt/armwright/entrypoint.py"]'
+        assert image.instructions[-2] == f'ENTRYPOINT ["{python}", "-I", "-S", "/opt/armwright/entrypoint.py"]'
         assert all(step.startswith("COPY --link --from=") for step in image.instructions if step.startswith("COPY"))
 
 

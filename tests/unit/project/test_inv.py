@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pip
@@ -72,6 +72,7 @@ class Place:
     root: Path
     bin: Path
     wheels: Path
+    settings: dict[str, str] = field(default_factory=dict)
 
     def lock(self, version: str = "1.0") -> None:
         (self.root / "requirements/run.lock").write_text(wheel(self.wheels, version))
@@ -99,12 +100,18 @@ class Place:
     def environment(self) -> dict[str, str]:
         quiet = {"PIP_NO_INDEX": "1", "UV_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_NO_CACHE": "1"}
         links = {"PIP_FIND_LINKS": str(self.wheels), "UV_FIND_LINKS": str(self.wheels)}
-        return {"PATH": str(self.bin), "HOME": str(self.root), "PIP_CONFIG_FILE": os.devnull, **quiet, **links}
+        return {
+            "PATH": str(self.bin),
+            "HOME": str(self.root),
+            "PIP_CONFIG_FILE": os.devnull,
+            **quiet,
+            **links,
+        } | self.settings
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [str(self.root / "inv"), *arguments],
-            env=self.environment,
+            env=self.environment | variables,
             cwd="/",
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -112,8 +119,8 @@ class Place:
             start_new_session=True,
         )
 
-    def inv(self, *arguments: str) -> tuple[int, str, str]:
-        process = self.start(*arguments)
+    def inv(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
+        process = self.start(*arguments, **variables)
         out, err = process.communicate(timeout=120)
         return process.returncode, out, err
 
@@ -131,6 +138,9 @@ def place(tmp_path: Path) -> Place:
     program.parent.mkdir(parents=True)
     program.write_text(PROGRAM)
     shutil.copy(INV, made.root / "inv")
+    settings = made.root / "armwright" / "system" / "pip_settings.py"
+    settings.parent.mkdir()
+    shutil.copy(INV.parent / "armwright" / "system" / "pip_settings.py", settings)
     for tool in TOOLS:
         (made.bin / tool).symlink_to(shutil.which(tool) or pytest.fail(f"{tool} is missing"))
     made.lock()
@@ -189,7 +199,13 @@ def test_activated_environment_runs_the_checkouts_program(fast: Place) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "invoke build in /\n", "")
+
+
+def test_bytecode_is_kept_unless_it_would_be_roots(fast: Place) -> None:
+    fast.inv("x", SUDO_UID=str(os.getuid()), SUDO_GID=str(os.getgid()))
     assert not list(fast.root.glob("armwright/**/__pycache__"))
+    fast.inv("x")
+    assert list(fast.root.glob("armwright/**/program.*.pyc"))
 
 
 def test_environment_of_an_older_inv_is_recreated(fast: Place) -> None:
@@ -261,6 +277,42 @@ def test_parallel_calls_create_one_environment(fast: Place) -> None:
     ends = [(process.communicate(timeout=60), process.returncode) for process in processes]
     assert [code for _, code in ends] == [0] * 4
     assert sum("creating" in err for (_, err), _ in ends) == 1
+
+
+def test_pip_settings_for_other_work_are_not_used(place: Place, tmp_path: Path) -> None:
+    place.has_quick_python()
+    elsewhere = {name: str(tmp_path / name) for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH")}
+    place.settings.update(
+        elsewhere,
+        PIP_USER="1",
+        PIP_DRY_RUN="1",
+        PIP_REQUIRE_VIRTUALENV="1",
+        PIP_PYTHON="/nowhere",
+        PIP_NO_BINARY=":all:",
+    )
+    code, _, err = place.inv("x")
+    assert code == 0, err
+    assert list(place.venv.glob("lib/python3*/site-packages/invoke-1.0.dist-info"))
+    assert not [path for path in map(Path, elsewhere.values()) if path.exists()]
+
+
+def test_uv_settings_for_other_work_do_not_reach_it(fast: Place, tmp_path: Path) -> None:
+    fast.settings.update(UV_CONSTRAINT=str(tmp_path / "absent"), UV_NO_BINARY="1", UV_TARGET=str(tmp_path / "there"))
+    code, _, err = fast.inv("x")
+    assert code == 0, err
+    assert list(fast.venv.glob("lib/python3*/site-packages/invoke-1.0.dist-info"))
+
+
+def test_read_only_checkout_is_refused_at_once(fast: Place) -> None:
+    mounted = f'mount --bind "{fast.root}" "{fast.root}" && mount -o remount,bind,ro "{fast.root}" && exec "$0" "$@"'
+    done = subprocess.run(
+        [shutil.which("unshare") or "", "-Urm", "sh", "-c", mounted, str(fast.root / "inv"), "x"],
+        env={**fast.environment, "PATH": f"{fast.bin}:/usr/sbin:/usr/bin:/bin"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: {fast.root} is read-only, and .venv and build/ are written there\n")
+    assert "creating" not in done.stderr
 
 
 def test_shim_of_a_disabled_python_is_skipped(place: Place) -> None:

@@ -19,8 +19,7 @@ TESTS = read_package(ROOT, "tests")
 OTHERS = TESTS | read_package(ROOT, "benchmarks") | read_package(ROOT, "training")
 LONGEST_TEST_NAME = 60  # characters
 VAGUE_NAMES = {"one", "said", "stuff", "thing", "things", "told"}
-# `engine` talks to Docker and `publish` to a registry: their tests need them and are in tests/engine.
-WITHOUT_UNIT_TESTS = {"engine", "publish"}
+WITHOUT_UNIT_TESTS = {"engine"}  # it talks to Docker: its tests are in tests/engine
 OUTSIDE = {"harness", "image", "project", "smoke"}  # unit tests of the tests, of scripts/ and of the repository
 SHORT_NAMES = {  # what everyone calls them
     ("datetime", "dt"), ("jax.numpy", "jnp"), ("numpy", "np"), ("numpy.typing", "npt"), ("strategies", "st"),

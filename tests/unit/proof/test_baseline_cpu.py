@@ -100,6 +100,7 @@ class FakeEngine:
     """An engine that records its runs, and returns two reports."""
 
     version = "26.1.5"
+    reading = None
 
     def __init__(self, below: ContainerResult, first: dict[str, Any] | None = None) -> None:
         self.runs: list[dict[str, Any]] = []
@@ -117,7 +118,7 @@ class FakeEngine:
 
 def run_proof(engine: FakeEngine, matrix: Matrix, target: str, emulator: str = "QEMU 10.0.2") -> Evidence:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smoke, "require_runner", lambda _: emulator)
+        patch.setattr(smoke, "require_runner", lambda *_: emulator)
         return smoke.run_smoke(cast("Engine", engine), "ours:1", IMAGE, matrix.recipes.targets[target])
 
 

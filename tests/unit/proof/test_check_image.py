@@ -49,7 +49,7 @@ def test_the_dockerfile_is_read_as_the_builder_reads_it(matrix: Matrix) -> None:
         "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TF_ENABLE_ONEDNN_OPTS": "1",
     }  # fmt: skip
     assert (image.user, image.command, image.layers) == ("1000:1000", ["info"], 3)
-    assert image.entrypoint == ["/usr/bin/python3", "-I", "/opt/armwright/entrypoint.py"]
+    assert image.entrypoint == ["/usr/bin/python3", "-I", "-S", "/opt/armwright/entrypoint.py"]
     assert image.labels["org.opencontainers.image.title"] == "TensorFlow 2.15.1 for Arm Neoverse N1"
     assert image.labels["org.armwright.combo"] == TENSORFLOW
 

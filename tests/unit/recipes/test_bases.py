@@ -2,69 +2,80 @@
 
 from __future__ import annotations
 
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from armwright.fetch import debian_roots
+from armwright.fetch import debian_roots, debian_sources, debian_tree
+from armwright.fetch.apt_folder import AptFolder
 from armwright.matrix.matrix import Matrix
 from armwright.plan.locks import BaseLock, Deb
-from armwright.plan.plan import make_plan
-from armwright.system import process
+from armwright.plan.plan import FILE_TIME, make_plan
 from armwright.system.errors import FailedError
+from tests.archive import Package
 from tests.support import Tree
 
-MERGING = '--setup-hook=cd "$1" && mkdir -p usr/bin usr/sbin usr/lib && ln -s usr/bin usr/sbin usr/lib .'
-SHELL = '--setup-hook=cd "$1" && ln -s dash usr/bin/sh'
 LOCK = BaseLock(created="2026-11-21T00:00:00Z", root={"dash": Deb(version="1", sha256="0" * 64)}, tools={})
 
 
-@pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the arguments of every program that would run for minutes; none of them starts."""
-    recorded_arguments: list[str] = []
-
-    def refuse(arguments: list[str], *_: object, **__: object) -> None:
-        recorded_arguments.extend(arguments)
-        raise FailedError("nothing is unpacked in this test")
-
-    monkeypatch.setattr(process, "stream", refuse)
-    monkeypatch.setattr(process, "require_program", lambda name: name)
-    monkeypatch.setattr(process, "capture", lambda *_, **__: "")
-    return recorded_arguments
+def make_debs(folder: Path, *files: str) -> dict[Path, str]:
+    """Write a package of these files; return it with its control fields."""
+    package = Package("one", "1.0", dict.fromkeys(files, "content"))
+    path = folder / package.file
+    path.write_bytes(package.content)
+    return {path: package.control}
 
 
 @pytest.mark.parametrize(
-    ("base", "merging"), [("debian-11-python-3.7", [MERGING, SHELL]), ("debian-12", [MERGING]), ("debian-13", [])]
+    ("base", "links"),
+    [
+        ("debian-11-python-3.7", {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "usr/bin/sh": "dash"}),
+        ("debian-12", {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib"}),
+        ("debian-13", {}),
+    ],
 )
 def test_old_debian_root_is_linked_into_usr_before_unpacking(
-    matrix: Matrix, recorded: list[str], tmp_path: Path, base: str, merging: list[str]
+    matrix: Matrix, tmp_path: Path, base: str, links: dict[str, str]
 ) -> None:
-    with pytest.raises(FailedError, match="nothing is unpacked"):
-        debian_roots.ensure_root(tmp_path, matrix.recipes.bases[base], LOCK, "root", tmp_path / "log")
-    assert [argument for argument in recorded if argument.startswith("--setup-hook")] == merging
+    tar = tmp_path / "root.tar"
+    debian_tree.write_tree(tar, matrix.recipes.bases[base].archive, make_debs(tmp_path, "bin/dash", "lib/libc.so"))
+    with tarfile.open(tar) as archive:
+        assert {entry.name: entry.linkname for entry in archive if entry.issym()} == links
+        folder = "usr/" if links else ""
+        assert {f"{folder}bin/dash", f"{folder}lib/libc.so"} <= set(archive.getnames())
+        assert len(set(archive.getnames())) == len(archive.getnames())
+        assert {entry.mtime for entry in archive} == {FILE_TIME}
+        assert {(entry.uid, entry.gid, entry.uname) for entry in archive} == {(0, 0, "")}
 
 
-def test_builder_is_unpacked_for_arm_from_its_part_of_the_lock(
-    matrix: Matrix, recorded: list[str], tmp_path: Path
+def test_builder_is_fetched_for_arm_from_its_part_of_the_lock(
+    matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    class Recorder(AptFolder):
+        def update(self, *_: object, **__: object) -> None:
+            pass
+
+        def download(self, names: Sequence[str]) -> list[Path]:
+            asked.append((self.architecture, list(names)))
+            raise FailedError("nothing is fetched in this test")
+
+    monkeypatch.setattr(debian_roots, "AptFolder", Recorder)
+    monkeypatch.setattr(debian_sources, "list_mirror_sources", lambda *_, **__: [])
     compiling = LOCK.model_copy(update={"builder": {"gcc-9": Deb(version="9.3.0-22", sha256="0" * 64)}})
-    with pytest.raises(FailedError, match="nothing is unpacked"):
-        debian_roots.ensure_root(
-            tmp_path, matrix.recipes.bases["debian-11-python-3.7"], compiling, "builder", tmp_path / "log"
-        )
-    assert {"--architectures=arm64", "--include=gcc-9=9.3.0-22"} <= set(recorded)
+    base = matrix.recipes.bases["debian-11-python-3.7"]
+    with pytest.raises(FailedError, match="nothing is fetched"):
+        debian_roots.ensure_root(tmp_path, base, compiling, "builder", tmp_path / "log")
+    assert asked == [("arm64", ["gcc-9=9.3.0-22"])]
 
 
-def test_root_with_other_links_has_another_name_in_the_cache(
-    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(debian_roots, "unpack_root", lambda *_: {})
-
+def test_root_with_other_links_has_another_name_in_the_cache(tree: Tree, tmp_path: Path) -> None:
     def name() -> str:
-        return debian_roots.ensure_root(
-            tmp_path, tree.load().recipes.bases["debian-12"], LOCK, "root", tmp_path / "log"
-        ).tar.name
+        base = tree.load().recipes.bases["debian-12"]
+        return debian_roots.root_path(tmp_path, base, LOCK, "root", "arm64").name
 
     before = name()
     assert name() == before

@@ -84,6 +84,8 @@ def test_floor_of_a_fallback_is_part_of_the_floor(matrix: Matrix) -> None:
          ":3:12: the framework sets OMP_NUM_THREADS already"),
         (ACL, "id: convolution-bf16\n        dtypes: [bf16]\n        needs", "id: convolution-fp32\n        needs",
          ":39:13: another rule has the id 'convolution-fp32'"),
+        (PYTORCH, "drop:\n", "drop:\n  - {paths: ['numpy-*.dist-info'], reason: only a test}\n",
+         "'drop' removes numpy-*.dist-info, but others declare that they require the distribution"),
         (ACL, "          - id: matmul-bf16\n", "          - id: matmul-bf61\n",
          "'matmul-bf61' replaces no rule: did you mean 'matmul-bf16'?"),
         (ACL, "          - id: matmul-bf16\n", "          - id: convolution-bf16-fast-math\n",

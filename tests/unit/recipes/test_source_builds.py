@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from armwright.assembly import assemble, buildx
+from armwright.engine.address import EngineAddress
 from armwright.fetch import debian_roots
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan.plan import make_plan
@@ -209,7 +210,7 @@ def test_compiling_under_emulation_prints_a_warning(  # noqa: PLR0913, PLR0917 -
     monkeypatch.setattr(console, "say", lambda text, _: messages.append(text))
     monkeypatch.setattr(debian_roots, "get_build_architecture", lambda: machine)
     monkeypatch.setattr(buildx, "run_build", lambda *_, **__: [])
-    assemble.assemble(tmp_path, make_plan(matrix, matrix.by_id[combo]), builder)
+    assemble.assemble(tmp_path, make_plan(matrix, matrix.by_id[combo]), EngineAddress(), builder)
     assert bool(messages) is warned
     assert all("compiles under emulation" in text for text in messages)
 

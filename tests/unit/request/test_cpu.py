@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import machine
+import naming
 import pytest
 
 from armwright.matrix.matrix import Matrix
@@ -176,6 +176,13 @@ def test_unclear_name_gets_no_target_and_a_hint(matrix: Matrix, text: str) -> No
     assert "lscpu" in submitted.reason
 
 
+@pytest.mark.parametrize(
+    "text", ["Cavium ThunderX (CN8890), not ThunderX2", "not Neoverse N1 but Cortex-A72", "isn't V1"]
+)
+def test_negation_is_not_a_name(matrix: Matrix, text: str) -> None:
+    assert read(matrix, text).target is None
+
+
 def test_cpu_below_every_floor_has_no_target(matrix: Matrix) -> None:
     targets = {**matrix.recipes.targets}
     del targets["generic"]
@@ -202,6 +209,6 @@ def test_every_part_of_a_target_leads_to_it(matrix: Matrix) -> None:
 
 
 def test_every_part_named_in_an_image_has_a_name_here() -> None:
-    here = {part for part in machine.PART_NAMES if not part.startswith("0x00")}
+    here = {part for part in naming.PART_NAMES if not part.startswith("0x00")}
     assert here <= set(KNOWN.parts)
     assert {part[:4] for part in KNOWN.parts} <= set(KNOWN.implementers)

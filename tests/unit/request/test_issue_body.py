@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from armwright.request.issue_body import read_sections
+from armwright.request.issue_body import find_html, read_sections
 
 
 def sections(body: str) -> list[tuple[int, str, str]]:
@@ -48,3 +48,18 @@ def test_longest_body_is_read_in_linear_time(line: str) -> None:  # the hostile 
     started = time.process_time()
     list(read_sections(line * (65_536 // len(line))))
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ("<!--\n### A\n-->\n### A\n\nx", [1]),
+        ("### A\n\nx <!-- y -->\n", [3]),
+        ("a\r\n<details><summary>b</summary>\r\n### A\r\n</details>", [2, 4]),
+        ("<?php\n<!DOCTYPE a>\n</p>\n", [1, 2, 3]),
+        ("```\n<b>\n```\n\n    <b>\n\n1 < 2 <3\n", []),
+        ("<!--\n```\n### A\n```\n-->", [1]),
+    ],
+)
+def test_html_outside_code_is_found(body: str, lines: list[int]) -> None:
+    assert find_html(body) == lines

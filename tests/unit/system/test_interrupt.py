@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from armwright.system import interrupt, process
+from armwright.system import interrupt, process, turns
 from armwright.system.errors import FailedError
 
 PATIENCE = 20  # seconds to wait for what takes milliseconds
@@ -100,7 +100,7 @@ def test_nothing_starts_while_everything_is_stopped(log: Path) -> None:
             process.stream(["touch", str(log.with_name("begun"))], log)
         with pytest.raises(KeyboardInterrupt):
             process.capture(["touch", str(log.with_name("begun"))])
-        with pytest.raises(KeyboardInterrupt), process.turn("anything"):
+        with pytest.raises(KeyboardInterrupt), turns.turn("anything"):
             log.with_name("begun").touch()
     assert not log.with_name("begun").exists()
     process.stream(["true"], log)
@@ -133,13 +133,13 @@ def test_turn_admits_one_thread_per_name() -> None:
     inside, other = threading.Event(), threading.Event()
 
     def second() -> None:
-        with process.turn("one"):
+        with turns.turn("one"):
             other.set()
 
     with ThreadPoolExecutor(2) as pool:
-        with process.turn("one"):
+        with turns.turn("one"):
             future = pool.submit(second)
-            with process.turn("two"):
+            with turns.turn("two"):
                 inside.set()
             assert not other.wait(0.1)
         future.result(PATIENCE)

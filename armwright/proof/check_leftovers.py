@@ -1,0 +1,124 @@
+"""Checks that an image has nothing of the machine that built it, before anything in it runs.
+
+All combos of a version share their base and their packages. Layers that were searched on this machine are not searched
+again: the last layer of an image with the digest that its build recorded has Armwright's own files, which are compared
+byte by byte and searched here as the plan has them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from armwright.assembly.assemble import context_path
+from armwright.assembly.record import read_record
+from armwright.audit import leftovers
+from armwright.audit.leftovers import Leftover, LeftoverRules, Traces
+from armwright.engine.client import Engine, Image
+from armwright.host import traces
+from armwright.plan.plan import FILE_TIME, Plan
+from armwright.proof.check_image import CONTEXT
+from armwright.proof.evidence import Check
+from armwright.system import turns
+from armwright.system.errors import FailedError, some
+from armwright.system.files import write_whole
+
+NAMED = 5  # leftovers that a check names; the others are counted
+KINDS = {"file": "files", "text": "text", "owner": "owners", "mode": "modes", "time": "times"}
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+
+
+def require_no_leftovers(root: Path, engine: Engine, plan: Plan, image: Image) -> None:
+    """Check that an image has nothing of the machine that built it.
+
+    Raises:
+        FailedError: it has; what and where is named, but never a password.
+    """
+    checks = check_leftovers(root, engine, plan, image, read_record(root, plan))
+    failures = [f"\n  {check.failure}" for check in checks if check.state == "fail"]
+    if failures:
+        raise FailedError(
+            f"{plan.reference} has something of the machine that built it; it was not started:{''.join(failures)}",
+            f"docker image rm {plan.reference} && invoke build --combo {plan.combo.id}",
+        )
+
+
+def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, recorded: str | None) -> list[Check]:
+    """Look for what a builder could leave in an image; no program in it runs.
+
+    Args:
+        root: the project's root.
+        engine: the engine that has the image.
+        plan: the plan; its context has the packages and wheels whose text is no leftover.
+        image: the engine's facts about the image.
+        recorded: the digest that the build of this plan recorded; None if there is no record.
+
+    Returns:
+        one check for each kind: files, text, owners, modes and times.
+
+    Raises:
+        FailedError: the image cannot be read.
+    """
+    rules = leftovers.load_rules(root)
+    looked_for = rules.select_traces(traces.list_traces(root, rules.variables))
+    known = _clean_path(root, rules, looked_for, image)
+    with turns.turn(f"leftovers {known.name}"):
+        if recorded == image.digest and known.exists():
+            found = list(_search_plan(plan, rules, looked_for))
+        else:
+            everything = Traces(looked_for, _list_authorities(engine, image))
+            with engine.export(image.digest) as archive:
+                found = list(leftovers.find_leftovers(archive, rules, everything, FILE_TIME))
+        if plan.source == "registry":  # its owners, modes and times are the public image's
+            found = [leftover for leftover in found if leftover.kind == "text"]
+        context = context_path(root, plan.combo)
+        found = [leftover for leftover in found if not (leftover.found and is_downloaded(context, leftover.found))]
+        if not found and recorded == image.digest:
+            write_whole(known, "searched, nothing found\n")
+    return [_make_check(kind, [leftover for leftover in found if leftover.kind == kind]) for kind in KINDS]
+
+
+def is_downloaded(context: Path, text: bytes) -> bool:
+    """Return whether a text is in the packages or wheels of a context, and so not of the machine that built it."""
+    tars = (path for path in context.glob("*.tar"))
+    return any(text in data for data in _read_all(tars, context.glob("wheels/*.whl")))
+
+
+def _read_all(tars: Iterator[Path], wheels: Iterator[Path]) -> Iterator[bytes]:
+    for path in tars:
+        yield path.read_bytes()
+    for path in wheels:
+        with zipfile.ZipFile(path) as wheel:
+            yield from map(wheel.read, wheel.namelist())
+
+
+def _search_plan(plan: Plan, rules: LeftoverRules, looked_for: Mapping[str, str]) -> Iterator[Leftover]:
+    for name, data in plan.files.items():
+        if name.startswith(CONTEXT):
+            yield from leftovers.search_text(name.removeprefix(CONTEXT), data, rules.texts, Traces(looked_for, {}))
+
+
+def _list_authorities(engine: Engine, image: Image) -> dict[str, str]:
+    archive = engine.read(image.digest, [f"/{BUNDLE}"]).get(f"/{BUNDLE}", b"")
+    return traces.list_authorities(archive.decode(errors="replace"))
+
+
+def _clean_path(root: Path, rules: LeftoverRules, looked_for: Mapping[str, str], image: Image) -> Path:
+    """Return the file that says that the shared layers of an image were searched for the same things."""
+    parts = [rules.model_dump(), dict(looked_for), image.layers[:-1]]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return root / "build" / "leftovers" / digest
+
+
+def _make_check(kind: str, found: list[Leftover]) -> Check:
+    lines = [f"{leftover.path}: {leftover.what}" for leftover in found]
+    expected = f"no {KINDS[kind]} of the machine that built it"
+    return Check(
+        name=f"leftover {KINDS[kind]}",
+        state="fail" if found else "pass",
+        expected=expected,
+        found=some(lines, NAMED) or expected,
+    )
