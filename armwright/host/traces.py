@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import platform
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from armwright.host import apt
-from armwright.system import http_session, process
+from armwright.system import http_session, pip_tool, process
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"\[\]<>;,]+")
 _FOLDER = re.compile(r"(?<![\w.:/])/[^\s'\"\[\]<>;,:]+")
@@ -32,7 +31,7 @@ def list_traces(root: Path, variables: Collection[str]) -> dict[str, str]:
     found: dict[str, str] = {platform.node(): "this machine's name", str(root): "the checkout"}
     found |= {str(Path.home()): "the home folder", tempfile.gettempdir(): "the folder for temporary files"}
     sources = [
-        ("pip's configuration", _read_pip()),
+        ("pip's configuration", "\n".join(pip_tool.read_pip_settings().values())),
         ("apt's sources", process.capture(["apt-get", "update", "--print-uris"], check=False) if _has_apt() else ""),
         ("apt's configuration", "\n".join(apt.read_network_settings()) if _has_apt() else ""),
     ]
@@ -81,18 +80,6 @@ def _split(text: str, *, folders: bool) -> Iterator[str]:
         yield from filter(None, [*hosts, *secrets])
     if folders:
         yield from (folder.rstrip("/") for folder in _FOLDER.findall(_ADDRESS.sub(" ", text)))
-
-
-def _read_pip() -> str:
-    """Return the values of pip's configuration; pip prints each as a Python string."""
-    lines = process.capture(["pip", "config", "list"], check=False).splitlines()
-    values = []
-    for line in lines:
-        try:
-            values.append(str(ast.literal_eval(line.partition("=")[2])))
-        except (ValueError, SyntaxError):  # not a setting
-            continue
-    return "\n".join(values)
 
 
 def _has_apt() -> bool:

@@ -28,6 +28,7 @@ from armwright.system.files import write_whole
 
 NAMED = 5  # leftovers that a check names; the others are counted
 KINDS = {"file": "files", "text": "text", "owner": "owners", "mode": "modes", "time": "times"}
+SOURCES = ("dockerfiles", "scripts", "recipes")
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 
@@ -75,22 +76,31 @@ def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, record
         if plan.source == "registry":  # its owners, modes and times are the public image's
             found = [leftover for leftover in found if leftover.kind == "text"]
         context = context_path(root, plan.combo)
-        found = [leftover for leftover in found if not (leftover.found and is_downloaded(context, leftover.found))]
+        found = [leftover for leftover in found if not (leftover.found and is_source(root, context, leftover.found))]
         if not found and recorded == image.digest:
             write_whole(known, "searched, nothing found\n")
     return [_make_check(kind, [leftover for leftover in found if leftover.kind == kind]) for kind in KINDS]
 
 
-def is_downloaded(context: Path, text: bytes) -> bool:
-    """Return whether a text is in the packages or wheels of a context, and so not of the machine that built it."""
-    tars = (path for path in context.glob("*.tar"))
-    return any(text in data for data in _read_all(tars, context.glob("wheels/*.whl")))
+def is_source(root: Path, context: Path, text: bytes) -> bool:
+    """Return whether a text is in what an image is made of, and so not of the machine that built it.
+
+    Args:
+        root: the project's root; the host of a machine may be called `pytorch`, and its checkout `/armwright`.
+        context: a build context, with the packages and wheels.
+        text: the text to look for.
+    """
+    return any(text in data for data in _read_sources(root, context))
 
 
-def _read_all(tars: Iterator[Path], wheels: Iterator[Path]) -> Iterator[bytes]:
-    for path in tars:
+def _read_sources(root: Path, context: Path) -> Iterator[bytes]:
+    for folder in SOURCES:
+        for path in (root / folder).rglob("*"):
+            if path.is_file():
+                yield path.read_bytes()
+    for path in context.glob("*.tar"):
         yield path.read_bytes()
-    for path in wheels:
+    for path in context.glob("wheels/*.whl"):
         with zipfile.ZipFile(path) as wheel:
             yield from map(wheel.read, wheel.namelist())
 

@@ -17,7 +17,7 @@ from armwright.engine.containers import PLATFORM
 from armwright.matrix import matrix
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import COMPRESSION, Plan, make_plan
-from armwright.proof import check_image, evidence, prove, smoke, verify
+from armwright.proof import check_image, check_leftovers, evidence, prove, smoke, verify
 from armwright.proof.evidence import Check, Evidence
 from armwright.proof.verify import EvidenceFile
 from armwright.publish import stage
@@ -111,8 +111,8 @@ class Bench:
     def attempt(self, name: str, sabotage: Sabotage) -> Row:
         """Break, try and judge; a sabotage that cannot be tried is a bug too."""
         checkpoints: dict[Checkpoint, Callable[[Sabotage], Outcome]] = {
-            "outside": self.compare, "proof": self.run_smoke, "settle": self.settle, "evidence": self.verify,
-            "stage": self.stage,
+            "outside": self.compare, "leftovers": self.search, "proof": self.run_smoke, "settle": self.settle,
+            "evidence": self.verify, "stage": self.stage,
         }  # fmt: skip
         try:
             outcome = checkpoints[sabotage.checkpoint](sabotage)
@@ -124,6 +124,14 @@ class Bench:
         """Compare a broken image with the plan."""
         with self.derive(sabotage) as name:
             return _make_outcome(self._check_image(name))
+
+    def search(self, sabotage: Sabotage) -> Outcome:
+        """Search a broken image for what a builder leaves."""
+        with self.derive(sabotage) as name:
+            image = images.find_image(self.engine, name)
+            return _make_outcome(
+                check_leftovers.check_leftovers(self.good.root, self.engine, self.plan, image, self.good.image.digest)
+            )
 
     def run_smoke(self, sabotage: Sabotage) -> Outcome:
         """Run the smoke run of a broken image; if it gives no report, the check `report` fails."""

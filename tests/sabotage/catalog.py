@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from tests.sabotage.contents import CONTENTS
 from tests.sabotage.documents import DOCUMENTS
+from tests.sabotage.leavings import LEAVINGS
 from tests.sabotage.model import Sabotage
 from tests.sabotage.settings import SETTINGS
 
-SABOTAGES: Mapping[str, Sabotage] = {**SETTINGS, **CONTENTS, **DOCUMENTS}
+SABOTAGES: Mapping[str, Sabotage] = {**SETTINGS, **CONTENTS, **LEAVINGS, **DOCUMENTS}

@@ -3,6 +3,7 @@
 The checkpoints, from the outside of an image to its inside:
 
     outside   the engine's facts are compared with the plan; nothing in the image runs (proof/check_image.py)
+    leftovers the image is searched for what a builder leaves (proof/check_leftovers.py)
     proof     the image runs its smoke run on a CPU (proof/smoke.py)
     settle    as `invoke smoke` proves a plan: no evidence and no tag may remain (proof/prove.py)
     evidence  an edited document is verified (proof/verify.py)
@@ -21,7 +22,7 @@ from typing import Any, Literal
 
 from tests.sabotage.changes import Files, GoodImage
 
-Checkpoint = Literal["outside", "proof", "settle", "evidence", "stage"]
+Checkpoint = Literal["outside", "leftovers", "proof", "settle", "evidence", "stage"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import make_plan
 from armwright.proof import check_plan
+from armwright.proof.check_leftovers import KINDS
 from armwright.system.console import BAD
 from armwright.system.table_layout import Cell
 from tests.sabotage import ledger
@@ -80,7 +81,7 @@ def test_the_main_combos_have_enough_sabotages(matrix: Matrix) -> None:
         assert combo in matrix.by_id
         assert sum(sabotage.breaks(combo) for sabotage in SABOTAGES.values()) >= 25
     assert {sabotage.checkpoint for sabotage in SABOTAGES.values() if sabotage.breaks(N1)} == {
-        "outside", "proof", "settle", "evidence", "stage",
+        "outside", "leftovers", "proof", "settle", "evidence", "stage",
     }  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def test_every_sabotage_breaks_a_combo_that_is_published(matrix: Matrix) -> None
     assert [name for name, sabotage in SABOTAGES.items() if not any(map(sabotage.breaks, sound))] == []
 
 
-@pytest.mark.parametrize("name", by_checkpoint("proof", "outside"))
+@pytest.mark.parametrize("name", by_checkpoint("proof", "outside", "leftovers"))
 def test_the_meant_check_exists(matrix: Matrix, name: str) -> None:
     sabotage = SABOTAGES[name]
     combo = next(combo for combo in matrix.combos if combo.is_known_to_work and sabotage.breaks(combo.id))
@@ -100,7 +101,8 @@ def test_the_meant_check_exists(matrix: Matrix, name: str) -> None:
         if numbers
         for head in ("answers", numbers["name"])
     ]
-    known = OUTSIDE if sabotage.checkpoint == "outside" else [*required.checks, *runs, "report"]
+    outside = {"outside": OUTSIDE, "leftovers": tuple(f"leftover {kind}" for kind in KINDS.values())}
+    known = outside.get(sabotage.checkpoint, [*required.checks, *runs, "report"])
     assert [check for check in known if fnmatchcase(check, sabotage.check)]
 
 
