@@ -144,7 +144,7 @@ def _judge(cpus: Collection[str], facts: Needs, readings: Readings) -> Iterator[
         yield _check_far_emulator(machine.engine)
     else:
         yield from _check_emulator(machine.emulation, facts, readings.cpus, cpus)
-    for name in ("unpacker", "registry"):
+    for name in ("archive", "registry"):
         version = machine.have.get(name)
         shown = "absent" if version is None else version or "installed"
         yield _check(facts.needs[name].title, version is not None, shown, SETUP)

@@ -99,7 +99,7 @@ def find_engine_address(environment: Mapping[str, str] = os.environ) -> EngineAd
     Raises:
         InputError: a variable or the configuration names no usable address, or a context that does not exist.
     """
-    folder = _find_configuration(environment)
+    folder = find_configuration(environment)
     host = environment.get("DOCKER_HOST", "").strip()
     if host:
         return EngineAddress(_parse_host(host, "DOCKER_HOST"), "DOCKER_HOST", tls=_find_tls(environment, folder))
@@ -113,7 +113,7 @@ def find_engine_address(environment: Mapping[str, str] = os.environ) -> EngineAd
     return EngineAddress(_TLS_HOST if tls else DEFAULT_HOST, "DOCKER_CONTEXT" if context else "default", tls=tls)
 
 
-def _find_configuration(environment: Mapping[str, str]) -> Path:
+def find_configuration(environment: Mapping[str, str]) -> Path:
     """Return the folder of docker's configuration; it may be absent."""
     return Path(environment.get("DOCKER_CONFIG") or Path.home() / ".docker")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import docker
 import requests
 from docker import DockerClient
-from docker.errors import DockerException
+from docker.errors import DockerException, InvalidConfigFile
 from docker.tls import TLSConfig
 from requests.utils import get_environ_proxies
 
-from armwright.engine.address import DEFAULT, EngineAddress, TlsFiles, find_engine_address
+from armwright.engine.address import DEFAULT, EngineAddress, TlsFiles, find_configuration, find_engine_address
 from armwright.engine.ssh_tunnel import SshTunnel
 from armwright.system.errors import MachineError
 
@@ -136,7 +136,14 @@ def connect_engine(timeout: int) -> EngineConnection:
 
     def open_client(version: str) -> DockerClient:
         host = tunnel.host if tunnel else address.host
-        client = docker.DockerClient(host, version, timeout, tls, max_pool_size=CONNECTIONS)
+        try:  # it opens no connection, but reads the logins in docker's configuration
+            client = docker.DockerClient(host, version, timeout, tls, max_pool_size=CONNECTIONS)
+        except (InvalidConfigFile, ValueError, AttributeError):  # their text may have a password
+            path = find_configuration(os.environ) / "config.json"
+            what = f"docker's configuration {path} has a login that cannot be read; nothing was started"
+            raise MachineError(
+                what, f"ls -l {path}", hint="each entry of auths holds {} or {auth: …}; log in again"
+            ) from None
         client.api.proxies = get_environ_proxies(client.api.base_url)
         client.api.trust_env = False  # or REQUESTS_CA_BUNDLE would replace the engine's ca.pem
         opened.append(client)

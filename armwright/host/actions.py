@@ -17,10 +17,11 @@ CONTAINERD_PID = Path("/var/run/docker/containerd/containerd.pid")
 
 @dataclass(frozen=True)
 class Write:
-    """Replace a file."""
+    """Replace a file; a new one gets the mode."""
 
     path: Path
     text: str
+    mode: int = 0o644
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ Action = Write | Configure | Install | Disable | Mount | Register | Start
 def perform(action: Action) -> None:
     """Execute an action. Raises MachineError with the cause and the next command."""
     match action:
-        case Write(path, text):
-            write_whole(path, text)
+        case Write(path, text, mode):
+            write_whole(path, text, mode)
         case Configure():
             apt.configure_pending()
         case Install(packages):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from armwright.host import apt
@@ -26,11 +26,19 @@ _AGE = ("check-valid-until", "check-date")  # options that accept an archive who
 
 @dataclass(frozen=True)
 class AptSource:
-    """One source of this machine: a mirror, its suites, and its options by their names in the one-line format."""
+    """One source of this machine.
+
+    Attributes:
+        site: the address of the mirror; it may contain a password.
+        suites: the suites to take from it.
+        options: its options, by their names in the one-line format.
+        mode: the permissions of the file that it stands in: a copy of it is as private as that file.
+    """
 
     site: str
     suites: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict)
+    mode: int = 0o644
 
     @property
     def age_options(self) -> tuple[str, ...]:
@@ -95,7 +103,7 @@ def read_named_mirror() -> tuple[str, str] | None:
 def find_source(sources: Iterable[AptSource], site: str, suite: str) -> AptSource:
     """Return the source of a mirror and a suite; one without options if no readable file has it."""
     own = (source for source in sources if _strip(source.site) == _strip(site) and suite in source.suites)
-    return AptSource(site, (suite,), next((source.options for source in own), {}))
+    return replace(next(own, AptSource(site, ())), site=site, suites=(suite,))
 
 
 def render_source(recipe: HostRecipe, source: AptSource) -> str:
@@ -124,12 +132,11 @@ def read_sources(folder: Path = _FOLDER) -> list[AptSource]:
     found: list[AptSource] = []
     for path in paths:
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text, mode = path.read_text(encoding="utf-8", errors="replace"), path.stat().st_mode & 0o666
         except OSError:
             continue
-        found += (
-            parse_deb822(text) if path.suffix == ".sources" else parse_lines(text) if path.suffix == ".list" else ()
-        )
+        parse = {".sources": parse_deb822, ".list": parse_lines}.get(path.suffix)
+        found += (replace(source, mode=mode) for source in (parse(text) if parse else ()))
     return found
 
 

@@ -21,6 +21,7 @@ from armwright.system import process
 from armwright.system.errors import ArmwrightError
 
 DAEMON_JSON = Path("/etc/docker/daemon.json")
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # as every base names it
 _PROBE_TIMEOUT = 10  # seconds to wait for the engine, and for a program that prints its version
 
 
@@ -168,7 +169,7 @@ def _read_versions(engine: EngineReading | None, emulation: binfmt.Emulation) ->
         "client": _read_version(["docker", "--version"]),
         "buildx": _read_version(["docker", "buildx", "version"], marker="buildx"),
         "emulator": _choose_emulator(emulation),
-        "unpacker": _read_version(["mmdebstrap", "--version"]),
+        "archive": _read_version(["apt-get", "--version"]) if _KEYRING.exists() else None,
         "registry": _read_version(["docker-registry", "--version"]),
     }
     return {name: version for name, version in versions.items() if version is not None}

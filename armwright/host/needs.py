@@ -12,7 +12,7 @@ from armwright.system.strict_model import StrictModel
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "hosts"
 
-NeedName = Literal["engine", "client", "buildx", "emulator", "unpacker", "registry"]
+NeedName = Literal["engine", "client", "buildx", "emulator", "archive", "registry"]
 PackageName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")
 ]  # Debian Policy 5.6.1; in pydantic's patterns $ matches only at the end

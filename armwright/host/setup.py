@@ -196,7 +196,9 @@ def _plan_suites(machine: Host, recipe: HostRecipe) -> Iterator[SetupStep]:
     )
     for path, text, why in files:
         if machine.files.get(path) != text:
-            yield SetupStep(f"write {path}", why, Write(path, text))
+            yield SetupStep(
+                f"write {path}", why, Write(path, text, machine.source.mode if path == apt.SOURCES else 0o644)
+            )
 
 
 def _plan_emulator(machine: Host, facts: Needs) -> Iterator[SetupStep]:

@@ -17,6 +17,7 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.armwright-new")  # apt ignores this suffix in its folders
     try:
+        new.touch(mode=0o600)  # nobody else reads it before it has its mode
         new.write_bytes(content if isinstance(content, bytes) else content.encode())
         new.chmod(path.stat().st_mode & 0o777 if path.exists() else mode)
         new.replace(path)

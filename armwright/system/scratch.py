@@ -15,9 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from armwright.system import process
-from armwright.system.errors import ArmwrightError
-
 
 @dataclass(frozen=True)
 class Scratch:
@@ -46,10 +43,10 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Scratch]:
         os.close(turn)
     try:
         for left in abandoned:
-            _remove(left)
+            shutil.rmtree(left, ignore_errors=True)
         yield Scratch(folder, lock)
     finally:
-        _remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
 
@@ -73,14 +70,3 @@ def _is_locked(folder: Path) -> bool:
     finally:
         os.close(attempt)
     return False
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder. Without root, mmdebstrap leaves files of the users of its own namespace, where it removes them.
-
-    What even that cannot remove stays.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists() and os.geteuid() and process.find_program("mmdebstrap"):
-        with contextlib.suppress(ArmwrightError):
-            process.capture(["mmdebstrap", "--unshare-helper", "rm", "-rf", "--", str(folder)], check=False)

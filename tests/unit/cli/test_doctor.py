@@ -28,7 +28,7 @@ MACHINE = Host(
         "client": "28.2",
         "buildx": "0.13.1",
         "emulator": "10.0.2",
-        "unpacker": "1.3.5",
+        "archive": "2.6.1",
         "registry": "2.8.2",
     },
     emulation=binfmt.Emulation(mounted=True, entries=(ENTRY,), running="10.0.2", installed="10.0.2"),
@@ -90,7 +90,7 @@ BAD = [
     ("emulator >=", with_emulation(running="7.2.1"), CheckState.FAIL, "7.2.1"),
     ("emulator >=", with_emulation(running=None), CheckState.WARN, "unknown"),
     ("emulator's CPUs", replace(GOOD, cpus=frozenset({"a64fx"})), CheckState.FAIL, "neoverse-n1"),
-    ("mmdebstrap", with_machine(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
+    ("apt and", with_machine(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
     ("docker-registry", with_machine(replace(MACHINE, have={})), CheckState.FAIL, "absent"),
     (
         "registry answers",

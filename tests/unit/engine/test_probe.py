@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import socket
@@ -13,6 +14,7 @@ import pytest
 from armwright.engine import probe
 from armwright.engine.address import EngineAddress
 from armwright.engine.probe import EngineReading, NoEngineError
+from armwright.system.errors import MachineError
 
 MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 INFO = {
@@ -96,3 +98,14 @@ def test_forbidden_engine_names_the_command_that_helps() -> None:
     error = NoEngineError(EngineAddress(), forbidden=True)
     assert (error.next_step, error.startable) == ("sudo usermod -aG docker $USER", False)
     assert NoEngineError(NAMED, forbidden=True).next_step == "ls -l /run/other.sock"
+
+
+@pytest.mark.parametrize("auths", [{"ghcr.io": {"auth": "!!!"}}, {"ghcr.io": "x"}, {"a": {"auth": "YQ=="}}, "x"])
+def test_damaged_login_is_not_a_silent_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, auths: object) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setattr(probe, "_require_socket", lambda _: None)
+    with pytest.raises(MachineError, match="has a login that cannot be read") as refused:
+        probe.connect_engine(1)
+    assert str(tmp_path / "config.json") in refused.value.what
+    assert not isinstance(refused.value, probe.NoEngineError)

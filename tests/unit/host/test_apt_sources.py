@@ -76,6 +76,14 @@ def test_source_of_a_mirror_is_found_without_its_password(folder: Path) -> None:
     assert (other.site, other.options) == ("http://other.example/debian", {})
 
 
+def test_copy_of_a_source_is_as_private_as_its_file(folder: Path) -> None:
+    (folder / "sources.list").chmod(0o640)
+    modes = [source.mode for source in apt_sources.read_sources(folder)]
+    assert modes == [0o640, 0o640, 0o644]
+    site = "http://me:hush@mirror.example/debian"
+    assert apt_sources.find_source(apt_sources.read_sources(folder), site, "bookworm").mode == 0o640
+
+
 def test_base_comes_from_this_machines_mirrors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = apt_sources.read_sources(folder)
     monkeypatch.setattr(process, "capture", lambda *_, **__: LISTING)

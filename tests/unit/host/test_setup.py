@@ -41,7 +41,7 @@ READY = replace(
         "client": "28.2",
         "buildx": "0.13.1",
         "emulator": "10.0.2",
-        "unpacker": "1.3.5",
+        "archive": "2.6.1",
         "registry": "2.8.2",
     },
     emulation=binfmt.Emulation(mounted=True, entries=(GOOD,), running="10.0.2", installed="10.0.2"),
@@ -83,7 +83,7 @@ def test_bare_machine_gets_everything_in_a_working_order() -> None:
     assert actions[3] == Install(
         (
             *("docker.io", "containerd", "iptables", "docker-cli", "docker-buildx"),
-            *("qemu-user", "qemu-user-binfmt", "mmdebstrap", "docker-registry"),
+            *("qemu-user", "qemu-user-binfmt", "debian-archive-keyring", "docker-registry"),
         )
     )
 
@@ -91,6 +91,13 @@ def test_bare_machine_gets_everything_in_a_working_order() -> None:
 def test_every_step_has_a_text_and_a_reason() -> None:
     steps = setup.plan_setup(BARE, FACTS, needs.load_host_recipe("debian", "12"))
     assert all(step.text and step.why for step in steps)
+
+
+def test_a_mirrors_password_stays_as_private_as_it_was() -> None:
+    secret = AptSource("http://me:hush@mirror.example/debian", ("bookworm",), mode=0o600)
+    written = {action.path: action for action in plan(replace(BARE, source=secret)) if isinstance(action, Write)}
+    assert (written[apt.SOURCES].mode, written[apt.PREFERENCES].mode) == (0o600, 0o644)
+    assert "hush" in written[apt.SOURCES].text
 
 
 def test_added_suites_use_the_hosts_mirror_and_are_pinned() -> None:
@@ -106,7 +113,7 @@ def test_added_suites_use_the_hosts_mirror_and_are_pinned() -> None:
 
 
 def test_only_missing_packages_and_needed_suites_are_added() -> None:
-    assert plan(without(READY, "unpacker")) == [Install(("mmdebstrap",))]
+    assert plan(without(READY, "archive")) == [Install(("debian-archive-keyring",))]
 
 
 def test_existing_apt_files_are_not_written_again() -> None:
@@ -149,7 +156,7 @@ def test_newer_engine_from_elsewhere_is_kept() -> None:
         READY, engine=newer, engine_package="docker-ce", daemon_json='{"broken', have={**READY.have, "engine": "29.1.0"}
     )
     assert plan(machine) == []
-    assert plan(without(machine, "unpacker")) == [Install(("mmdebstrap",))]
+    assert plan(without(machine, "archive")) == [Install(("debian-archive-keyring",))]
 
 
 def with_old_engine(package: str, running: int = 0) -> Host:
@@ -265,7 +272,7 @@ def test_unregistered_emulator_is_mounted_and_registered() -> None:
 
 def test_interrupted_installation_is_finished_first() -> None:
     assert plan(replace(READY, unfinished=frozenset({"docker.io"}))) == [Configure()]
-    assert plan(replace(without(READY, "unpacker"), journal=True)) == [Configure(), Install(("mmdebstrap",))]
+    assert plan(replace(without(READY, "archive"), journal=True)) == [Configure(), Install(("debian-archive-keyring",))]
 
 
 def test_other_unfinished_packages_are_left_alone() -> None:
@@ -305,7 +312,7 @@ def elsewhere(**changes: Any) -> Host:  # noqa: ANN401 - fields of the reading
 
 def test_engine_elsewhere_is_never_changed() -> None:
     assert plan(elsewhere()) == []
-    assert plan(without(elsewhere(is_here=False), "unpacker", "emulator")) == [Install(("mmdebstrap",))]
+    assert plan(without(elsewhere(is_here=False), "archive", "emulator")) == [Install(("debian-archive-keyring",))]
     assert "does not use the containerd" in refusal(elsewhere(containerd_store=False)).what
     old = refusal(replace(elsewhere(version="20.10.24"), have={**READY.have, "engine": "20.10.24"}))
     assert "20.10.24 at ssh://me@far (DOCKER_HOST) is older than 23.0" in old.what
@@ -320,3 +327,6 @@ def test_files_are_replaced_and_keep_their_mode(tmp_path: Path) -> None:
     actions.perform(Write(file, "[]"))
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("[]", 0o600)
     assert [path.name for path in file.parent.iterdir()] == ["daemon.json"]
+    secret = tmp_path / "secret"
+    actions.perform(Write(secret, "x", 0o600))
+    assert secret.stat().st_mode & 0o777 == 0o600

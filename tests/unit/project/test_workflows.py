@@ -19,12 +19,15 @@ from armwright.system import process
 from tests.support import ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
-NAMES = ("ci", "matrix", "request")
+NAMES = ("ci", "locks", "matrix", "request")
 WORKFLOWS = {name: yaml.safe_load((FOLDER / f"{name}.yml").read_text()) for name in NAMES}
 JOBS = [(name, job) for name, workflow in WORKFLOWS.items() for job in workflow["jobs"]]
 STEPS = [(name, job, at) for name, job in JOBS for at in range(len(WORKFLOWS[name]["jobs"][job]["steps"]))]
 SCRIPTS = [(name, job, at) for name, job, at in STEPS if "run" in WORKFLOWS[name]["jobs"][job]["steps"][at]]
-POSTING = ("request", "answer")
+WRITING = {
+    ("request", "answer"): {"issues": "write"},
+    ("locks", "propose"): {"contents": "write", "pull-requests": "write"},
+}
 
 
 def _job(name: str, job: str) -> dict[str, Any]:
@@ -68,8 +71,7 @@ def test_job_has_a_timeout_and_least_permissions(name: str, job: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {}
     document = _job(name, job)
     assert 0 < document["timeout-minutes"] <= 120
-    more = {"issues": "write"} if (name, job) == POSTING else {}
-    assert document["permissions"] == {"contents": "read", **more}
+    assert document["permissions"] == {"contents": "read", **WRITING.get((name, job), {})}
 
 
 @pytest.mark.parametrize(("name", "job"), JOBS)
@@ -109,10 +111,10 @@ def test_issue_text_is_in_no_expression() -> None:
     assert "secrets." not in texts
 
 
-def test_only_the_posting_job_has_a_token() -> None:
-    with_token = [(name, job) for name, job in JOBS if "token" in str(_job(name, job)).lower()]
-    assert with_token == [POSTING]
-    scripts = "".join(_script(*step) for step in SCRIPTS if step[:2] == POSTING)
+def test_only_jobs_that_write_have_a_token() -> None:
+    with_token = {(name, job) for name, job in JOBS if "token" in str(_job(name, job)).lower()}
+    assert with_token == set(WRITING)
+    scripts = "".join(_script(*step) for step in SCRIPTS if step[:2] == ("request", "answer"))
     assert ".issue.number" in scripts
     assert ".body" not in scripts
 
@@ -128,7 +130,7 @@ def test_every_command_in_a_workflow_exists() -> None:
         if isinstance(task, Task)
     }
     used = list(_commands())
-    assert {name for name, _ in used} == {"build", "list", "post", "request", "setup", "test"}
+    assert {name for name, _ in used} == {"build", "list", "lock", "post", "request", "setup", "test"}
     for name, options in used:
         assert options <= {option.replace("_", "-") for option in known[name]}, name
 
