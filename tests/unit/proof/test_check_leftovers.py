@@ -80,7 +80,7 @@ def test_an_image_with_a_leftover_is_searched_every_time(tree: Tree, plan: Plan)
 
 
 @pytest.mark.parametrize("recorded", [None, "sha256:other"])
-def test_an_image_that_the_build_did_not_record_is_searched_whole(tree: Tree, plan: Plan, recorded: str | None) -> None:
+def test_an_image_of_another_build_is_searched_whole(tree: Tree, plan: Plan, recorded: str | None) -> None:
     search(tree, plan, make_engine(plan))
     assert search(tree, plan, make_engine(plan, NOTE), recorded) != []
 
