@@ -37,7 +37,7 @@ from armwright.engine.client import Engine
 from armwright.matrix import selection
 from armwright.matrix.matrix import load_matrix
 from armwright.pipeline import preflight
-from armwright.plan import locks
+from armwright.plan import locks, render
 from armwright.plan.plan import COMPRESSION, Plan, make_plan
 from armwright.proof import smoke
 from armwright.system import console
@@ -109,7 +109,7 @@ def measure_without_emulation(engine: Engine, plan: Plan, scratch: Path, log: Pa
     started = time.monotonic()
     assemble.fetch_context(scratch, plan)
     fetch = time.monotonic() - started
-    ours, theirs = assemble.context_path(scratch, plan.combo), scratch / "by-hand"
+    ours, theirs = render.context_path(scratch, plan.combo), scratch / "by-hand"
     by_hand.link_context(plan, ours, theirs)
     contexts = {ASSEMBLY: ours, ZSTD: theirs, GZIP: theirs}
     dockerfile = plan.files["Dockerfile"]

@@ -30,7 +30,7 @@ def fetch_context(root: Path, plan: Plan) -> None:
         ArmwrightError: a download failed; the message has the cause.
     """
     cache, log = root / "build" / "cache", log_path(root, plan.combo)
-    context = context_path(root, plan.combo)
+    context = render.context_path(root, plan.combo)
     parts: dict[str, Path] = {}
     requirements = plan.files["requirements.txt"]
     if plan.source == "archive":
@@ -59,11 +59,6 @@ def _advise(combo: Combo, file: Download) -> tuple[str, str]:
     hint += f", or here with --wheel {file.file}" if file.file.endswith(".whl") else ""
     hint += "; until then the combo stays unverified" if combo.unverified else ""
     return command, hint
-
-
-def context_path(root: Path, combo: Combo) -> Path:
-    """Return the folder of a combo's context."""
-    return root / "build" / "contexts" / combo.id
 
 
 def log_path(root: Path, combo: Combo) -> Path:
@@ -101,8 +96,9 @@ def assemble(
         what = "compiles under emulation, which takes hours or days; an Arm machine is much faster"
         console.say(f"{plan.combo.id}: {what}", console.DOUBTFUL)
     return buildx.run_build(
-        context_path(root, plan.combo), log_path(root, plan.combo), name=plan.reference, epoch=plan.lock.epoch,
-        compression=COMPRESSION, builder=builder, verbose=verbose, family=_family(plan), address=address,
+        render.context_path(root, plan.combo), log_path(root, plan.combo), name=plan.reference,
+        epoch=plan.lock.epoch, compression=COMPRESSION, builder=builder, verbose=verbose, family=_family(plan),
+        address=address,
     )  # fmt: skip
 
 

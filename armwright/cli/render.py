@@ -30,7 +30,7 @@ def run(matrix: Matrix, chosen: Selector, base: str, *, fetch: bool, wheel: str 
         combos = select_buildable(matrix, chosen)
     for combo in combos:
         plan = make_plan(matrix, combo, parse_source(base))
-        folder = assemble.context_path(matrix.root, combo)
+        folder = render.context_path(matrix.root, combo)
         if fetch:
             assemble.fetch_context(matrix.root, plan)
         else:

@@ -13,6 +13,8 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from armwright.matrix.matrix import Combo
+
 
 def _read_templates(folder: Path) -> tuple[tuple[str, str], ...]:
     return tuple((path.name, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.j2")))
@@ -49,6 +51,11 @@ def render_dockerfile(root: Path, context: Mapping[str, Any]) -> bytes:
         jinja2.UndefinedError: a template uses a variable that the context does not have.
     """
     return _environment(_read_templates(root / "dockerfiles")).get_template("Dockerfile.j2").render(context).encode()
+
+
+def context_path(root: Path, combo: Combo) -> Path:
+    """Return the folder of a combo's context, below a project's root."""
+    return root / "build" / "contexts" / combo.id
 
 
 def write_context(folder: Path, files: Mapping[str, bytes]) -> None:

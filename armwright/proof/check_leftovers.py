@@ -13,12 +13,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from armwright.assembly.assemble import context_path
 from armwright.assembly.record import read_record
 from armwright.audit import leftovers
 from armwright.audit.leftovers import Leftover, LeftoverRules, Traces
 from armwright.engine.client import Engine, Image
 from armwright.host import traces
+from armwright.plan import render
 from armwright.plan.plan import FILE_TIME, Plan
 from armwright.proof.check_image import CONTEXT
 from armwright.proof.evidence import Check
@@ -75,7 +75,7 @@ def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, record
                 found = list(leftovers.find_leftovers(archive, rules, everything, FILE_TIME))
         if plan.source == "registry":  # its owners, modes and times are the public image's
             found = [leftover for leftover in found if leftover.kind == "text"]
-        context = context_path(root, plan.combo)
+        context = render.context_path(root, plan.combo)
         found = [leftover for leftover in found if not (leftover.found and is_source(root, context, leftover.found))]
         if not found and recorded == image.digest:
             write_whole(known, "searched, nothing found\n")

@@ -13,7 +13,7 @@ import pytest
 
 from armwright.assembly import assemble
 from armwright.fetch import debian_roots, debian_sources, resolve
-from armwright.plan import locks
+from armwright.plan import locks, render
 from armwright.system.errors import FailedError, InputError
 from tests.archive import DebianArchive, Served, at, serve
 from tests.openpgp import SigningKey, make_key
@@ -202,7 +202,7 @@ def test_locked_build_fails_and_changes_nothing(
     assert "ARMWRIGHT_SNAPSHOT" in stale.value.hint
     assert locks.base_lock_path(project.root, BASE).read_bytes() == before
     assert not locks.own_lock_path(project.root, BASE).exists()
-    assert not assemble.context_path(project.root, project.plan(COMBO).combo).exists()
+    assert not render.context_path(project.root, project.plan(COMBO).combo).exists()
     assert served.requested
 
 

@@ -18,6 +18,7 @@ from armwright.engine.client import Engine, Image
 from armwright.engine.containers import PLATFORM
 from armwright.matrix.matrix import Matrix
 from armwright.pipeline import build_all, build_combo
+from armwright.plan import render
 from armwright.plan.plan import COMPRESSION, Plan, make_plan
 from armwright.proof import check_evidence
 from armwright.proof.evidence import Evidence
@@ -63,7 +64,7 @@ def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
         image, proof = engine.find(planned.reference), check_evidence.read_stored_evidence(matrix.root, result.combo.id)
         assert image is not None
         assert proof is not None
-        images[result.combo.id] = Proven(planned, image, proof, assemble.context_path(matrix.root, result.combo))
+        images[result.combo.id] = Proven(planned, image, proof, render.context_path(matrix.root, result.combo))
     return images
 
 

@@ -13,7 +13,7 @@ import pytest
 from armwright.assembly import assemble, buildx
 from armwright.engine.address import EngineAddress
 from armwright.fetch import debian_roots, library_cache, resolve, wheels
-from armwright.plan import locks
+from armwright.plan import locks, render
 from armwright.plan.locks import Deb
 from armwright.plan.plan import Plan, make_plan
 from armwright.system import process
@@ -100,7 +100,7 @@ def test_stale_lock_is_refreshed_once_for_two_combos(
     assert refreshed == [True]
     assert [plan.lock for plan in fresh] == [held, held]
     assert [plan.combo.id for plan in fresh] == [ONE, OTHER]
-    assert all((assemble.context_path(tree.root, plan.combo) / "root.tar").exists() for plan in fresh)
+    assert all((render.context_path(tree.root, plan.combo) / "root.tar").exists() for plan in fresh)
     assert network["roots"].most == 1
 
 
