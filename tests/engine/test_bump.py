@@ -284,7 +284,7 @@ def test_error_about_an_answer_hides_the_address(wheel_folder: Path) -> None:
             http.fetch(file, io.BytesIO(), limit=size - 1, host="the index")
         with pytest.raises(FailedError, match=r"^the index answered with 503$"):
             http.fetch(f"{address}/busy", io.BytesIO(), limit=size, host="the index")
-        with pytest.raises(FailedError, match=r"^the index answered with 401$"):
+        with pytest.raises(MachineError, match=r"^the index wants a login \(HTTP 401\)$"):
             http.fetch(file.replace(f"{SECRET}@", ""), io.BytesIO(), limit=size, host="the index")
         assert http.fetch(f"{address}/none", io.BytesIO(), limit=size, host="the index", accept=(404,)).status == 404
     with pytest.raises(MachineError, match=r"^the index cannot be reached: Connection refused$"):

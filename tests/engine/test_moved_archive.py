@@ -14,7 +14,7 @@ import pytest
 from armwright.assembly import assemble
 from armwright.fetch import debian_roots, debian_sources, resolve
 from armwright.plan import locks, render
-from armwright.system.errors import FailedError, InputError
+from armwright.system.errors import FailedError, InputError, MachineError
 from tests.archive import DebianArchive, Served, at, serve
 from tests.openpgp import SigningKey, make_key
 from tests.small_project import BASE, BEGIN, COMBO, MOVED, NEWER, PACKAGES, TOOL, SmallProject, use_mirror
@@ -88,7 +88,7 @@ def test_mirror_that_is_out_of_date_serves_a_lock_but_makes_none(
     archive.valid = 1
     archive.publish(WHOLE, BEGIN)
     assert ensure(project, tmp_path).exists()
-    with pytest.raises(FailedError, match="is expired"):
+    with pytest.raises(MachineError, match="index has expired"):
         refresh(project, tmp_path)
     assert served.requested
 
