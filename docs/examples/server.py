@@ -17,9 +17,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Compute."""
-        numbers = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = self.rfile.read(int(self.headers["Content-Length"]))
         with torch.inference_mode():
-            self.answer(200, {"answer": MODEL(torch.tensor(numbers)).tolist()})
+            self.answer(200, {"answer": MODEL(torch.tensor(json.loads(text), dtype=torch.float32)).tolist()})
 
     def answer(self, status: int, document: dict[str, object]) -> None:
         """Send a JSON document."""

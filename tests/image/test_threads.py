@@ -16,7 +16,8 @@ Contained = Callable[..., CompletedProcess[str]]
 
 HOST = len(os.sched_getaffinity(0))
 PYTHON = "/usr/bin/python3"
-# No image has a taskset: Python narrows its own mask, then becomes what the image would have started with.
+# No image has a taskset: Python narrows its own mask, then becomes what the image would have started with. Its start-up
+# hook is left out, which would decide before that.
 MASK = f"""
 import os, sys
 os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
@@ -26,7 +27,7 @@ LIMITS: dict[str, tuple[list[str], list[str], int]] = {  # options, what precede
     "none": ([], [], HOST),
     "quota": (["--cpus", "1"], [], 1),
     "cpuset": (["--cpuset-cpus", str(min(os.sched_getaffinity(0)))], [], 1),
-    "mask": (["--entrypoint", PYTHON], ["-c", MASK], 1),
+    "mask": (["--entrypoint", PYTHON], ["-S", "-c", MASK], 1),
 }
 BLAS = """
 import ctypes, json, os, re
