@@ -19,10 +19,11 @@ from armwright.system.errors import FailedError, InputError, nearest
 
 TIERS = ("checks", "unit", "engine", "image")
 # One process per CPU. In the unit tier, a process without tests takes some from another, so all end at the same time.
-# The files of the engine tier share fixtures, and their tests mostly wait. The image tier is parallel inside its tests.
+# The files of the other tiers share fixtures; tests of the engine mostly wait, and an emulated Python is one thread.
 _PARALLEL = {
     "unit": ("--numprocesses=auto", "--dist=worksteal"),
     "engine": ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"),
+    "image": ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"),
 }
 _MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 512 * 1024**2  # noqa: S108 - a file system in memory, on every Linux
 _ZIZMOR = ("zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", "--strict-collection")

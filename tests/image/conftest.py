@@ -23,13 +23,12 @@ from armwright.plan.plan import COMPRESSION, Plan, make_plan
 from armwright.proof import check_evidence
 from armwright.proof.evidence import Evidence
 from armwright.publish import local_registry
-from armwright.system import process
+from armwright.system import process, turns
 
 N1, V1, A64FX = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-acl", "pytorch-2.10.0-a64fx-acl"
 OPENBLAS, GENERIC = "pytorch-2.10.0-n1-openblas", "pytorch-2.9.1-generic-acl"
 COMPAT, EIGEN = "tensorflow-1.x-compat-n1-acl", "tensorflow-2.21.0-n1-eigen"
 COMBOS = (N1, OPENBLAS, V1, A64FX, GENERIC, COMPAT, EIGEN)
-CAUGHT = pytest.StashKey[list[tuple[str, str, str]]]()
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,22 @@ def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
     for result in results:
         assert result.outcome in {"proven", "proven before"}, f"{result.combo.id} {result.outcome}: {result.error}"
         planned = make_plan(matrix, result.combo)
-        assemble.fetch_context(
-            matrix.root, planned
-        )  # an engine that had the image already made the build skip its context
+        _ensure_context(matrix, planned)
         image, proof = engine.find(planned.reference), check_evidence.read_stored_evidence(matrix.root, result.combo.id)
         assert image is not None
         assert proof is not None
         images[result.combo.id] = Proven(planned, image, proof, render.context_path(matrix.root, result.combo))
     return images
+
+
+def _ensure_context(matrix: Matrix, plan: Plan) -> None:
+    """Write a context that a build skipped, because the engine had the image; another process may use it already."""
+    with turns.alone(matrix.root / "build" / ".turn", lambda: None):
+        context = render.context_path(matrix.root, plan.combo)
+        dockerfile = context / "Dockerfile"
+        whole = (context / "root.tar").exists() and dockerfile.exists()
+        if not whole or dockerfile.read_bytes() != plan.files["Dockerfile"]:
+            assemble.fetch_context(matrix.root, plan)
 
 
 @pytest.fixture(scope="session")
@@ -144,15 +151,10 @@ def another_cpu() -> None:
         pytest.skip("this machine runs the images itself")
 
 
-@pytest.fixture(scope="session")
-def caught(request: pytest.FixtureRequest) -> list[tuple[str, str, str]]:
-    """The table that is shown at the end: what was broken, the check that failed, its message."""
-    return request.config.stash.setdefault(CAUGHT, [])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what caught each sabotage."""
-    rows = config.stash.get(CAUGHT, [])
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    rows = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == "caught"]
     if rows:
         terminalreporter.section("sabotage and what caught it")
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]

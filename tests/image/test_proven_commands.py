@@ -52,12 +52,13 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def started(docker: Docker) -> Callable[[str], list[str]]:
-    """Say which containers were made from an image since the test began."""
+    """Say which containers Armwright made from an image since the test began."""
     begin = time.time()
 
     def since(image: str) -> list[str]:
         window = ["--since", f"{begin:.3f}", "--until", f"{time.time():.3f}"]
-        done = docker("events", *window, "--filter", "event=create", "--filter", f"image={image}")
+        filters = ("event=create", f"image={image}", "label=org.armwright.run")  # other tests run containers of it too
+        done = docker("events", *window, *(word for text in filters for word in ("--filter", text)))
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 

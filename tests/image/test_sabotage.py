@@ -6,7 +6,7 @@ Each must fail in the check meant for it, and none may pass.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -56,10 +56,10 @@ def rows(
 
 @pytest.mark.parametrize("name", SELECTED)
 def test_what_is_broken_is_caught_by_the_check_meant_for_it(
-    name: str, rows: Mapping[str, Future[Row]], caught: list[tuple[str, str, str]]
+    name: str, rows: Mapping[str, Future[Row]], record_property: Callable[[str, object], None]
 ) -> None:
     row = rows[name].result()
-    caught.append((name, row.caught, row.found.partition("\n")[0]))
+    record_property("caught", [name, row.caught, row.found.partition("\n")[0]])
     assert not row.problem
 
 
