@@ -143,7 +143,7 @@ def _print_result(root: Path, result: ComboResult, options: BuildOptions, *, tot
             file = "" if result.error else str(evidence.evidence_path(root, result.combo.id).relative_to(root))
             wording.print_proof(result.proof, file, verbose=options.verbose)
         if total > 1 and result.error:
-            console.say(f"failed: {summary.describe_error(result)}", console.BAD)
+            console.say(f"failed: {summary.describe_cause(result.error)}", console.BAD)
         elif total > 1 and not in_full:
             proof = f": {wording.describe_proof(result.proof)}" if result.proof else ""
             console.say(f"{result.outcome}{proof}", console.GOOD)

@@ -12,6 +12,7 @@ from armwright.pipeline.build_combo import ComboResult, Outcome
 from armwright.publish.destination import share_command
 from armwright.system import console
 from armwright.system.console import BAD, DOUBTFUL, GOOD, QUIET
+from armwright.system.errors import ArmwrightError
 from armwright.system.table_layout import Cell
 
 _STYLES: dict[Outcome, str] = {
@@ -53,6 +54,12 @@ def print_summary(results: Sequence[ComboResult], left_out: Sequence[Combo] = ()
 def describe_error(result: ComboResult) -> str:
     """Return the first line of a result's error; empty without one."""
     return result.error.what.splitlines()[0] if result.error else ""
+
+
+def describe_cause(error: ArmwrightError) -> str:
+    """Return the first line of an error, with the first item of the list that it may begin."""
+    first, *others = error.what.splitlines()
+    return f"{first} {others[0].strip()}" if first.endswith(":") and others else first
 
 
 def count_images(number: int) -> str:

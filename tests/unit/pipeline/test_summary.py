@@ -86,3 +86,16 @@ def test_the_commands_to_run_and_share_follow_a_proven_image(
     assert "pytorch:2.9.1-n1-acl" in printed
     summary.print_summary(results[1:])
     assert "docker run --rm --platform" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("what", "cause"),
+    [
+        ("no kernel", "no kernel"),
+        ("left:\n  a: b\n  c: d", "left: a: b"),
+        ("line one\nline two", "line one"),
+        ("left:", "left:"),
+    ],
+)
+def test_a_cause_has_the_first_item_of_its_list(what: str, cause: str) -> None:
+    assert summary.describe_cause(FailedError(what)) == cause
