@@ -21,6 +21,7 @@ from armwright.system.errors import FailedError, InputError, MachineError
 TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute and a half on 2 cores
 SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
 _FAR_EMULATOR = "QEMU"  # on another machine; which one it is, only a container can tell
+WRITABLE = "/dev/shm"  # noqa: S108 - the only folder of a container that a read-only root leaves writable
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
 
 
@@ -74,7 +75,8 @@ def run_smoke(engine: Engine, reference: str, image: Image, target: Target, opti
 def _run_on_baseline(engine: Engine, reference: str, image: Image, target: Target, report: Report) -> Report | None:
     """Repeat the runs on the CPU that has nothing above the target's floor, except data types that it skips.
 
-    The run bypasses the entrypoint and the start-up hook, which would refuse that CPU.
+    The run bypasses the entrypoint and the start-up hook, which would refuse that CPU. Of what the hook sets,
+    a folder for temporary files is needed: TensorFlow's import fails without one.
     """
     baseline = target.emulator.baseline
     if baseline is None:
@@ -86,7 +88,8 @@ def _run_on_baseline(engine: Engine, reference: str, image: Image, target: Targe
     arguments = ["-I", SMOKE, "--below-floor", "--json"]
     arguments += [f"--workload={name}" for name in dict.fromkeys(run.workload for run in runs)]
     arguments += [f"--dtype={name}" for name in dict.fromkeys(run.dtype for run in runs)]
-    ran = engine.run(reference, arguments, {"QEMU_CPU": baseline.cpu, MARKER: "1"}, TIMEOUT, entrypoint=python)
+    environment = {"QEMU_CPU": baseline.cpu, MARKER: "1", "TMPDIR": WRITABLE}
+    ran = engine.run(reference, arguments, environment, TIMEOUT, entrypoint=python)
     return _parse_report(reference, ran)
 
 

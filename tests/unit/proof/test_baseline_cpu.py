@@ -104,11 +104,13 @@ class FakeEngine:
 
     def __init__(self, below: ContainerResult, first: dict[str, Any] | None = None) -> None:
         self.runs: list[dict[str, Any]] = []
+        self.temporary: str | None = None
         self.answers = [ContainerResult(0, json.dumps(first or ran()), ""), below]
 
     def run(self, *arguments: Any, entrypoint: list[str] | None = None) -> ContainerResult:  # noqa: ANN401 - as in the engine
         _, command, environment, _ = arguments
         self.runs.append({"command": command, "cpu": environment.get("QEMU_CPU"), "entrypoint": entrypoint})
+        self.temporary = environment.get("TMPDIR")
         return self.answers.pop(0)
 
     @staticmethod
@@ -134,6 +136,7 @@ def test_the_baseline_run_bypasses_the_entrypoint(matrix: Matrix) -> None:
     ]  # fmt: skip
     assert proof.match == "superset"
     assert proof.proves
+    assert engine.temporary == smoke.WRITABLE  # the hook, which is left out, would choose it
 
 
 def in_two(dtype: str) -> dict[str, Any]:
