@@ -21,7 +21,7 @@ PYTHON = "/usr/bin/python3"
 MASK = f"""
 import os, sys
 os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
-os.execv("{PYTHON}", ["{PYTHON}", "-I", "/opt/armwright/entrypoint.py", *sys.argv[1:]])
+os.execv("{PYTHON}", ["{PYTHON}", "-I", "-S", "/opt/armwright/entrypoint.py", *sys.argv[1:]])
 """
 LIMITS: dict[str, tuple[list[str], list[str], int]] = {  # options, what precedes the command, CPUs
     "none": ([], [], HOST),
