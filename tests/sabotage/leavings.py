@@ -28,7 +28,9 @@ LEAVINGS: Mapping[str, Sabotage] = {
     "apt's log": Sabotage("leftovers", FILES, "var/log/apt", left("/var/log/apt/history.log")),
     "apt's indexes": Sabotage("leftovers", FILES, "var/lib/apt", left("/var/lib/apt/lists/mirror.example_Packages")),
     "the settings of pip": Sabotage("leftovers", FILES, "pip.conf", left("/etc/xdg/pip/pip.conf")),
-    "the builder's name": Sabotage("leftovers", FILES, "etc/hostname", left("/etc/hostname", "builder\n")),
+    "the builder's identity": Sabotage(
+        "leftovers", FILES, "etc/machine-id", left("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+    ),
     "a file in the home folder": Sabotage("leftovers", FILES, "home/armwright", left("/home/armwright/.bash_history")),
     "where an installer found a package": Sabotage(
         "leftovers", FILES, "direct_url.json", changes.at_site("numpy-1.dist-info/direct_url.json", "{}")
