@@ -53,8 +53,7 @@ class MemoryEngine:
         self.images: dict[str, Image] = {}
 
     def build(self, reference: str) -> None:
-        plan = next(plan for name, plan in self.plans.items() if reference.startswith(name))
-        self.images[reference] = proofs.OneImage(plan).image
+        self.images[reference] = proofs.OneImage(self.plans[reference]).image
 
     def names(self) -> dict[str, str]:
         return {name: image.digest for name, image in self.images.items()}
@@ -63,14 +62,7 @@ class MemoryEngine:
         return self.images.get(reference)
 
     def tag(self, reference: str, name: str) -> None:
-        found = (image for image in self.images.values() if image.digest == reference)
-        self.images[name] = self.images.get(reference) or next(found)
-
-    def remove_abandoned(self) -> int:
-        return 0
-
-    def untag(self, name: str) -> None:
-        self.images.pop(name, None)
+        self.images[name] = self.images[reference]
 
 
 def unpack(_cache: Path, base: Any, _lock: object, role: str, log: Path) -> Path:  # noqa: ANN401 - a recipe
