@@ -28,7 +28,7 @@ from armwright.system.files import write_whole
 
 NAMED = 5  # leftovers that a check names; the others are counted
 KINDS = {"file": "files", "text": "text", "owner": "owners", "mode": "modes", "time": "times"}
-SOURCES = ("dockerfiles", "scripts", "recipes")
+SOURCES = ("dockerfiles", "scripts")  # not the recipes, which have the texts to look for
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 

@@ -106,6 +106,11 @@ def test_text_that_the_image_is_made_of_is_no_leftover(tree: Tree, plan: Plan, f
     assert search(tree, plan, make_engine(plan, NOTE)) == []
 
 
+def test_the_texts_to_look_for_are_no_source(tree: Tree, plan: Plan) -> None:
+    engine = make_engine(plan, {"usr/share/note": b"127.0.0.1 buildkitsandbox\n"})
+    assert search(tree, plan, engine) == ["usr/share/note: the name of BuildKit's container"]
+
+
 def test_the_error_says_where_and_how_to_build_again(tree: Tree, plan: Plan) -> None:
     secret = {"etc/apt/sources.list": b"deb http://user:secret@mirror.example/debian trixie main\n"}
     engine = make_engine(plan, secret)
