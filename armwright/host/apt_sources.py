@@ -47,7 +47,7 @@ class AptSource:
 
     @property
     def keyrings(self) -> tuple[str, ...]:
-        """The files of the keys that this machine accepts for the mirror; keys written inside a source are left out."""
+        """The key files that this machine accepts for the mirror. Keys written inside a source do not count."""
         return tuple(name for name in re.split(r"[,\s]+", self.options.get("signed-by", "")) if name.startswith("/"))
 
 
@@ -59,7 +59,7 @@ def find_mirrors(suites: Sequence[str], release: Mapping[str, str]) -> dict[str,
         release: this machine's os-release.
 
     Returns:
-        a source for each suite; none at all if this machine has no mirror for one of them, or is no Debian.
+        a source for each suite; empty if this machine is not a Debian, or has no mirror for one of the suites.
 
     Raises:
         InputError: ARMWRIGHT_MIRROR does not hold one or two addresses.
@@ -127,7 +127,7 @@ def _strip(site: str) -> str:
 
 
 def read_sources(folder: Path = _FOLDER) -> list[AptSource]:
-    """Return the sources in the files of a folder like /etc/apt; files that this user cannot read are left out."""
+    """Return the sources in a folder like /etc/apt. Files that this user cannot read are skipped."""
     paths = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
     found: list[AptSource] = []
     for path in paths:

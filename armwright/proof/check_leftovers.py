@@ -53,7 +53,7 @@ def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, record
     Args:
         root: the project's root.
         engine: the engine that has the image.
-        plan: the plan; its context has the packages and wheels whose text is no leftover.
+        plan: the plan. Text from the packages and wheels in its context is not a leftover.
         image: the engine's facts about the image.
         recorded: the digest that the build of this plan recorded; None if there is no record.
 

@@ -11,7 +11,10 @@ from tests.sabotage.model import Sabotage
 CORES = ("pytorch-*-n1-*", "pytorch-*-v1-*", "pytorch-*-a64fx-*")  # targets for which OpenBLAS has kernels of its own
 OTHER = "pytorch-2.10.0-v1-acl"
 PRINTER = 'ENTRYPOINT ["/usr/bin/python3", "-c", "print(open(\'/report.json\').read())"]'
-PASS_EVERY_CPU = f"import os, sys\nos.environ['ARMWRIGHT_STARTED'] = '1'\nos.execv(sys.executable, [sys.executable, '-I', '{OURS}/smoke/smoke.py', *sys.argv[2:]])\n"
+PASS_EVERY_CPU = (
+    "import os, sys\nos.environ['ARMWRIGHT_STARTED'] = '1'\n"
+    f"os.execv(sys.executable, [sys.executable, '-I', '{OURS}/smoke/smoke.py', *sys.argv[2:]])\n"
+)
 
 SETTINGS: Mapping[str, Sabotage] = {
     "OpenBLAS forced to generic kernels": Sabotage(
