@@ -9,15 +9,15 @@ import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from armwright.assembly import buildx
+from armwright.assembly import buildx, record
 from armwright.assembly.buildx import BuildStep
 from armwright.engine.address import EngineAddress
-from armwright.fetch import debian_roots, downloads, library_cache, resolve, wheels
+from armwright.fetch import debian_roots, downloads, installer, library_cache, resolve, wheels
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan import locks, render
 from armwright.plan.plan import COMPRESSION, Plan, make_plan
 from armwright.recipes.source_builds import Download
-from armwright.system import console, process, turns
+from armwright.system import console, turns
 
 LISTED = 8  # changed packages that a build lists
 
@@ -44,7 +44,7 @@ def fetch_context(root: Path, plan: Plan) -> None:
     for file in plan.downloads:
         with turns.turn(f"download {file.sha256}"):
             parts[f"downloads/{file.file}"] = downloads.ensure_download(cache, file, *_advise(plan.combo, file))
-    parts["uv"] = Path(process.require_program("uv"))
+    parts["uv"] = installer.find_installer(root)
     render.write_context(context, plan.files)
     for name, path in parts.items():
         (context / name).parent.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def build_turn(plan: Plan) -> AbstractContextManager[None]:
 def assemble(
     root: Path, plan: Plan, address: EngineAddress, builder: str = "", *, verbose: bool = False
 ) -> list[BuildStep]:
-    """Build a plan's context into the engine.
+    """Build a plan's context into the engine, under the name for images without a record (`record.unrecorded_name`).
 
     Args:
         root: the project's root.
@@ -96,7 +96,7 @@ def assemble(
         what = "compiles under emulation, which takes hours or days; an Arm machine is much faster"
         console.say(f"{plan.combo.id}: {what}", console.DOUBTFUL)
     return buildx.run_build(
-        render.context_path(root, plan.combo), log_path(root, plan.combo), name=plan.reference,
+        render.context_path(root, plan.combo), log_path(root, plan.combo), name=record.unrecorded_name(root, plan),
         epoch=plan.lock.epoch, compression=COMPRESSION, builder=builder, verbose=verbose, family=_family(plan),
         address=address,
     )  # fmt: skip

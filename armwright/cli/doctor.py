@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from armwright.engine import probe
 from armwright.engine.probe import EngineReading, NoEngineError, explain_unfit
 from armwright.host import binfmt, disks, inspect, needs
 from armwright.host.inspect import Host
@@ -61,6 +62,7 @@ class Readings:
         bundle_readable: whether it holds certificates and this user can read them.
         registry: whether the registry that images go to answers.
         index: why the package index cannot be reached; empty if it can.
+        left: the ids of containers that killed runs left in the engine.
     """
 
     machine: Host
@@ -73,6 +75,7 @@ class Readings:
     bundle_readable: bool
     registry: RegistryReading
     index: str
+    left: tuple[str, ...] = ()
 
 
 def run(matrix: Matrix, *, as_json: bool = False) -> int:
@@ -115,6 +118,7 @@ def read_machine(root: Path) -> Readings:
         bundle_readable=bundle is not None and _has_certificates(bundle),
         registry=lookup.read_destination(root),
         index=pip_tool.explain_silence(INDEXED),
+        left=probe.list_abandoned() if machine.engine else (),
     )
 
 
@@ -150,6 +154,10 @@ def _judge(cpus: Collection[str], facts: Needs, readings: Readings) -> Iterator[
         yield _check(facts.needs[name].title, version is not None, shown, SETUP)
     registry = readings.registry
     yield _check("registry answers", registry.answers, registry.found, registry.fix, CheckState.WARN)
+    left, remove = readings.left, f"docker rm --force {' '.join(readings.left)}  # or the next build does it"
+    yield _check(
+        "no container left", not left, f"{len(left)} of killed runs" if left else "none", remove, CheckState.WARN
+    )
     yield from _check_room(facts, readings)
     yield _check_bundle(readings)
     index = readings.index

@@ -12,7 +12,7 @@ from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline.selected import parse_source, select_buildable, select_built
 from armwright.plan.plan import Source, make_plan
-from armwright.proof import evidence, prove, smoke, wording
+from armwright.proof import evidence, foreign_image, prove, smoke, wording
 from armwright.proof.evidence import Evidence
 from armwright.recipes.patterns import DTYPES
 from armwright.system import console
@@ -84,25 +84,29 @@ def run(  # noqa: PLR0913 - the command's options
 def _prove_image(  # noqa: PLR0913 - the command's options
     matrix: Matrix, reference: str, chosen: Selector, subset: ProofSubset, *, as_json: bool, verbose: bool = False
 ) -> int:
-    """Prove any image that Armwright built; its combo need not be in this checkout, and no evidence is written.
+    """Run the smoke run of any image of Armwright; its combo need not be in this checkout. No evidence is written.
+
+    Only for an image that was built in this checkout its report is a proof; the verdict says what it is otherwise.
 
     Returns:
         the exit code: 0 if no check failed, 1 otherwise.
 
     Raises:
         InputError: a selector was given too, the image does not exist, or Armwright did not build it.
+        FailedError: the image is not what its labels say.
     """
     selection.require_no_selector(chosen, "smoke")
     subset.check()
     engine = Engine()
     image = images.find_image(engine, reference)
+    own_word = foreign_image.explain_own_word(matrix, engine, reference, image)
     with console.progress(f"prove {reference}"):
         proof = smoke.run_smoke(engine, reference, image, images.read_target(matrix, image), subset.options)
     if as_json:
         console.document(wording.make_proof_document(proof))
     else:
         wording.print_proof(proof, verbose=verbose)
-        wording.print_verdict(proof)
+    wording.print_verdict(proof, own_word)
     return 1 if proof.failed else 0
 
 
@@ -124,6 +128,7 @@ def _prove_combos(  # noqa: PLR0913 - the command's options
     engine = Engine()
     plans = [make_plan(matrix, combo, source) for combo in combos]
     images.require_built(engine, plans)
+    engine.remove_abandoned()
     proofs: list[Evidence] = []
     for plan in plans:
         try:

@@ -15,7 +15,7 @@ from typing import IO, Any
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from armwright.engine import containers
+from armwright.engine import abandoned, containers
 from armwright.engine.address import EngineAddress
 from armwright.engine.containers import ContainerResult
 from armwright.engine.probe import connect_engine, explain_unfit
@@ -224,6 +224,11 @@ class Engine:
         # A log driver that differs from the engine's own: that may keep nothing, or have options that cut the output.
         log_driver = "json-file" if self.reading.log_driver == "local" else "local"
         return containers.run_container(self._client, reference, command, environment, timeout, entrypoint, log_driver)
+
+    @_answering()
+    def remove_abandoned(self) -> int:
+        """Remove the containers that killed runs left on this machine's behalf; return how many there were."""
+        return abandoned.remove_abandoned(self._client)
 
     @_answering()
     def push(self, reference: str, login: Mapping[str, str], on_status: Callable[[str], None]) -> None:

@@ -14,6 +14,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 from docker.types import LogConfig
 
+from armwright.engine.abandoned import make_labels
 from armwright.system import interrupt
 from armwright.system.errors import FailedError
 
@@ -79,7 +80,12 @@ def unstarted(client: DockerClient, reference: str) -> Iterator[Container]:
     interrupt.check_interrupted()
     never_run = ["-"]  # the engine refuses a container without a command
     container = client.containers.create(
-        reference, never_run, platform=PLATFORM, network_mode="none", labels={"org.armwright.run": "read"}
+        reference,
+        never_run,
+        platform=PLATFORM,
+        network_mode="none",
+        use_config_proxy=False,
+        labels=make_labels("read"),
     )
     with _removing(container):
         yield container
@@ -109,7 +115,8 @@ def run_container(  # noqa: PLR0913, PLR0917 - the options of a container
             security_opt=["no-new-privileges"],
             log_config=LogConfig(type=log_driver),
             init=True,  # process 1 ignores signals that it does not handle: it would hang instead of dying
-            labels={"org.armwright.run": "smoke"},
+            use_config_proxy=False,  # or a proxy of docker's configuration, password included, enters as variables
+            labels=make_labels("smoke"),
         )
     except APIError as error:
         raise FailedError(f"the container could not be created: {error.explanation}", "invoke doctor") from error

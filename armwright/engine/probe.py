@@ -17,10 +17,12 @@ from docker.errors import DockerException, InvalidConfigFile
 from docker.tls import TLSConfig
 from requests.utils import get_environ_proxies
 
+from armwright.engine import abandoned
 from armwright.engine.address import DEFAULT, EngineAddress, TlsFiles, find_configuration, find_engine_address
 from armwright.engine.ssh_tunnel import SshTunnel
 from armwright.system.errors import MachineError
 
+_PROBE_TIMEOUT = 10  # seconds to wait for an answer about containers
 _ANY_VERSION = "1.41"  # of the API; the first request is sent without a version
 CONNECTIONS = 100  # kept open; more combos than that are hardly proven at once
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # the kernel's name of an architecture -> Debian's
@@ -159,6 +161,19 @@ def connect_engine(timeout: int) -> EngineConnection:
         ssh_error = tunnel.read_error() if tunnel else ""
         close()
         raise _explain(error, address, ssh_error) from error
+
+
+def list_abandoned() -> tuple[str, ...]:
+    """Return the short ids of the containers that killed runs left in the engine.
+
+    Raises:
+        MachineError: see `connect_engine`.
+    """
+    connection = connect_engine(_PROBE_TIMEOUT)
+    try:
+        return tuple(str(container.short_id) for container in abandoned.find_abandoned(connection.client))
+    finally:
+        connection.close()
 
 
 def parse_info(info: Mapping[str, object], address: EngineAddress | None = None) -> EngineReading:

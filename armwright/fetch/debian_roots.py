@@ -23,7 +23,7 @@ from armwright.plan.locks import BaseLock, Deb, Role
 from armwright.recipes.bases import Base
 from armwright.system import console, process
 from armwright.system.errors import FailedError, InputError
-from armwright.system.files import sha256
+from armwright.system.files import has_seal, seal, sha256
 from armwright.system.scratch import Scratch, scratch_folder
 
 TARGET_ARCHITECTURE = "arm64"
@@ -57,8 +57,10 @@ def ensure_root(cache: Path, base: Base, base_lock: BaseLock, role: Role, log: P
     architecture = get_build_architecture() if role == "tools" else TARGET_ARCHITECTURE
     debs = base_lock.packages(role, architecture)
     root = root_path(cache, base, base_lock, role, architecture)
-    if root.exists():
+    if has_seal(root):
         return root
+    if root.exists():
+        console.say(f"{root.name} in the cache is not what was written there; it is made again", console.DOUBTFUL)
     title = f"{role} of {base.name}: {len(debs)} packages"
     with console.progress(title) as progress, apt_scratch(root.parent) as scratch:
         packages = _fetch_locked(base, architecture, debs, base_lock.date(role), AptRun(scratch, log, progress))
@@ -138,7 +140,9 @@ def fetch_packages(archive: AptFolder, names: Sequence[str]) -> dict[Path, str]:
 def unpack_root(base: Base, packages: Mapping[Path, str], root: Path, scratch: Path) -> None:
     """Write the root file system of packages; the file is complete or absent."""
     debian_tree.write_tree(scratch / "root.tar", base.archive, packages)
+    root.with_suffix(".libraries").unlink(missing_ok=True)  # made from it
     (scratch / "root.tar").replace(root)
+    seal(root)
 
 
 def read_debs(packages: Mapping[Path, str]) -> dict[str, Deb]:

@@ -37,7 +37,7 @@ def ensure_download(cache: Path, file: Download, next_step: str, hint: str = "")
         FailedError: the host does not have the file, or its hash differs from the recipe.
     """
     kept = cache_path(cache, file)
-    if kept.exists():
+    if kept.exists() and sha256(kept) == file.sha256:
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with (

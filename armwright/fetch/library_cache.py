@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from armwright.system.files import write_whole
+from armwright.system.files import has_seal, seal, write_whole
 
 FOLDERS = ("usr/lib/aarch64-linux-gnu", "usr/lib")  # where the loader looks by default, in its order
 _LIBRARY = re.compile(r"(lib|ld-)[^/]*\.so(\.[^/]*)?")
@@ -30,10 +30,11 @@ def ensure_library_cache(root: Path) -> Path:
         root: the tar of a root file system.
     """
     destination = root.with_suffix(".libraries")
-    if not destination.exists():
+    if not has_seal(destination):
         with tarfile.open(root) as archive:
             links = {member.name.removeprefix("./"): member.linkname for member in archive if not member.isdir()}
         write_whole(destination, format_library_cache(find_libraries(links)))
+        seal(destination)
     return destination
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from armwright.assembly import record
 from armwright.engine.client import Engine
 from armwright.host import disks
 from armwright.matrix.matrix import Combo, Matrix
@@ -17,7 +18,7 @@ from armwright.plan import locks
 from armwright.plan.plan import make_plan
 from armwright.proof import evidence, wording
 from armwright.proof.state import find_plan_state
-from armwright.system import console, interrupt, turns
+from armwright.system import console, files, interrupt, turns
 from armwright.system.errors import ArmwrightError, MachineError
 
 INTERRUPT_CHECK = 0.5  # seconds after which an interrupt is noticed at the latest
@@ -50,6 +51,10 @@ def build_combos(matrix: Matrix, combos: Sequence[Combo], options: BuildOptions)
         engine = Engine()
         jobs = options.jobs or preflight.compute_default_jobs(engine)
         names = engine.names()
+        record.remove_unrecorded(matrix.root, engine, names)
+        files.remove_unfinished(matrix.root / "build")
+        if left := engine.remove_abandoned():
+            console.say(f"removed {left} container(s) that a killed run left")
         states: list[str] = [find_plan_state(matrix.root, plan, names) for plan in plans]
         settled = "not built" not in states  # nothing is fetched, so no base's lock is refreshed
         results = [ComboResult(plan.combo, plan=plan if settled else None) for plan in plans]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from armwright.assembly import record
 from armwright.assembly.buildx import BuildStep
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Combo, Matrix
@@ -15,7 +16,7 @@ from armwright.plan.plan import Plan, Source, make_plan
 from armwright.proof import prove
 from armwright.proof.evidence import Evidence
 from armwright.proof.state import find_plan_state
-from armwright.system.errors import ArmwrightError, FailedError
+from armwright.system.errors import ArmwrightError
 
 Outcome = Literal["proven", "built", "proven before", "built before", "failed", "interrupted", "not started"]
 
@@ -88,7 +89,7 @@ def build_combo(matrix: Matrix, combo: Combo, engine: Engine, options: BuildOpti
     root = matrix.root
     plan = result.plan or make_plan(matrix, combo, options.source)
     image = engine.find(plan.reference)
-    if image is None:
+    if image is None or image.digest != record.read_record(root, plan):
         plan, image = _make_image(matrix, plan, engine, options, result)
         result.outcome = "built"
     else:
@@ -110,18 +111,14 @@ def _make_image(
     matrix: Matrix, plan: Plan, engine: Engine, options: BuildOptions, result: ComboResult
 ) -> tuple[Plan, Image]:
     """Fetch and assemble a plan; return it, with the base lock that was used, and its image."""
-    from armwright.assembly import assemble, record  # noqa: PLC0415 - a build with nothing to do stays quick
+    from armwright.assembly import assemble  # noqa: PLC0415 - a build with nothing to do stays quick
 
     assemble.log_path(matrix.root, plan.combo).unlink(missing_ok=True)
     with _timed(result, "fetch"):
         plan = assemble.fetch_or_refresh(matrix, plan, locked=options.locked)
     with assemble.build_turn(plan), _timed(result, "build"):
         result.steps = assemble.assemble(matrix.root, plan, engine.address, options.builder, verbose=options.verbose)
-    image = engine.find(plan.reference)
-    if image is None:
-        raise FailedError(f"the build succeeded, but the engine has no image {plan.reference}", "invoke doctor")
-    record.write_record(matrix.root, plan, image.digest)
-    return plan, image
+    return plan, record.name_image(matrix.root, engine, plan)
 
 
 @contextlib.contextmanager

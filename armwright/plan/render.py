@@ -71,6 +71,8 @@ def write_context(folder: Path, files: Mapping[str, bytes]) -> None:
     contents = {folder / name: data for name, data in files.items()}
     parents = {PurePosixPath(name).parent for name in files}
     folders = {folder, *(folder / part for path in parents for part in (path, *path.parents))}
+    if folder.is_symlink():  # what it leads to is not ours to empty
+        folder.unlink()
     _clear(folder, folders, contents)
     for path in sorted(folders):
         path.mkdir(parents=True, exist_ok=True)

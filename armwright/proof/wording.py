@@ -37,8 +37,18 @@ def describe_proof(proof: Evidence) -> str:
     return f"{_held(proof.report)} on {_cpu(proof.report)}{baseline}"
 
 
-def print_verdict(proof: Evidence) -> None:
-    """Print whether a proof proves the image, and below it what failed or was not run."""
+def print_verdict(proof: Evidence, own_word: str = "") -> None:
+    """Print whether a proof proves the image, and below it what failed or was not run.
+
+    Args:
+        proof: the proof.
+        own_word: why the report is only the image's own word; empty if the image was compared from outside.
+    """
+    if proof.proves and own_word:
+        console.say(
+            f"{proof.combo}: every check holds by the image's own word, which is no proof: {own_word}", DOUBTFUL
+        )
+        return
     if proof.proves:
         console.say(f"{proof.combo}: proven", GOOD)
         return

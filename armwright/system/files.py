@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import tempfile
 from pathlib import Path
+
+_UNFINISHED = ".armwright-new"  # apt ignores this suffix in its folders
 
 
 def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
@@ -15,14 +20,45 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
         mode: the permissions of a new file; an existing file keeps its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.armwright-new")  # apt ignores this suffix in its folders
+    data = content if isinstance(content, bytes) else content.encode()
+    # A name that nobody can plant as a link, and a file that nobody else reads before it has its mode.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=_UNFINISHED)
+    new = Path(name)
     try:
-        new.touch(mode=0o600)  # nobody else reads it before it has its mode
-        new.write_bytes(content if isinstance(content, bytes) else content.encode())
-        new.chmod(path.stat().st_mode & 0o777 if path.exists() else mode)
-        new.replace(path)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it has its name: see `remove_unfinished`
+            file.write(data)
+            file.flush()
+            new.chmod(path.stat().st_mode & 0o777 if path.exists() else mode)
+            new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the files that killed processes did not finish, in a folder and two levels below it."""
+    for pattern in ("*", "*/*", "*/*/*"):
+        for path in folder.glob(f"{pattern}{_UNFINISHED}"):
+            with contextlib.suppress(OSError), path.open("rb") as file:  # locked: it is being written
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
+
+def seal(path: Path) -> None:
+    """Write the sha256 of a file in a cache beside it."""
+    write_whole(_seal_path(path), f"{sha256(path)}\n")
+
+
+def has_seal(path: Path) -> bool:
+    """Return whether a file in a cache exists and still has the content that it was sealed with."""
+    try:
+        return _seal_path(path).read_text(encoding="ascii").strip() == sha256(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _seal_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def sha256(path: Path) -> str:

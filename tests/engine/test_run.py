@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,32 +21,9 @@ from armwright.assembly import assemble
 from armwright.engine.client import Engine
 from armwright.plan.plan import Plan
 from armwright.proof import check_evidence
-from tests.support import ROOT, Tree
+from tests.small_run import make_small_run
+from tests.support import Tree
 
-FRAMEWORK = """\
-name: pytorch
-title: A small wheel
-module: filelock
-distribution: filelock
-workloads: [lenet]
-versions:
-{versions}
-"""
-BACKEND = """\
-kernels:
-  onednn:
-    "*":
-      - {id: no-onednn, implementations: [], reason: oneDNN does not run}
-"""
-VERSION = '  "{version}": {{provider: wheel, base: debian-13, upstream: {upstream}, requires: [filelock]}}'
-MATRIX = """\
-axes:
-  frameworks:
-    pytorch: ["0.1", "0.2"]
-  targets: [n1]
-  backends: [acl]
-rules: []
-"""
 SLOW = "RUN --network=none sleep 8 && : {marker}\n"
 ENDLESS = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
 PATIENCE = 120  # seconds to wait for what takes seconds
@@ -57,27 +33,9 @@ Docker = Callable[..., str]
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """The small project: two versions, whose builds sleep and whose smoke run never ends."""
-    tree = Tree(tmp_path_factory.mktemp("run") / "project")
-    shutil.copytree(ROOT / "armwright", tree.root / "armwright", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "tasks.py", tree.root)
-    (ROOT / "build" / "cache").mkdir(parents=True, exist_ok=True)
-    (tree.root / "build").mkdir()
-    (tree.root / "build" / "cache").symlink_to(ROOT / "build" / "cache")  # nothing is downloaded twice
-    whole = (ROOT / "recipes" / "locks" / "pytorch-2.10.0.txt").read_text()
-    wheel = re.search(r"^filelock==(?P<version>\S+) \\\n(?:    .*\n)+", whole, re.MULTILINE)
-    assert wheel, "the lock no longer has a small wheel"
-    folder = tree.root / "recipes" / "frameworks"
-    shutil.rmtree(folder)
-    (folder / "pytorch").mkdir(parents=True)
-    versions = [VERSION.format(version=version, upstream=wheel["version"]) for version in ("0.1", "0.2")]
-    (folder / "pytorch" / "framework.yaml").write_text(FRAMEWORK.format(versions="\n".join(versions)))
-    (folder / "pytorch" / "acl.yaml").write_text(BACKEND)
-    for version in ("0.1", "0.2"):
-        (tree.root / f"recipes/locks/pytorch-{version}.txt").write_text(wheel[0])
-    tree.publish(MATRIX)
+    tree = make_small_run(tmp_path_factory.mktemp("run") / "project", ["0.1", "0.2"], ENDLESS)
     with (tree.root / "dockerfiles" / "base.j2").open("a") as template:
         template.write(SLOW.format(marker=uuid.uuid4()))  # was never built
-    (tree.root / "scripts/smoke/smoke.py").write_text(ENDLESS)
     return tree
 
 

@@ -90,6 +90,9 @@ def test_an_image_is_proven_without_its_build_tree(
     document = json.loads(done.stdout)
     assert (document["combo"], document["image"]) == (N1, proven[N1].image.digest)
     assert document["report"]["proven"]
+    assert "by the image's own word, which is no proof: it was not built in this checkout" in " ".join(
+        done.stderr.split()
+    )
     assert len(started(proven[N1].reference)) == 1  # the eyes of the tests that expect none
     assert sorted(bare.rglob("*")) == before
 

@@ -104,6 +104,7 @@ BAD = [
     ("memory", replace(GOOD, memory=10**9), CheckState.WARN, "1.0 GB"),
     ("CA bundle", replace(GOOD, bundle=None), CheckState.FAIL, "none"),
     ("CA bundle", replace(GOOD, bundle_readable=False), CheckState.FAIL, "no readable certificates"),
+    ("no container left", replace(GOOD, left=("0123456789",)), CheckState.WARN, "1 of killed runs"),
     ("package index", replace(GOOD, index="it does not answer"), CheckState.WARN, "does not answer"),
 ]
 

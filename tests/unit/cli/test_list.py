@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from armwright.assembly import record
 from armwright.cli import grid, render
 from armwright.cli.list import run
 from armwright.matrix import selection
@@ -47,7 +48,10 @@ def store(monkeypatch: pytest.MonkeyPatch, names: Names) -> None:
 
 
 def immutable(matrix: Matrix, combo: str) -> dict[str, str]:
-    return {make_plan(matrix, matrix.by_id[combo]).reference: DIGEST}
+    """Record a build of a combo, and return the name that its image has then."""
+    plan = make_plan(matrix, matrix.by_id[combo])
+    record.write_record(matrix.root, plan, DIGEST)
+    return {plan.reference: DIGEST}
 
 
 def proven(matrix: Matrix, combo: str) -> None:
@@ -65,7 +69,11 @@ def test_the_state_goes_from_not_built_to_built_to_proven(small: Matrix) -> None
     assert state(small, N1, names) == "built"
     proven(small, N1)
     assert state(small, N1, names) == "proven"
-    assert state(small, N1, dict.fromkeys(names, f"sha256:{'9' * 64}")) == "built"  # evidence of another image
+    other = dict.fromkeys(names, f"sha256:{'9' * 64}")
+    assert state(small, N1, other) == "not built"  # whoever gave it that name: it is not what was built here
+    record.write_record(small.root, make_plan(small, small.by_id[N1]), other[next(iter(other))])
+    assert state(small, N1, other) == "built"  # the evidence is of another image
+    immutable(small, N1)
     short = proofs.document(make_plan(small, small.by_id[N1]))
     short["report"]["runs"].pop()
     evidence.evidence_path(small.root, N1).write_text(json.dumps(short), encoding="utf-8")

@@ -43,6 +43,9 @@ class NoEngine:
     def names(self) -> dict[str, str]:
         return {}
 
+    def remove_abandoned(self) -> int:
+        return 0
+
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Matrix:

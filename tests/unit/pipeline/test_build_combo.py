@@ -12,11 +12,10 @@ import pytest
 
 from armwright.assembly import assemble, buildx
 from armwright.engine.address import EngineAddress
-from armwright.fetch import debian_roots, library_cache, resolve, wheels
+from armwright.fetch import debian_roots, installer, library_cache, resolve, wheels
 from armwright.plan import locks, render
 from armwright.plan.locks import Deb
 from armwright.plan.plan import Plan, make_plan
-from armwright.system import process
 from tests.support import Tree
 
 ONE, OTHER, THIRD = "pytorch-2.10.0-n1-acl", "pytorch-2.10.0-v1-openblas", "pytorch-2.9.1-v1-acl"
@@ -66,7 +65,7 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Room]:
     monkeypatch.setattr(debian_roots, "ensure_root", root)
     monkeypatch.setattr(library_cache, "ensure_library_cache", lambda _: tmp_path / "file")
     monkeypatch.setattr(wheels, "ensure_wheels", folder)
-    monkeypatch.setattr(process, "require_program", lambda _: str(tmp_path / "file"))
+    monkeypatch.setattr(installer, "find_installer", lambda _: tmp_path / "file")
     return rooms
 
 

@@ -53,7 +53,8 @@ class MemoryEngine:
         self.images: dict[str, Image] = {}
 
     def build(self, reference: str) -> None:
-        self.images[reference] = proofs.OneImage(self.plans[reference]).image
+        plan = next(plan for name, plan in self.plans.items() if reference.startswith(name))
+        self.images[reference] = proofs.OneImage(plan).image
 
     def names(self) -> dict[str, str]:
         return {name: image.digest for name, image in self.images.items()}
@@ -62,7 +63,14 @@ class MemoryEngine:
         return self.images.get(reference)
 
     def tag(self, reference: str, name: str) -> None:
-        self.images[name] = self.images[reference]
+        found = (image for image in self.images.values() if image.digest == reference)
+        self.images[name] = self.images.get(reference) or next(found)
+
+    def remove_abandoned(self) -> int:
+        return 0
+
+    def untag(self, name: str) -> None:
+        self.images.pop(name, None)
 
 
 def unpack(_cache: Path, base: Any, _lock: object, role: str, log: Path) -> Path:  # noqa: ANN401 - a recipe

@@ -144,13 +144,11 @@ def test_a_recorded_digest_belongs_to_its_inputs(planned: Plan, matrix: Matrix, 
         assert record.read_record(tmp_path, planned) is None
 
 
-def test_without_a_recorded_digest_nothing_is_compared(planned: Plan, tmp_path: Path) -> None:
+def test_an_image_without_a_record_is_not_believed(planned: Plan, tmp_path: Path) -> None:
     engine: Any = proofs.OneImage(planned)
-    (digest,) = [
-        check for check in check_image.check_image(engine, planned, engine.image, None) if check.state != "pass"
-    ]
-    assert (digest.name, digest.state) == ("image digest", "not run")
-    check_image.require_planned_image(tmp_path, engine, planned, engine.image)
+    assert failed(engine, planned, None) == {"image digest": "no record: it was not built here"}
+    with pytest.raises(FailedError, match="it was not built here"):
+        check_image.require_planned_image(tmp_path, engine, planned, engine.image)
 
 
 def test_every_difference_from_the_plan_is_in_the_error(planned: Plan, tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import pytest
 
-from armwright.system.files import write_whole
+from armwright.system.files import has_seal, remove_unfinished, seal, write_whole
 
 
 def test_new_file_gets_its_folder_and_permissions(tmp_path: Path) -> None:
@@ -30,3 +31,37 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         write_whole(path, "half of it, then \udc80")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_planted_link_is_not_followed(tmp_path: Path) -> None:
+    path, victim = tmp_path / "file", tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "file.armwright-new").symlink_to(victim)
+    write_whole(path, "new")
+    assert (path.read_text(), victim.read_text()) == ("new", "mine")
+
+
+def test_files_that_killed_processes_left_are_removed(tmp_path: Path) -> None:
+    left = tmp_path / "made" / "a.json.x.armwright-new"
+    written = tmp_path / "made" / "b.json.x.armwright-new"
+    left.parent.mkdir()
+    left.touch()
+    with written.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        remove_unfinished(tmp_path)
+        assert [path.name for path in left.parent.iterdir()] == [written.name]
+    remove_unfinished(tmp_path)
+    assert list(left.parent.iterdir()) == []
+
+
+def test_changed_file_of_a_cache_has_no_seal(tmp_path: Path) -> None:
+    path = tmp_path / "root.tar"
+    path.write_bytes(b"a tar")
+    assert not has_seal(path)
+    seal(path)
+    assert has_seal(path)
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert not has_seal(path)
+    path.unlink()
+    assert not has_seal(path)
