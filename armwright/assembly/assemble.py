@@ -51,6 +51,18 @@ def fetch_context(root: Path, plan: Plan) -> None:
         _link(path, context / name)
 
 
+def ensure_context(root: Path, plan: Plan) -> None:
+    """Write a plan's context if it is not there: nothing was fetched for an image that the engine had.
+
+    Raises:
+        ArmwrightError: as `fetch_context`.
+    """
+    context = render.context_path(root, plan.combo)
+    dockerfile, last = context / "Dockerfile", context / "uv"
+    if not last.exists() or not dockerfile.exists() or dockerfile.read_bytes() != plan.files["Dockerfile"]:
+        fetch_context(root, plan)
+
+
 def _advise(combo: Combo, file: Download) -> tuple[str, str]:
     """Return the next command and the hint if a file's host cannot be reached."""
     command = f"./inv build --framework {combo.framework.name} --version {combo.version}"

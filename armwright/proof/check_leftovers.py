@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from armwright.assembly import assemble
 from armwright.assembly.record import read_record
 from armwright.audit import leftovers
 from armwright.audit.leftovers import Leftover, LeftoverRules, Traces
@@ -62,6 +63,7 @@ def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, record
 
     Raises:
         FailedError: the image cannot be read.
+        ArmwrightError: text was found, and the packages and wheels that may explain it cannot be fetched.
     """
     rules = leftovers.load_rules(root)
     looked_for = rules.select_traces(traces.list_traces(root, rules.variables))
@@ -75,6 +77,8 @@ def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, record
                 found = list(leftovers.find_leftovers(archive, rules, everything, FILE_TIME))
         if plan.source == "registry":  # its owners, modes and times are the public image's
             found = [leftover for leftover in found if leftover.kind == "text"]
+        if any(leftover.found for leftover in found):
+            assemble.ensure_context(root, plan)
         context = render.context_path(root, plan.combo)
         found = [leftover for leftover in found if not (leftover.found and is_source(root, context, leftover.found))]
         if not found and recorded == image.digest:

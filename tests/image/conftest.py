@@ -49,9 +49,7 @@ class Proven:
 def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
     """All combos of this tier; what is proven already is not built again."""
     results = build_all.build_combos(matrix, [matrix.by_id[combo] for combo in COMBOS], build_combo.BuildOptions())
-    failed = [
-        f"{result.combo.id}: {result.error.what if result.error else ''}" for result in results if result.image is None
-    ]
+    failed = [f"{result.combo.id}: {result.error.what}" for result in results if result.error]
     assert not failed, "\n".join(failed)
     images = {}
     for result in results:
@@ -68,11 +66,7 @@ def proven(matrix: Matrix, engine: Engine) -> Mapping[str, Proven]:
 def _ensure_context(matrix: Matrix, plan: Plan) -> None:
     """Write a context that a build skipped, because the engine had the image; another process may use it already."""
     with turns.alone(matrix.root / "build" / ".turn", lambda: None):
-        context = render.context_path(matrix.root, plan.combo)
-        dockerfile = context / "Dockerfile"
-        whole = (context / "root.tar").exists() and dockerfile.exists()
-        if not whole or dockerfile.read_bytes() != plan.files["Dockerfile"]:
-            assemble.fetch_context(matrix.root, plan)
+        assemble.ensure_context(matrix.root, plan)
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,12 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
+from armwright.assembly import assemble
 from armwright.host import traces
 from armwright.plan.plan import FILE_TIME, Plan
 from armwright.proof import check_leftovers
@@ -46,6 +48,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has a name, and nothing else that tells it."""
     monkeypatch.setattr(traces, "list_traces", lambda *_: {NAME: "this machine's name"})
     monkeypatch.setattr(traces, "list_authorities", lambda _: {})
+    monkeypatch.setattr(assemble, "fetch_context", lambda *_: None)
 
 
 @pytest.fixture
@@ -104,6 +107,26 @@ def test_text_that_the_image_is_made_of_is_no_leftover(tree: Tree, plan: Plan, f
     path.parent.mkdir(parents=True)
     path.write_bytes(NAME.encode())
     assert search(tree, plan, make_engine(plan, NOTE)) == []
+
+
+def test_packages_that_are_not_here_are_fetched_to_be_read(
+    tree: Tree, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+
+    def fetch(root: Path, wanted: Plan) -> None:
+        fetched.append(wanted)
+        context = root / "build" / "contexts" / COMBO
+        context.mkdir(parents=True)
+        (context / "Dockerfile").write_bytes(plan.files["Dockerfile"])
+        (context / "packages.tar").write_bytes(NAME.encode())
+        (context / "uv").touch()
+
+    monkeypatch.setattr(assemble, "fetch_context", fetch)
+    assert search(tree, plan, make_engine(plan)) == []
+    assert fetched == []
+    assert search(tree, plan, make_engine(plan, NOTE), None) == search(tree, plan, make_engine(plan, NOTE), None) == []
+    assert fetched == [plan]
 
 
 def test_the_texts_to_look_for_are_no_source(tree: Tree, plan: Plan) -> None:
