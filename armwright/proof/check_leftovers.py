@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from armwright.assembly import assemble
 from armwright.assembly.record import read_record
 from armwright.audit import leftovers
 from armwright.audit.leftovers import Leftover, LeftoverRules, Traces
@@ -78,6 +77,8 @@ def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, record
         if plan.source == "registry":  # its owners, modes and times are the public image's
             found = [leftover for leftover in found if leftover.kind == "text"]
         if any(leftover.found for leftover in found):
+            from armwright.assembly import assemble  # noqa: PLC0415 - a build with nothing to do stays quick
+
             assemble.ensure_context(root, plan)
         context = render.context_path(root, plan.combo)
         found = [leftover for leftover in found if not (leftover.found and is_source(root, context, leftover.found))]
