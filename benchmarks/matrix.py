@@ -125,6 +125,7 @@ def make_tree(tree: Path, frameworks: int) -> None:
     names = [f"framework{number}" for number in range(frameworks)]
     versions = [f"1.{number}.0" for number in range(VERSIONS)]
     shutil.copytree(ROOT / "recipes" / "bases", tree / "recipes" / "bases")
+    shutil.copy(ROOT / "recipes" / "numerics.yaml", tree / "recipes")
     shutil.copy(ROOT / "tasks.py", tree)
     for name, like in zip(targets, cycle(axes["targets"])):
         changes = {"name": name, "aliases": [f"other-{name}"], "fallback": None}

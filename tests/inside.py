@@ -41,6 +41,7 @@ RULES = [
      "dtypes": None},
 ]  # fmt: skip
 FAST_MATH = {"name": "ONEDNN_DEFAULT_FPMATH_MODE", "value": "BF16", "feature": "bf16", "reason": "a test"}
+NUMERICS = {"ONEDNN_DEFAULT_FPMATH_MODE": ["", "STRICT"], "OPENBLAS_CORETYPE": ["VORTEX"]}
 IMAGE: dict[str, Any] = {
     "combo": "pytorch-2.10.0-n1-acl", "dialect": "pytorch", "title": "PyTorch 2.10.0", "distribution": "torch",
     "version": "2.10.0", "python": PYTHON, "target": TARGET, "fast_math": FAST_MATH,
@@ -51,7 +52,7 @@ IMAGE: dict[str, Any] = {
         {"name": "int8", "state": "not run", "note": "this CPU has no 8-bit instructions"},
         {"name": "bf16-fast-math", "state": "fast", "note": "by a made-up library"},
     ],
-    "smoke": {"workloads": ["lenet", "vgg"], "kernels": RULES, "files": {}},
+    "smoke": {"workloads": ["lenet", "vgg"], "kernels": RULES, "files": {}, "numerics": NUMERICS},
 }  # fmt: skip
 TOLERANCE = {"absolute": 0.1, "relative": 0, "reason": "a test"}
 MANIFEST: dict[str, Any] = {
@@ -61,6 +62,7 @@ MANIFEST: dict[str, Any] = {
 RUN: dict[str, Any] = {
     "samples": 100, "metric": {"name": "accuracy", "value": 0.98, "minimum": 0.97}, "largest_error": 1e-6,
     "worst": 0.2, "operators": {"convolution": {"aten::convolution": 2}}, "seconds": 0.5,
+    "answers": f"sha256:{'0' * 64}", "numbers": {},
 }  # fmt: skip
 # A worker without a framework: it prints and answers like the real one, for any run.
 GOOD_WORKER = f"""

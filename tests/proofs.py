@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from armwright.assembly import record
 from armwright.engine.client import Image
 from armwright.plan.plan import Plan
-from armwright.proof import check_image, check_plan
+from armwright.proof import answers, check_image, check_plan, evidence
+from armwright.proof.answers import Answers, Arrays, Graded
+from armwright.proof.evidence import Evidence
 
 DIGEST = f"sha256:{'1' * 64}"
 SIZE = 130_000_000
+_packed: dict[str, bytes] = {}
 
 
 def document(plan: Plan) -> dict[str, Any]:
     """Return evidence as a proof of a plan gives it: every check, run and kernel that the plan requires."""
     target, required = plan.combo.target, check_plan.read_requirements(plan)
     image = required.image
-    runs = [_run(key, numbers, required) for key, numbers in required.runs.items() if numbers is not None]
+    runs = [_run(plan, key, numbers, required) for key, numbers in required.runs.items() if numbers is not None]
     names = [*required.checks, *(f"answers {run['workload']} {run['dtype']}" for run in runs)]
     names += [f"{run['metric']['name']} {run['workload']} {run['dtype']}" for run in runs]
     reasons = {f"kernels {rule['id']}": {"rule": rule["id"], "reason": rule["reason"]} for rule in required.rules}
     report = {
-        "schema": 3,
+        "schema": 4,
         "combo": plan.combo.id,
-        "proven": True,
+        "passed": True,
         "cpu": {
             "title": target.title, "parts": [part.replace("*", "0xd0c") for part in target.parts[:1]],
             "features": list(target.floor), "vector_bytes": target.vector_bytes,
@@ -48,14 +57,64 @@ def document(plan: Plan) -> dict[str, Any]:
         "seconds": 60.5,
     }  # fmt: skip
     return {
-        "schema_version": 3, "combo": plan.combo.id, "image": DIGEST, "inputs": plan.inputs, "platform": "linux/arm64",
+        "schema_version": 4, "combo": plan.combo.id, "image": DIGEST, "inputs": plan.inputs, "platform": "linux/arm64",
         "engine": "26.1.5", "emulator": f"QEMU 10.0.2, {target.emulator.cpu}: {target.emulator.note}",
         "match": target.emulator.match, "compressed_bytes": SIZE, "unpacked_bytes": 3 * SIZE, "report": report,
         "baseline": None,
     }  # fmt: skip
 
 
-def _run(key: tuple[str, str], numbers: Mapping[str, Any], required: check_plan.Requirements) -> dict[str, Any]:
+def answer(plan: Plan) -> Answers:
+    """Return the answers of that proof: in every run the expected ones."""
+    required = check_plan.read_requirements(plan)
+    return {" ".join(key): _expect(plan, *key)[0] for key, numbers in required.runs.items() if numbers is not None}
+
+
+def put_answers(path: Path, plan: Plan) -> None:
+    """Write the answers of that proof; packing them takes a quarter of a second, so it is done once for a plan."""
+    if plan.inputs not in _packed:
+        answers.write_answers(path, {"": answer(plan)})
+        _packed[plan.inputs] = path.read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_packed[plan.inputs])
+
+
+def keep(root: Path, plan: Plan, image: Image) -> Evidence:
+    """Write the record, the answers and the evidence of an image that stands for a plan's, as a build does."""
+    facts = {
+        "image": image.digest, "platform": image.platform,
+        "compressed_bytes": image.compressed, "unpacked_bytes": image.compressed,  # nothing unpacked it yet
+    }  # fmt: skip
+    proof = Evidence.model_validate({**document(plan), **facts})
+    record.write_record(root, plan, image.digest)
+    put_answers(evidence.answers_path(root, plan.combo.id), plan)
+    evidence.write_evidence(root, proof)
+    return proof
+
+
+def _expect(plan: Plan, workload: str, dtype: str) -> tuple[Arrays, Graded]:
+    """Return the expected answers of a run, and what they are worth."""
+    files, own = plan.files, json.loads(plan.files[f"{answers.SMOKE}/{workload}/manifest.json"])
+    folder = f"{answers.SMOKE}/{own.get('shares', workload)}"
+    names = ("manifest.json", "expected.npz", "inputs.npz", "workload.py")
+    return _load_expected(workload, dtype, tuple(files[f"{folder}/{name}"] for name in names))
+
+
+@functools.cache
+def _load_expected(workload: str, dtype: str, files: tuple[bytes, ...]) -> tuple[Arrays, Graded]:
+    manifest, expected, inputs, code = files
+    limit = json.loads(manifest)["dtypes"][dtype].get("samples")
+    with np.load(io.BytesIO(expected)) as archive:
+        numbers = {name: np.ascontiguousarray(array[:limit]) for name, array in archive.items()}
+    folder = f"{answers.SMOKE}/{workload}"
+    names = ("manifest.json", "expected.npz", "inputs.npz", "workload.py")
+    planned = {f"{folder}/{name}": data for name, data in zip(names, (manifest, expected, inputs, code), strict=True)}
+    return numbers, answers.grade(planned, workload, dtype, numbers)
+
+
+def _run(
+    plan: Plan, key: tuple[str, str], numbers: Mapping[str, Any], required: check_plan.Requirements
+) -> dict[str, Any]:
     rules = [rule for rule in required.rules if rule["source"] != "openblas"]
     kernels = [
         _kernel(rule)
@@ -65,9 +124,11 @@ def _run(key: tuple[str, str], numbers: Mapping[str, Any], required: check_plan.
         and rule["operation"] in numbers["operations"]
         and key[1] in (rule["dtypes"] or [key[1]])
     ]
+    expected, graded = _expect(plan, *key)
     return {
-        "workload": key[0], "dtype": key[1], "samples": 360, "largest_error": 1e-6, "worst": 0.25, "seconds": 1.5,
-        "metric": {"name": numbers["name"], "value": 1.0, "minimum": numbers["minimum"]}, "kernels": kernels,
+        "workload": key[0], "dtype": key[1], "samples": len(next(iter(expected.values()))), "seconds": 1.5,
+        "largest_error": graded.largest_error, "worst": graded.worst, "answers": answers.digest(expected),
+        "metric": {"name": numbers["name"], "value": graded.metric, "minimum": numbers["minimum"]}, "kernels": kernels,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from armwright.matrix.matrix import Combo, Matrix
 from armwright.matrix.selection import Selector
 from armwright.pipeline.selected import parse_source, select_buildable, select_built
 from armwright.plan.plan import Source, make_plan
-from armwright.proof import evidence, foreign_image, prove, smoke, wording
+from armwright.proof import evidence, foreign_image, prove, smoke, verify, wording
 from armwright.proof.evidence import Evidence
 from armwright.recipes.patterns import DTYPES
 from armwright.system import console
@@ -93,7 +93,7 @@ def _prove_image(  # noqa: PLR0913 - the command's options
 
     Raises:
         InputError: a selector was given too, the image does not exist, or Armwright did not build it.
-        FailedError: the image is not what its labels say.
+        FailedError: the image is not what its labels say, or its report is not that of its numbers.
     """
     selection.require_no_selector(chosen, "smoke")
     subset.check()
@@ -101,7 +101,10 @@ def _prove_image(  # noqa: PLR0913 - the command's options
     image = images.find_image(engine, reference)
     own_word = foreign_image.explain_own_word(matrix, engine, reference, image)
     with console.progress(f"prove {reference}"):
-        proof = smoke.run_smoke(engine, reference, image, images.read_target(matrix, image), subset.options)
+        proof, numbers = smoke.run_smoke(engine, reference, image, images.read_target(matrix, image), subset.options)
+    plan = foreign_image.find_plan(matrix, image)
+    if plan:
+        verify.require_own_numbers(proof, plan, numbers)
     if as_json:
         console.document(wording.make_proof_document(proof))
     else:

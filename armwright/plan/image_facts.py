@@ -65,6 +65,9 @@ def image_facts(matrix: Matrix, combo: Combo, base: Base, wheels: str) -> dict[s
         "dtypes": framework_backend.dtype_support(target, combo.version),
         "smoke": {
             "workloads": combo.workloads,
+            "numerics": matrix.recipes.numerics.list_allowed(
+                {variable.name: variable.value for variable in combo.environment}
+            ),
             "kernels": [rule.model_dump(exclude={"needs", "lacks"}) for rule in rules],
             "files": {name.removeprefix(f"image/{HOME}/"): sha256_of(data) for name, data in scripts.items()},
         },

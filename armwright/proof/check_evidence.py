@@ -123,8 +123,8 @@ def _find_in_report(report: Report) -> Iterator[Problem]:
         yield Problem("checks", f"the check {name!r} appears more than once")
     for workload, dtype in _find_repeated([*runs, *left_out]):
         yield Problem("runs", f"{workload} {dtype} appears more than once")
-    if report.proven != all(state == "pass" for state in states.values()):
-        yield Problem("verdict", f"the report says proven: {json.dumps(report.proven)}, but its checks disagree")
+    if report.passed != all(state == "pass" for state in states.values()):
+        yield Problem("verdict", f"the report says passed: {json.dumps(report.passed)}, but its checks disagree")
     for check in report.checks:
         if check.state == "fail":
             yield Problem("checks", check.failure)

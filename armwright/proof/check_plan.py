@@ -19,7 +19,7 @@ from armwright.proof.evidence import Evidence, Kernel, NotRun, Report, Run
 from armwright.recipes.targets import BaselineCpu, Target
 
 IN_IMAGE = f"image/{HOME}"
-ALWAYS = ("floor", "cpu", "user", "files", "import", "version python", "kernels known")
+ALWAYS = ("floor", "cpu", "user", "files", "precision", "import", "version python", "kernels known")
 ImageFacts = Mapping[str, Any]
 
 
@@ -45,8 +45,7 @@ class Requirements:
     def checks(self) -> list[str]:
         """The checks that every report must have, besides those of its runs."""
         versions = [self.image["distribution"], *self.image["backend"]["versions"]]
-        precision = ["precision"] if self.image["fast_math"] else []
-        return [*ALWAYS, *precision, *(f"version {name}" for name in versions), *map(_check_name, self.rules)]
+        return [*ALWAYS, *(f"version {name}" for name in versions), *map(_check_name, self.rules)]
 
 
 def find_shortfalls(proof: Evidence, plan: Plan) -> list[Problem]:

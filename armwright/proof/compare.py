@@ -69,7 +69,7 @@ def _describe_outside(proof: Evidence) -> dict[str, str]:
 def _describe_report(report: Report) -> dict[str, str]:
     cpu = report.cpu
     rows = {
-        "proven": "yes" if report.proven else "no",
+        "passed": "yes" if report.passed else "no",
         "cpu": f"{cpu.title} ({' '.join(cpu.parts)})",
         "cpu emulated by": cpu.emulator or "none: a real CPU",
         "cpus": str(cpu.cpus),
@@ -95,6 +95,7 @@ def _describe_run(run: Run) -> dict[str, str]:
         name: f"{run.samples} samples",
         f"{name} {run.metric.name}": f"{run.metric.value:g}, minimum {run.metric.minimum:g}",
         f"{name} largest error": f"{run.largest_error:.6g}, {run.worst:.6g} times the tolerance",
+        f"{name} answers": run.answers,
         **_describe_kernels(name, run.kernels),
     }
 

@@ -6,9 +6,9 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from armwright.system.errors import FailedError
 from armwright.system.files import write_whole
@@ -83,6 +83,7 @@ class Run(StrictModel):
         metric: the quality of the answers, from the labels.
         largest_error: the largest absolute difference from an expected number.
         worst: the largest difference as a multiple of the tolerance.
+        answers: the sha256 of the answers, which are kept beside the evidence (answers.py).
         seconds: the duration of the forward pass.
         kernels: the kernels that ran.
     """
@@ -93,6 +94,7 @@ class Run(StrictModel):
     metric: Metric
     largest_error: float
     worst: float
+    answers: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     seconds: float
     kernels: list[Kernel]
 
@@ -117,11 +119,15 @@ class CpuReading(StrictModel):
 
 
 class Report(StrictModel):
-    """The report that `smoke --json` prints inside an image (scripts/smoke/smoke.py)."""
+    """The report that `smoke --json` prints inside an image (scripts/smoke/smoke.py).
 
-    schema_: Literal[3]
+    Attributes:
+        passed: whether every check passed, by the image's own word.
+    """
+
+    schema_: Literal[4]
     combo: str
-    proven: bool
+    passed: bool
     cpu: CpuReading
     versions: dict[str, str]
     checks: list[Check]
@@ -143,7 +149,7 @@ class Evidence(StrictModel):
         baseline: if the CPU has more features than the target, the report of a run on the target's baseline CPU.
     """
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     combo: str
     image: str
     inputs: str
@@ -164,7 +170,7 @@ class Evidence(StrictModel):
     @property
     def proves(self) -> bool:
         """Whether the image is proven: every check passed; on a CPU with extra features, the baseline run held too."""
-        complete = self.report.proven and all(check.state == "pass" for check in self.report.checks)
+        complete = self.report.passed and all(check.state == "pass" for check in self.report.checks)
         return complete and (self.match != "superset" or self._holds_on_baseline)
 
     @property
@@ -196,6 +202,11 @@ def evidence_path(root: Path, combo: str) -> Path:
     return root / "build" / "evidence" / f"{combo}.json"
 
 
+def answers_path(root: Path, combo: str) -> Path:
+    """Return the path of the answers that a combo's evidence is about."""
+    return evidence_path(root, combo).with_suffix(".answers.npz")
+
+
 def write_evidence(root: Path, evidence: Evidence) -> Path:
     """Write the evidence of a proven image; an interrupted write leaves no partial file.
 
@@ -206,7 +217,7 @@ def write_evidence(root: Path, evidence: Evidence) -> Path:
         failed = [check.name for check in evidence.report.checks if check.state != "pass"]
         failed += [f"{check.name} on the baseline CPU" for check in evidence.above]
         incomplete = "the run on the baseline CPU is missing or incomplete"
-        otherwise = incomplete if evidence.report.proven else "its report says so"
+        otherwise = incomplete if evidence.report.passed else "its report says so"
         raise FailedError(f"{evidence.combo} is not proven: {', '.join(failed) or otherwise}")
     file = evidence_path(root, evidence.combo)
     write_whole(file, json.dumps(evidence.model_dump(by_alias=True), indent=1, sort_keys=True) + "\n")

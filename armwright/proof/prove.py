@@ -10,7 +10,7 @@ from pathlib import Path
 from armwright.assembly.images import find_image
 from armwright.engine.client import Engine, Image
 from armwright.plan.plan import Plan
-from armwright.proof import check_image, check_leftovers, evidence, verify, wording
+from armwright.proof import answers, check_image, check_leftovers, evidence, verify, wording
 from armwright.proof.evidence import Evidence
 from armwright.proof.smoke import run_smoke
 from armwright.system import console, turns
@@ -39,7 +39,8 @@ def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = 
         the proof, which may have failed.
 
     Raises:
-        FailedError: the image is not what its plan builds, there is no report, or the report does not fit the plan.
+        FailedError: the image is not what its plan builds, there is no report, or the report does not fit the plan or
+            its own numbers.
         MachineError: this machine cannot run the image (see `run_smoke`).
     """
     target = plan.combo.target
@@ -48,7 +49,8 @@ def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = 
         check_image.require_planned_image(root, engine, plan, image)
         check_leftovers.require_no_leftovers(root, engine, plan, image)
         with console.progress(f"prove {plan.combo.id} on {target.title} ({target.emulator.cpu})"):
-            proof = run_smoke(engine, plan.reference, image, target, options)
+            proof, numbers = run_smoke(engine, plan.reference, image, target, options)
+        verify.require_own_numbers(proof, plan, numbers)
     except FailedError:
         _withdraw(root, engine, plan, image)
         raise
@@ -57,6 +59,7 @@ def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = 
         if rejection:
             next_step = f"docker image rm {plan.reference} && invoke build --combo {plan.combo.id}"
             raise FailedError(f"{plan.reference}: {rejection}", next_step)
+        answers.write_answers(evidence.answers_path(root, proof.combo), numbers)
         evidence.write_evidence(root, proof)
         engine.tag(plan.reference, plan.tag)
     elif proof.failed:
@@ -67,6 +70,7 @@ def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = 
 def _withdraw(root: Path, engine: Engine, plan: Plan, image: Image) -> None:
     """Remove the evidence and the tag that an earlier proof gave the image."""
     evidence.evidence_path(root, plan.combo.id).unlink(missing_ok=True)
+    evidence.answers_path(root, plan.combo.id).unlink(missing_ok=True)
     if engine.names().get(plan.tag) == image.digest:
         engine.untag(plan.tag)
 

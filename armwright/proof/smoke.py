@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -13,7 +14,8 @@ from armwright.engine.containers import ContainerResult
 from armwright.engine.probe import EngineReading
 from armwright.host import binfmt
 from armwright.plan.image_facts import HOME, MARKER
-from armwright.proof import evidence
+from armwright.proof import answers, evidence
+from armwright.proof.answers import Answers, InvalidAnswersError
 from armwright.proof.evidence import Evidence, Report
 from armwright.recipes.targets import Target
 from armwright.system.errors import FailedError, InputError, MachineError
@@ -22,10 +24,23 @@ TIMEOUT = 900  # seconds; an emulated import of a framework takes up to a minute
 SMOKE = f"/{HOME}/smoke/smoke.py"  # inside an image
 _FAR_EMULATOR = "QEMU"  # on another machine; which one it is, only a container can tell
 WRITABLE = "/dev/shm"  # noqa: S108 - the only folder of a container that a read-only root leaves writable
+SHOWN = 300  # characters of the last line of an output
 REFUSED = 78  # the entrypoint's exit code for a CPU below the floor
 
 
-def run_smoke(engine: Engine, reference: str, image: Image, target: Target, options: Sequence[str] = ()) -> Evidence:
+class SmokeRun(NamedTuple):
+    """What a smoke run gave.
+
+    Attributes:
+        proof: evidence of a proof that held or failed; no file is written.
+        answers: the numbers behind it: "" for the report, "baseline" for that of the baseline CPU.
+    """
+
+    proof: Evidence
+    answers: dict[str, Answers]
+
+
+def run_smoke(engine: Engine, reference: str, image: Image, target: Target, options: Sequence[str] = ()) -> SmokeRun:
     """Run the smoke run of an image on the target's CPU, and on its baseline CPU if it has one.
 
     Args:
@@ -34,9 +49,6 @@ def run_smoke(engine: Engine, reference: str, image: Image, target: Target, opti
         image: the engine's facts about it.
         target: the CPU that the image is for.
         options: options of the smoke run.
-
-    Returns:
-        evidence of a proof that held or failed; no file is written.
 
     Raises:
         FailedError: the container gave no report: it refused the CPU, crashed, or is not an image of Armwright.
@@ -47,17 +59,18 @@ def run_smoke(engine: Engine, reference: str, image: Image, target: Target, opti
     if emulator == _FAR_EMULATOR:
         emulator = _read_far_emulator(engine, reference)
     environment = {"QEMU_CPU": target.emulator.cpu} if emulator else {}
-    report = _parse_report(reference, engine.run(reference, ["smoke", "--json", *options], environment, TIMEOUT))
+    arguments = ["smoke", "--json", "--answers", *options]
+    report, numbers = _parse_report(reference, engine.run(reference, arguments, environment, TIMEOUT))
     combo = image.labels["org.armwright.combo"]
     if report.combo != combo:
         what = f"{reference} is labelled {combo}, but its report is for {report.combo}"
         raise FailedError(what, f"docker image inspect {reference}")
-    baseline = _run_on_baseline(engine, reference, image, target, report) if emulator else None
+    below = _run_on_baseline(engine, reference, image, target, report) if emulator else None
     after = engine.find(reference)  # the run unpacked the image: only now is its unpacked size known
     if after is None or after.digest != image.digest:
         what = f"{reference} was replaced by another image during the proof"
         raise FailedError(what, f"docker image inspect {reference}", hint="run the same command again")
-    return Evidence(
+    proof = Evidence(
         combo=combo,
         image=image.digest,
         inputs=image.labels["org.armwright.inputs"],
@@ -68,11 +81,14 @@ def run_smoke(engine: Engine, reference: str, image: Image, target: Target, opti
         compressed_bytes=after.compressed,
         unpacked_bytes=after.unpacked,
         report=report,
-        baseline=baseline,
+        baseline=below[0] if below else None,
     )
+    return SmokeRun(proof, {"": numbers, **({"baseline": below[1]} if below else {})})
 
 
-def _run_on_baseline(engine: Engine, reference: str, image: Image, target: Target, report: Report) -> Report | None:
+def _run_on_baseline(
+    engine: Engine, reference: str, image: Image, target: Target, report: Report
+) -> tuple[Report, Answers] | None:
     """Repeat the runs on the CPU that has nothing above the target's floor, except data types that it skips.
 
     The run bypasses the entrypoint and the start-up hook, which would refuse that CPU. Of what the hook sets,
@@ -85,7 +101,7 @@ def _run_on_baseline(engine: Engine, reference: str, image: Image, target: Targe
     if not runs:
         return None
     python = list(image.entrypoint[:1])
-    arguments = ["-I", SMOKE, "--below-floor", "--json"]
+    arguments = ["-I", SMOKE, "--below-floor", "--json", "--answers"]
     arguments += [f"--workload={name}" for name in dict.fromkeys(run.workload for run in runs)]
     arguments += [f"--dtype={name}" for name in dict.fromkeys(run.dtype for run in runs)]
     environment = {"QEMU_CPU": baseline.cpu, MARKER: "1", "TMPDIR": WRITABLE}
@@ -136,8 +152,8 @@ def _read_far_emulator(engine: Engine, reference: str) -> str:
     return f"QEMU {version}"
 
 
-def _parse_report(reference: str, ran: ContainerResult) -> Report:
-    last_line = (ran.err.strip() or ran.out.strip() or "nothing").splitlines()[-1]
+def _parse_report(reference: str, ran: ContainerResult) -> tuple[Report, Answers]:
+    last_line = (ran.err.strip() or ran.out.strip() or "nothing").splitlines()[-1][:SHOWN]
     rerun = f"docker run --rm {reference} smoke"
     if ran.code == REFUSED:
         what = f"{reference} refused to start: {last_line}"
@@ -147,10 +163,12 @@ def _parse_report(reference: str, ran: ContainerResult) -> Report:
     if ran.code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
         raise FailedError(f"{reference} was killed by signal {ran.code - 128}: {last_line}", "invoke doctor")
     try:
-        report = evidence.parse_report(json.loads(ran.out))
-    except (json.JSONDecodeError, ValidationError) as error:
+        document = json.loads(ran.out)
+        numbers = answers.unpack(document.pop("numbers")) if isinstance(document, dict) else {}
+        report = evidence.parse_report(document)
+    except (json.JSONDecodeError, KeyError, InvalidAnswersError, ValidationError) as error:
         what = f"{reference} gave no report (exit code {ran.code}); the last line of its output: {last_line}"
         raise FailedError(what, rerun) from error
     if any(check.state == "fail" for check in report.checks) != (ran.code != 0):
         raise FailedError(f"the report of {reference} contradicts its exit code {ran.code}", rerun)
-    return report
+    return report, numbers

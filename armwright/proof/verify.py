@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,10 +10,14 @@ from armwright.assembly import record
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, Source, make_plan
-from armwright.proof import check_evidence, check_image, check_plan, evidence
+from armwright.proof import answers, check_evidence, check_image, check_plan, evidence
+from armwright.proof.answers import Answers, InvalidAnswersError
 from armwright.proof.check_evidence import InvalidEvidenceError, Problem
 from armwright.proof.evidence import Evidence
 from armwright.recipes.bases import Base
+from armwright.system.errors import FailedError, some
+
+NAMED = 3  # problems that an error names; the others are counted
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def verify_evidence(matrix: Matrix, file: EvidenceFile, engine: Engine | None) -
         result.problems.append(Problem("inputs", text))
     else:
         result.problems += check_plan.find_shortfalls(proof, plan)
+        compare_answers(proof, plan, file.path.with_suffix(".answers.npz"), result)
         compare_image(matrix.root, proof, plan, engine, result)
     return result
 
@@ -83,7 +89,12 @@ def explain_stored_rejection(root: Path, plan: Plan, digest: str) -> str | None:
         digest: the image's digest.
     """
     proof = check_evidence.read_stored_evidence(root, plan.combo.id)
-    return explain_rejection(proof, plan, digest) if proof else "there is no valid evidence"
+    if proof is None:
+        return "there is no valid evidence"
+    rejection = explain_rejection(proof, plan, digest)
+    if rejection is None and not evidence.answers_path(root, plan.combo.id).exists():
+        return "the answers that its evidence is about are not here"
+    return rejection
 
 
 def explain_rejection(proof: Evidence, plan: Plan, digest: str) -> str | None:
@@ -96,6 +107,36 @@ def explain_rejection(proof: Evidence, plan: Plan, digest: str) -> str | None:
         return None
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
     return f"the evidence is not valid: {problems[0].text}{more}"
+
+
+def require_own_numbers(proof: Evidence, plan: Plan, reports: Mapping[str, Answers]) -> None:
+    """Check that the numbers which an image computed give what its report says, as far as it was run.
+
+    Raises:
+        FailedError: they do not, although the report says that all is right.
+    """
+    problems = [] if proof.failed else [problem.text for problem in answers.find_wrong_answers(proof, plan, reports)]
+    if problems:
+        what = f"{plan.reference}: the report is not that of its numbers: {some(problems, NAMED)}"
+        raise FailedError(what, f"docker image rm {plan.reference} && invoke build --combo {plan.combo.id}")
+
+
+def compare_answers(proof: Evidence, plan: Plan, file: Path, result: Verification) -> None:
+    """Judge the answers that evidence is about again.
+
+    Args:
+        proof: evidence of this plan.
+        plan: the plan.
+        file: the file with the answers.
+        result: the verification, to which problems are added, or that there is no such file.
+    """
+    if not file.exists():
+        result.not_compared.append(f"answers: {file.name} is not there")
+        return
+    try:
+        result.problems += answers.find_wrong_answers(proof, plan, answers.read_answers(file))
+    except InvalidAnswersError as error:
+        result.problems.append(Problem("answers", str(error)))
 
 
 def _plan_like(matrix: Matrix, proof: Evidence, base: Base) -> Plan:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from armwright.engine.client import Engine, PushError
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan.plan import Plan, Source, make_plan
-from armwright.proof import check_evidence, verify
+from armwright.proof import check_evidence, evidence, verify
 from armwright.proof.verify import Verification
 from armwright.publish import arrival, destination, refusals
 from armwright.publish.reference import Destination
@@ -200,13 +200,12 @@ def _require_proven(matrix: Matrix, plans: Sequence[Plan], engine: Engine) -> di
 
 def _explain_rejection(matrix: Matrix, plan: Plan, digest: str, engine: Engine) -> str:
     """Return why the stored evidence does not prove an image, by all that `evidence verify` compares; else empty."""
+    rejection = verify.explain_stored_rejection(matrix.root, plan, digest)
     proof = check_evidence.read_stored_evidence(matrix.root, plan.combo.id)
-    if proof is None:
-        return "there is no valid evidence"
-    rejection = verify.explain_rejection(proof, plan, digest)
-    if rejection:
-        return rejection
+    if rejection or proof is None:
+        return rejection or "there is no valid evidence"
     result = Verification(plan.combo.id)
+    verify.compare_answers(proof, plan, evidence.answers_path(matrix.root, plan.combo.id), result)
     verify.compare_image(matrix.root, proof, plan, engine, result)
     return "; ".join(problem.text for problem in result.problems)
 

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from armwright.recipes import framework_files
+from armwright.recipes import framework_files, numerics
 from armwright.recipes.bases import Base
 from armwright.recipes.frameworks import Framework
 from armwright.recipes.names import Names, check_names
+from armwright.recipes.numerics import Numerics
 from armwright.recipes.patterns import Name, Sentence
 from armwright.recipes.targets import Target
 from armwright.system import yaml_file
@@ -40,6 +41,7 @@ class Recipes(BaseModel):
     backends: Mapping[str, Backend]
     targets: Mapping[str, Target]
     bases: Mapping[str, Base]
+    numerics: Numerics
 
     def names(self, axis: Axis) -> dict[str, str]:
         """Map each name and alias on an axis to the name."""
@@ -57,11 +59,15 @@ def load_recipes(root: Path, mistakes: Mistakes) -> Recipes:
     backends = _load_folder(root, "backends", Backend, mistakes)
     targets = _load_folder(root, "targets", Target, mistakes)
     bases = _load_folder(root, "bases", Base, mistakes)
+    read = yaml_file.parse_yaml(root / numerics.FILE, numerics.FILE, Numerics, mistakes)
     known = {folder: recipe_names(root, folder) for folder in ("backends", "targets", "bases")}
     frameworks = framework_files.load_frameworks(root, known, mistakes)
     for target, document in targets.values():
         check_target(target, targets, framework_variables(frameworks.values()), Names(document, known, mistakes))
-    return Recipes(frameworks=frameworks, backends=_plain(backends), targets=_plain(targets), bases=_plain(bases))
+    return Recipes(
+        frameworks=frameworks, backends=_plain(backends), targets=_plain(targets), bases=_plain(bases),
+        numerics=read[1] if read else Numerics.model_construct(variables=[]),
+    )  # fmt: skip
 
 
 def check_target(

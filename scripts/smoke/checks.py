@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import machine
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).resolve().parents[1]
 PASS, FAIL, NOT_RUN = "pass", "fail", "not run"
+SHOWN = 80  # characters of a variable's value
 
 
 def check(name: str, state: bool | str, expected: str, found: str) -> Check:  # noqa: FBT001 - the outcome itself
@@ -66,13 +67,15 @@ def files(expected: Mapping[str, str]) -> Check:
     return check("files", not wrong, unchanged, f"changed: {', '.join(wrong)}" if wrong else unchanged)
 
 
-def precision(fast_math: Mapping[str, Any] | None, environ: Mapping[str, str]) -> list[Check]:
-    """Check that fp32 is computed in full: the variable that allows reduced precision is unset, empty or STRICT."""
-    if fast_math is None:
-        return []
-    value = environ.get(fast_math["name"], "")
-    full = value.upper() in {"", "STRICT"}
-    return [check("precision", full, "full fp32", "full fp32" if full else f"{fast_math['name']}={value}")]
+def precision(allowed: Mapping[str, Sequence[str]], environ: Mapping[str, str]) -> Check:
+    """Check that no variable changes what the image computes: the image's own values and neutral ones are allowed."""
+    changed = [
+        f"{name}={environ[name][:SHOWN]}"
+        for name, values in allowed.items()
+        if name in environ and environ[name].upper() not in {value.upper() for value in values}
+    ]
+    unchanged = "no variable that changes what is computed"
+    return check("precision", not changed, unchanged, ", ".join(changed) or unchanged)
 
 
 def versions(image: Mapping[str, Any], found: Mapping[str, str]) -> list[Check]:

@@ -40,10 +40,13 @@ def page(report: Mapping[str, Any]) -> str:
     lines += ["", *_rows(_workloads(report, {check["name"] for check in failed})), "", *_rows(_kernels(report))]
     lines += ["", *_not_run(report["not_run"])]
     lines += [_failure(check) for check in failed]
-    verdict = "NOT PROVEN" if failed else "proven" if report["proven"] else "no check failed, but not all were run,"
+    passed = (
+        "every check passed by the image's own word" if report["passed"] else "no check failed, but not all were run,"
+    )
     speed = " (emulated: says nothing about speed)" if emulated else ""
     memory = report["peak_memory_bytes"] / 1e6
-    return "\n".join([*lines, f"{verdict} in {report['seconds']:.0f} s{speed}, peak memory {memory:.0f} MB"])
+    verdict = f"{'FAILED' if failed else passed} in {report['seconds']:.0f} s{speed}, peak memory {memory:.0f} MB"
+    return "\n".join([*lines, verdict])
 
 
 def _failure(check: Mapping[str, str]) -> str:

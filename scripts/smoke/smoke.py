@@ -1,6 +1,6 @@
 """The smoke run: checks that the image computes the right answers on this CPU with the expected kernels.
 
-Usage: smoke [--json] [--workload NAME] [--dtype NAME] [--below-floor]
+Usage: smoke [--json [--answers]] [--workload NAME] [--dtype NAME] [--below-floor]
 
 Exit codes: 0 no check failed; 1 a check failed, and its name is printed; 2 the arguments are wrong.
 It writes no file and needs no network: it works with `--network none --read-only`. Times measured on an emulated CPU
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from checks import Check
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 def prove(
@@ -44,7 +44,7 @@ def prove(
     *,
     below_floor: bool = False,
 ) -> dict[str, Any]:
-    """Run the workloads and return the report (armwright/proof/evidence.py, Report).
+    """Run the workloads and return the report (armwright/proof/evidence.py, Report), with the `numbers` of each run.
 
     Args:
         image: image.json.
@@ -62,7 +62,7 @@ def prove(
         *about_cpu,
         unprivileged(),
         files(image["smoke"]["files"]),
-        *precision(image["fast_math"], os.environ),
+        precision(image["smoke"]["numerics"], os.environ),
     ]
     every = list(list_runs(image))
     selected = [run for run in every if run.workload in workloads and run.dtype in dtypes]
@@ -74,12 +74,13 @@ def prove(
         checks += versions(image, answers.versions)
         checks += [row for run in answers.runs for row in grade(run)]
         checks += judge_kernels(image, answers, selected, on_meant_cpu=on_meant_cpu)
+    numbers = {f"{run['workload']} {run['dtype']}": run.pop("numbers") for run in answers.runs}
     left_out = [run for run in every if run not in selected and not run.reason]
     checks += [check(f"run {run.workload} {run.dtype}", NOT_RUN, "right answers", "not selected") for run in left_out]
     return {
         "schema": SCHEMA,
         "combo": image["combo"],
-        "proven": all(row["state"] == PASS for row in checks),
+        "passed": all(row["state"] == PASS for row in checks),
         "cpu": {
             "title": seen.processor.name,
             "parts": list(seen.processor.parts),
@@ -91,6 +92,7 @@ def prove(
         "versions": answers.versions,
         "checks": checks,
         "runs": answers.runs,
+        "numbers": numbers,
         "loaded": answers.table.of("", ""),
         "not_run": [
             {"workload": run.workload, "dtype": run.dtype, "reason": run.reason} for run in every if run.reason
@@ -121,12 +123,15 @@ def main(arguments: list[str]) -> int:
     workloads, dtypes = image["smoke"]["workloads"], [dtype["name"] for dtype in image["dtypes"]]
     parser = argparse.ArgumentParser(prog="docker run IMAGE smoke", description="Check this image on this CPU.")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
+    parser.add_argument("--answers", action="store_true", help="with --json: every number that was computed, too")
     parser.add_argument("--workload", choices=workloads, action="append", help="run only this workload; repeatable")
     parser.add_argument("--dtype", choices=dtypes, action="append", help="run only this data type; repeatable")
     parser.add_argument("--below-floor", action="store_true", help=argparse.SUPPRESS)  # only without the entrypoint
     chosen = parser.parse_args(arguments)
     seen = machine.read_machine(os.environ)
     report = prove(image, chosen.workload or workloads, chosen.dtype or dtypes, seen, below_floor=chosen.below_floor)
+    if not chosen.answers:
+        del report["numbers"]
     print(json.dumps(report) if chosen.json else screen.page(report))
     return 1 if any(row["state"] == FAIL for row in report["checks"]) else 0
 

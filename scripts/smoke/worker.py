@@ -19,10 +19,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # PYTHONSAFEPATH removes this folder from the path
+
+from answers import digest, pack  # noqa: E402 - the path is set first
+
 MARKER = "armwright-run:"
 FAST_MATH = "bf16-fast-math"  # fp32 models; an environment variable of the process turns it on
 DETOURS = "detours"  # the framework's ways around a switch; they have no answers, only kernels
-HERE = Path(__file__).resolve().parent
 
 
 def main(dialect: str, runs: list[str], descriptor: int) -> None:
@@ -33,7 +37,6 @@ def main(dialect: str, runs: list[str], descriptor: int) -> None:
         runs: each is `<workload>:<data type>`; a workload is a folder beside this file, or DETOURS.
         descriptor: the file descriptor to write the document to.
     """
-    sys.path.insert(0, str(HERE))  # PYTHONSAFEPATH removes this folder from the path
     framework = importlib.import_module(f"frameworks.{dialect}")
     results = []
     for name, dtype in (run_name.split(":") for run_name in runs):
@@ -60,8 +63,8 @@ def run(name: str, dtype: str, dialect: str, framework: ModuleType) -> dict[str,
 
     Returns:
         samples, metric (name, value, minimum), largest_error (the largest absolute difference from an expected number),
-        worst (the largest error as a multiple of the manifest's tolerance; huge for a wrong integer), operators,
-        seconds.
+        worst (the largest error as a multiple of the manifest's tolerance; huge for a wrong integer), answers (their
+        digest), numbers (the answers), operators, seconds.
     """
     own = read_manifest(name)
     folder = HERE / own.get("shares", name)
@@ -82,11 +85,14 @@ def run(name: str, dtype: str, dialect: str, framework: ModuleType) -> dict[str,
     tolerance, metric = manifest["dtypes"][dtype], manifest["metric"]
     largest, worst = compare(answers, expected, tolerance)
     value, minimum = float(workload.score(answers, inputs)), tolerance.get("minimum", metric["minimum"])
+    numbers = pack(answers, expected)
     return {
         "samples": len(next(iter(answers.values()))),
         "metric": {"name": metric["name"], "value": value, "minimum": minimum},
         "largest_error": largest,
         "worst": worst,
+        "answers": digest(numbers),
+        "numbers": numbers,
         "operators": operators,
         "seconds": seconds,
     }  # fmt: skip

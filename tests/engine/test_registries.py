@@ -17,7 +17,6 @@ from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, make_plan
 from armwright.proof import evidence
-from armwright.proof.evidence import Evidence
 from armwright.publish import arrival, credentials, lookup, stage
 from armwright.publish.reference import parse_destination
 from armwright.publish.registry_client import RegistryClient
@@ -392,13 +391,7 @@ def test_damaged_configuration_shows_no_secret(project: Matrix, locked: str, log
 
 def _prove(project: Matrix, engine: Engine, folder: Path) -> None:
     plan = _plan(project)
-    image = build_planned(engine, plan, folder)
-    facts = {
-        "image": image.digest, "platform": image.platform,
-        "compressed_bytes": image.compressed, "unpacked_bytes": image.compressed,
-    }  # fmt: skip
-    proof = Evidence.model_validate({**proofs.document(plan), **facts})
-    evidence.write_evidence(project.root, proof)
+    proofs.keep(project.root, plan, build_planned(engine, plan, folder))
 
 
 def _plan(project: Matrix) -> Plan:

@@ -15,7 +15,6 @@ from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, make_plan
 from armwright.proof import check_evidence, evidence, prove
-from armwright.proof.evidence import Evidence
 from armwright.publish import local_registry, stage
 from armwright.publish.reference import NAMESPACE, parse_destination
 from armwright.publish.stage import StagingOptions
@@ -119,7 +118,7 @@ def test_image_that_is_not_its_plans_is_refused(project: Matrix, address: str, h
     """The evidence holds, but only `evidence verify` looked into the image; staging compares no less."""
     for plan in _plans(project):
         image = make(plan.reference, {"org.armwright.combo": plan.combo.id, "org.armwright.inputs": plan.inputs})
-        evidence.write_evidence(project.root, _proof(plan, image))
+        proofs.keep(project.root, plan, image)
     with pytest.raises(FailedError, match=r"n1-acl: image labels: .*image files: .*missing opt/armwright"):
         _stage(project, address)
     assert local_registry.read_registry_status(home).repositories == ()
@@ -198,7 +197,7 @@ def test_failed_proof_removes_earlier_evidence_and_name(project: Matrix, make: M
     plan = _plans(project)[0]
     labels = {"combo": plan.combo.id, "target": plan.combo.target.name, "inputs": plan.inputs}
     image = make(plan.reference, {f"org.armwright.{name}": value for name, value in labels.items()})
-    evidence.write_evidence(project.root, _proof(plan, image))
+    proofs.keep(project.root, plan, image)
     tagged_before = engine.names().get(plan.tag)
     engine.tag(plan.reference, plan.tag)
     try:
@@ -231,16 +230,8 @@ def _built(project: Matrix, make_planned: MakePlanned, *, prove: bool = True) ->
         image = make_planned(plan)
         images[plan.combo.id] = image
         if prove:
-            evidence.write_evidence(project.root, _proof(plan, image))
+            proofs.keep(project.root, plan, image)
     return images
-
-
-def _proof(plan: Plan, image: Image) -> Evidence:
-    of_image = {
-        "image": image.digest, "platform": image.platform,
-        "compressed_bytes": image.compressed, "unpacked_bytes": image.compressed,  # nothing unpacked it yet
-    }  # fmt: skip
-    return Evidence.model_validate({**proofs.document(plan), **of_image})
 
 
 def _tags(home: Path) -> dict[str, tuple[str, int]]:

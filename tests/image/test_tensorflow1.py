@@ -123,7 +123,7 @@ def test_with_2x_behaviour_on_nothing_is_proven(proven: Images, derive: Callable
     done = docker(*options, "--env", "QEMU_CPU=neoverse-n1", name, "smoke", "--json")
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
-    assert report["proven"] is False
+    assert report["passed"] is False
     (failed,) = [check for check in report["checks"] if check["state"] == "fail"]
     assert failed["name"] == "import"
     assert "2.x behaviour is on" in failed["found"]

@@ -103,7 +103,7 @@ class Bench:
         Raises:
             FailedError: a check failed.
         """
-        proof = smoke.run_smoke(self.engine, self.plan.reference, self.good.image, self.target, options)
+        proof, _ = smoke.run_smoke(self.engine, self.plan.reference, self.good.image, self.target, options)
         if proof.failed or (not options and not proof.proves):
             prove.require_proven(proof)
         return proof
@@ -142,7 +142,7 @@ class Bench:
         with self.derive(sabotage) as name:
             checks = self._check_image(name)
             try:
-                proof = smoke.run_smoke(self.engine, name, images.find_image(self.engine, name), target, LEAST)
+                proof, _ = smoke.run_smoke(self.engine, name, images.find_image(self.engine, name), target, LEAST)
             except (FailedError, InputError) as error:
                 return _make_outcome([*checks, _make_failure("report", error)])
         return _make_outcome([*checks, *proof.report.checks])

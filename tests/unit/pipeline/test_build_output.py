@@ -111,8 +111,9 @@ def run(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
             (output,) = [word for word in arguments if word.startswith("type=image,name=")]
             engine.build(output.split(",")[1].removeprefix("name="))
 
-    def run_smoke(_engine: object, reference: str, *_: object) -> Evidence:
-        return Evidence.model_validate(proofs.document(engine.plans[reference]))
+    def run_smoke(_engine: object, reference: str, *_: object) -> smoke.SmokeRun:
+        plan = engine.plans[reference]
+        return smoke.SmokeRun(Evidence.model_validate(proofs.document(plan)), {"": proofs.answer(plan)})
 
     monkeypatch.setattr(build_all, "Engine", lambda: engine)
     monkeypatch.setattr(preflight, "LEAST_FREE", 0)

@@ -33,7 +33,12 @@ def ran(**states: str) -> dict[str, Any]:
         for name in NAMES
         if states.get(name.split()[0]) != "absent"
     ]
-    return report(checks=checks, proven=all(check["state"] == "pass" for check in checks))
+    return report(checks=checks, passed=all(check["state"] == "pass" for check in checks))
+
+
+def numbered(document: dict[str, Any]) -> str:
+    """Return what the smoke run prints: a report with its numbers."""
+    return json.dumps({**document, "numbers": {}})
 
 
 INCOMPLETE = "the run on the baseline CPU is missing or incomplete"
@@ -93,7 +98,7 @@ def test_a_failure_on_the_baseline_cpu_names_that_cpu(capsys: pytest.CaptureFixt
     assert "nothing above the floor  fail" in capsys.readouterr().out
 
 
-BELOW_FLOOR = ["-I", "/opt/armwright/smoke/smoke.py", "--below-floor", "--json"]
+BELOW_FLOOR = ["-I", "/opt/armwright/smoke/smoke.py", "--below-floor", "--json", "--answers"]
 
 
 class FakeEngine:
@@ -105,7 +110,7 @@ class FakeEngine:
     def __init__(self, below: ContainerResult, first: dict[str, Any] | None = None) -> None:
         self.runs: list[dict[str, Any]] = []
         self.temporary: str | None = None
-        self.answers = [ContainerResult(0, json.dumps(first or ran()), ""), below]
+        self.answers = [ContainerResult(0, numbered(first or ran()), ""), below]
 
     def run(self, *arguments: Any, entrypoint: list[str] | None = None) -> ContainerResult:  # noqa: ANN401 - as in the engine
         _, command, environment, _ = arguments
@@ -121,14 +126,14 @@ class FakeEngine:
 def run_proof(engine: FakeEngine, matrix: Matrix, target: str, emulator: str = "QEMU 10.0.2") -> Evidence:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smoke, "require_runner", lambda *_: emulator)
-        return smoke.run_smoke(cast("Engine", engine), "ours:1", IMAGE, matrix.recipes.targets[target])
+        return smoke.run_smoke(cast("Engine", engine), "ours:1", IMAGE, matrix.recipes.targets[target]).proof
 
 
 def test_the_baseline_run_bypasses_the_entrypoint(matrix: Matrix) -> None:
-    engine = FakeEngine(ContainerResult(0, json.dumps(ran(**BELOW)), ""))
+    engine = FakeEngine(ContainerResult(0, numbered(ran(**BELOW)), ""))
     proof = run_proof(engine, matrix, "thunderx2")
     assert engine.runs == [
-        {"command": ["smoke", "--json"], "cpu": "cortex-a76,midr=0x431f0af1", "entrypoint": None},
+        {"command": ["smoke", "--json", "--answers"], "cpu": "cortex-a76,midr=0x431f0af1", "entrypoint": None},
         {
             "command": [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"],
             "cpu": "cortex-a72,midr=0x431f0af1", "entrypoint": ["/usr/bin/python3"],
@@ -154,7 +159,7 @@ def test_a_skipped_data_type_is_left_out_on_the_baseline_cpu(
     left_out = {"name": "run lenet bf16", "state": "not run", "expected": "right answers", "found": "not selected"}
     below = ran(**BELOW)
     below["checks"].append(left_out)
-    engine = FakeEngine(ContainerResult(0, json.dumps(below), ""), in_two("bf16"))
+    engine = FakeEngine(ContainerResult(0, numbered(below), ""), in_two("bf16"))
     proof = run_proof(engine, matrix, "v2")
     assert engine.runs[1]["command"] == [*BELOW_FLOOR, "--workload=lenet", "--dtype=fp32"]
     assert proof.left_out == ["lenet bf16"]
@@ -162,9 +167,9 @@ def test_a_skipped_data_type_is_left_out_on_the_baseline_cpu(
     wording.print_proof(proof)
     assert "right answers; not run: bf16, which this CPU lacks" in capsys.readouterr().out
     below["checks"].append({**left_out, "name": "answers lenet bf16", "state": "fail"})  # it was run anyway
-    assert not run_proof(FakeEngine(ContainerResult(1, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
+    assert not run_proof(FakeEngine(ContainerResult(1, numbered(below), ""), in_two("bf16")), matrix, "v2").proves
     del below["checks"][-2:]  # no check stands for the skipped run
-    assert not run_proof(FakeEngine(ContainerResult(0, json.dumps(below), ""), in_two("bf16")), matrix, "v2").proves
+    assert not run_proof(FakeEngine(ContainerResult(0, numbered(below), ""), in_two("bf16")), matrix, "v2").proves
 
 
 def test_without_runs_left_the_baseline_cpu_is_not_used(matrix: Matrix) -> None:
@@ -177,7 +182,7 @@ def test_without_runs_left_the_baseline_cpu_is_not_used(matrix: Matrix) -> None:
 
 def test_a_failed_check_on_the_baseline_cpu_fails_the_proof(matrix: Matrix) -> None:
     wrong = ran(**{**BELOW, "import": "fail"})
-    proof = run_proof(FakeEngine(ContainerResult(1, json.dumps(wrong), "")), matrix, "thunderx2")
+    proof = run_proof(FakeEngine(ContainerResult(1, numbered(wrong), "")), matrix, "thunderx2")
     assert [check.name for check in proof.failed] == ["import"]
     assert not proof.proves
 

@@ -43,6 +43,7 @@ def document(planned: Plan) -> dict[str, Any]:
 def verify_text(matrix: Matrix, planned: Plan, folder: Path, text: str, engine: Any = None) -> Verification:  # noqa: ANN401 - a fake
     file = folder / "proof.json"
     file.write_text(text, encoding="utf-8")
+    proofs.put_answers(folder / "proof.answers.npz", planned)
     fake: Any = proofs.OneImage(planned)
     return verify.verify_evidence(matrix, EvidenceFile(file.name, file), engine or fake)
 
@@ -135,7 +136,7 @@ def test_a_check_that_the_plan_requires_must_be_present(planned: Plan, document:
     ("place", "value", "part"),
     [
         (("report", "checks", 2, "state"), "not run", "verdict"),
-        (("report", "proven"), False, "verdict"),
+        (("report", "passed"), False, "verdict"),
         (("report", "combo"), "pytorch-2.10.0-v1-acl", "combo"),
         (("report", "runs", 0, "samples"), 0, "runs"),
         (("report", "runs", 0, "worst"), -1.0, "answers"),
@@ -211,7 +212,7 @@ def test_only_skipped_data_types_may_be_left_out_on_baseline(matrix: Matrix) -> 
             baseline["checks"] = [check for check in baseline["checks"] if not check["name"].endswith(f" {name}")]
             skipped = {"state": "not run", "expected": "right answers", "found": "not selected"}
             baseline["checks"].append({"name": f"run {name}", **skipped})
-        baseline["proven"] = False
+        baseline["passed"] = False
 
     leave_out(skips)
     proof = Evidence.model_validate(document)
@@ -262,7 +263,7 @@ def test_the_fingerprint_leaves_out_only_times_and_memory(document: dict[str, An
     document["report"].update(seconds=1.0, peak_memory_bytes=2)
     document["report"]["runs"][0]["seconds"] = 99.0
     assert evidence.fingerprint(Evidence.model_validate(document)) == before
-    document["report"]["runs"][0]["largest_error"] *= 2
+    document["report"]["runs"][0]["largest_error"] += 2
     assert evidence.fingerprint(Evidence.model_validate(document)) != before
 
 
@@ -270,7 +271,10 @@ def test_without_an_engine_the_image_is_not_compared(matrix: Matrix, document: d
     file = tmp_path / "proof.json"
     file.write_text(edits.to_text(document))
     result = verify.verify_evidence(matrix, EvidenceFile("proof.json", file), None)
-    assert (result.problems, result.not_compared) == ([], ["image: the engine does not answer"])
+    assert (result.problems, result.not_compared) == (
+        [],
+        ["answers: proof.answers.npz is not there", "image: the engine does not answer"],
+    )
 
 
 def test_an_image_that_was_not_built_here_is_not_believed(

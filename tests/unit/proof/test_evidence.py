@@ -24,9 +24,9 @@ KERNEL = {
 
 def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON document
     return {
-        "schema": 3,
+        "schema": 4,
         "combo": COMBO,
-        "proven": True,
+        "passed": True,
         "cpu": {
             "title": "Arm Neoverse N1", "parts": ["0x41:0xd0c"], "features": ["asimd"], "vector_bytes": None,
             "emulator": "QEMU neoverse-n1", "cpus": 2,
@@ -36,6 +36,7 @@ def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON
         "runs": [
             {
                 "workload": "lenet", "dtype": "fp32", "samples": 9, "largest_error": 1e-6, "worst": 0.2, "seconds": 1.5,
+                "answers": DIGEST,
                 "metric": {"name": "accuracy", "value": 1.0, "minimum": 0.97}, "kernels": [KERNEL],
             }
         ],
@@ -63,7 +64,7 @@ def test_matching_evidence_is_accepted() -> None:
     assert mismatch(proof()) is None
 
 
-BASELINE = report(proven=False, checks=[{**CHECK, "state": "not run"}, {**CHECK, "name": "answers lenet"}])
+BASELINE = report(passed=False, checks=[{**CHECK, "state": "not run"}, {**CHECK, "name": "answers lenet"}])
 
 
 def test_evidence_of_a_superset_needs_a_baseline_run() -> None:
@@ -86,7 +87,7 @@ NOT_RUN = [CHECK, {**CHECK, "name": "run lenet fp32", "state": "not run"}]
         (proof(report(combo="pytorch-2.10.0-v1-acl")), "the report in the evidence is for pytorch-2.10.0-v1-acl"),
         (proof(image=f"sha256:{'3' * 64}"), "the evidence is for another image"),
         (proof(inputs=f"sha256:{'3' * 64}"), "recipes or scripts have changed since"),
-        (proof(report(proven=False)), "the proof failed or was incomplete"),
+        (proof(report(passed=False)), "the proof failed or was incomplete"),
         (proof(report(checks=FAILED)), "the proof failed or was incomplete"),  # `proven` was set manually
         (proof(report(checks=NOT_RUN)), "the proof failed or was incomplete"),
         (proof(report(checks=[])), "the evidence contains no checks"),
@@ -100,17 +101,17 @@ def test_written_evidence_is_read_back_unchanged(tmp_path: Path) -> None:
     file = evidence.write_evidence(tmp_path, proof())
     assert file == tmp_path / "build/evidence" / f"{COMBO}.json"
     assert check_evidence.read_stored_evidence(tmp_path, COMBO) == proof()
-    assert json.loads(file.read_text())["report"]["schema"] == 3
+    assert json.loads(file.read_text())["report"]["schema"] == 4
     assert [path.name for path in file.parent.iterdir()] == [file.name]  # no temporary file is left
 
 
 @pytest.mark.parametrize(
     ("made", "named"),
     [
-        (report(proven=False, checks=FAILED), "cpu"),
+        (report(passed=False, checks=FAILED), "cpu"),
         (report(checks=FAILED), "cpu"),
-        (report(proven=False, checks=NOT_RUN), "run lenet fp32"),
-        (report(proven=False), "its report says so"),
+        (report(passed=False, checks=NOT_RUN), "run lenet fp32"),
+        (report(passed=False), "its report says so"),
     ],
 )
 def test_evidence_of_a_failed_proof_is_never_written(tmp_path: Path, made: dict[str, Any], named: str) -> None:
@@ -123,7 +124,7 @@ def test_evidence_of_a_failed_proof_is_never_written(tmp_path: Path, made: dict[
 def test_a_failed_proof_keeps_earlier_evidence(tmp_path: Path) -> None:
     evidence.write_evidence(tmp_path, proof())
     with pytest.raises(FailedError):
-        evidence.write_evidence(tmp_path, proof(report(proven=False), image="sha256:new"))
+        evidence.write_evidence(tmp_path, proof(report(passed=False), image="sha256:new"))
     assert check_evidence.read_stored_evidence(tmp_path, COMBO) == proof()
 
 
@@ -148,12 +149,12 @@ def test_a_file_of_another_kind_reads_as_none(tmp_path: Path, data: bytes) -> No
     ("place", "key", "value"),
     [
         ((), "note", "trust me"),
-        ((), "schema_version", 2),
+        ((), "schema_version", 3),
         ((), "match", "nearly"),
         ((), "image", None),
         (("report",), "speed", 3),
-        (("report",), "schema", 2),
-        (("report",), "proven", "maybe"),
+        (("report",), "schema", 3),
+        (("report",), "passed", "maybe"),
         (("report", "cpu"), "mhz", 3000),
         (("report", "checks", 0), "state", "passed"),
         (("report", "checks", 0), "weight", 1),
@@ -193,7 +194,7 @@ def test_a_report_without_one_of_its_fields_is_rejected(key: str) -> None:
 @pytest.mark.parametrize(("code", "checks"), [(0, FAILED), (1, [CHECK])])
 def test_a_report_that_contradicts_its_exit_code_is_rejected(code: int, checks: list[dict[str, str]]) -> None:
     with pytest.raises(FailedError, match=f"contradicts its exit code {code}"):
-        smoke._parse_report("ours:1", ContainerResult(code, json.dumps(report(checks=checks)), ""))
+        smoke._parse_report("ours:1", ContainerResult(code, json.dumps({**report(checks=checks), "numbers": {}}), ""))
 
 
 def test_only_a_usage_error_of_the_smoke_run_is_an_input_error() -> None:

@@ -10,7 +10,7 @@ import checks
 import pytest
 from machine import Machine
 
-from tests.inside import FAST_MATH, IMAGE, N1, RUN, TARGET, seen
+from tests.inside import IMAGE, N1, NUMERICS, RUN, TARGET, seen
 
 
 def test_the_floor_names_what_is_missing() -> None:
@@ -57,27 +57,31 @@ def test_a_changed_and_a_missing_file_are_named(tmp_path: Path, monkeypatch: pyt
     assert (wrong["state"], wrong["found"]) == ("fail", "changed: smoke/b.npz, smoke/c.npz")
 
 
+UNCHANGED = "no variable that changes what is computed"
+
+
 @pytest.mark.parametrize(
-    ("value", "state", "found"),
+    ("environ", "found"),
     [
-        (None, "pass", "full fp32"),
-        ("", "pass", "full fp32"),
-        ("STRICT", "pass", "full fp32"),
-        ("strict", "pass", "full fp32"),
-        ("BF16", "fail", f"{FAST_MATH['name']}=BF16"),
-        ("any", "fail", f"{FAST_MATH['name']}=any"),
-        ("nonsense", "fail", f"{FAST_MATH['name']}=nonsense"),
+        ({}, UNCHANGED),
+        ({"OMP_NUM_THREADS": "4"}, UNCHANGED),
+        ({"ONEDNN_DEFAULT_FPMATH_MODE": ""}, UNCHANGED),
+        ({"ONEDNN_DEFAULT_FPMATH_MODE": "strict"}, UNCHANGED),
+        ({"OPENBLAS_CORETYPE": "vortex"}, UNCHANGED),
+        ({"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"}, "ONEDNN_DEFAULT_FPMATH_MODE=BF16"),
+        ({"ONEDNN_DEFAULT_FPMATH_MODE": "nonsense"}, "ONEDNN_DEFAULT_FPMATH_MODE=nonsense"),
+        ({"OPENBLAS_CORETYPE": ""}, "OPENBLAS_CORETYPE="),
+        (
+            {"OPENBLAS_CORETYPE": "ARMV8", "ONEDNN_DEFAULT_FPMATH_MODE": "ANY"},
+            "ONEDNN_DEFAULT_FPMATH_MODE=ANY, OPENBLAS_CORETYPE=ARMV8",
+        ),
+        ({"OPENBLAS_CORETYPE": "x" * 500}, f"OPENBLAS_CORETYPE={'x' * 80}"),
     ],
 )
-def test_a_variable_that_makes_fp32_less_precise_is_noticed(value: str | None, state: str, found: str) -> None:
-    environ = {} if value is None else {FAST_MATH["name"]: value}
-    (check,) = checks.precision(FAST_MATH, environ)
-    assert (check["name"], check["state"], check["found"]) == ("precision", state, found)
-    assert check["expected"] == "full fp32"
-
-
-def test_an_image_that_knows_no_fast_math_has_no_such_check() -> None:
-    assert checks.precision(None, {FAST_MATH["name"]: "BF16"}) == []
+def test_variables_that_change_numbers_are_noticed(environ: dict[str, str], found: str) -> None:
+    check = checks.precision(NUMERICS, environ)
+    state = "pass" if found == UNCHANGED else "fail"
+    assert check == {"name": "precision", "state": state, "expected": UNCHANGED, "found": found}
 
 
 def test_each_version_is_compared_and_a_missing_one_fails() -> None:

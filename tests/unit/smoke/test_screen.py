@@ -44,7 +44,7 @@ def report(**changes: Any) -> Report:  # noqa: ANN401 - fields of a JSON documen
     checks += [passed(f"{head} {name}") for name in names for head in ("answers", "accuracy")]
     checks += [passed(f"kernels {operation}-{dtype}") for operation in OPERATIONS for dtype in DTYPES]
     return {
-        "schema": 3, "combo": "pytorch-2.10.0-v1-acl", "proven": True,
+        "schema": 4, "combo": "pytorch-2.10.0-v1-acl", "passed": True,
         "cpu": {
             "title": "Arm Neoverse V1", "parts": ["0x41:0xd40"], "features": ["asimd"], "vector_bytes": 32,
             "emulator": "QEMU neoverse-v1", "cpus": 2,
@@ -68,7 +68,10 @@ def test_a_full_report_fits_on_one_screen() -> None:
     page = lines()
     assert len(page) <= MOST
     assert page[0] == "pytorch-2.10.0-v1-acl on Arm Neoverse V1, emulated by QEMU neoverse-v1"
-    assert page[-1] == "proven in 71 s (emulated: says nothing about speed), peak memory 512 MB"
+    assert (
+        page[-1]
+        == "every check passed by the image's own word in 71 s (emulated: says nothing about speed), peak memory 512 MB"
+    )
     (header,) = [line for line in page if line.split()[:2] == ["workload", "metric"]]
     assert header.split()[2:] == list(DTYPES)
     for name in WORKLOADS:
@@ -84,18 +87,18 @@ def test_it_fits_with_what_is_not_run_and_with_failures_too() -> None:
     runs = [run for run in report()["runs"] if run["dtype"] not in reasons]
     checks = failing("answers lenet bf16", "kernels convolution-fp32", "floor", "accuracy gru fp32")
     checks = [check for check in checks if not check["name"].endswith(("int8", "fp16"))]
-    assert len(lines(runs=runs, not_run=left, checks=checks, proven=False)) <= MOST
+    assert len(lines(runs=runs, not_run=left, checks=checks, passed=False)) <= MOST
 
 
 def test_page_of_a_real_cpu_does_not_mention_emulation() -> None:
     page = lines(cpu={**report()["cpu"], "emulator": ""})
     assert page[0] == "pytorch-2.10.0-v1-acl on Arm Neoverse V1"
-    assert page[-1] == "proven in 71 s, peak memory 512 MB"
+    assert page[-1] == "every check passed by the image's own word in 71 s, peak memory 512 MB"
 
 
 def test_failure_is_marked_in_its_row_and_explained_last() -> None:
     wrong = ["floor", "version oneDNN", "answers lenet bf16", "accuracy gru fp32", "kernels convolution-fp32"]
-    page = lines(checks=failing(*wrong), proven=False)
+    page = lines(checks=failing(*wrong), passed=False)
     rows = {line.split()[0]: line.split() for line in page if line.split()[1:2] == ["accuracy"]}
     assert rows["lenet"][2:] == ["0.9800", "0.9800", "FAIL", *["0.9800"] * 3]
     assert rows["gru"][2:] == ["0.9800", "FAIL", *["0.9800"] * 4]
@@ -103,17 +106,17 @@ def test_failure_is_marked_in_its_row_and_explained_last() -> None:
     marked = [line.split()[:2] for line in page if line.split()[:1] == ["FAIL"]]
     assert marked == [["FAIL", "floor"], ["FAIL", "versions"]]
     assert page[-6:-1] == [f"{name}: expected what is right, found what is wrong" for name in wrong]
-    assert page[-1].startswith("NOT PROVEN in")
+    assert page[-1].startswith("FAILED in")
 
 
 def test_kernel_without_a_rule_is_explained_last() -> None:
-    page = lines(checks=failing("kernels known"), proven=False)
+    page = lines(checks=failing("kernels known"), passed=False)
     assert page[-2] == "kernels known: expected what is right, found what is wrong"
 
 
 def test_unselected_runs_neither_fail_nor_prove() -> None:
     runs = [run("lenet", "fp32")]
-    page = lines(runs=runs, checks=[passed("floor"), {**passed("run gru fp32"), "state": "not run"}], proven=False)
+    page = lines(runs=runs, checks=[passed("floor"), {**passed("run gru fp32"), "state": "not run"}], passed=False)
     assert page[-1].startswith("no check failed, but not all were run, in")
     assert not any("gru" in line for line in page)
 
@@ -156,13 +159,13 @@ def test_each_skip_reason_is_printed_once() -> None:
 
 def test_report_without_a_loaded_framework_is_a_page() -> None:
     import_failed = {**passed("import"), "state": "fail", "found": "signal 4: no error output"}
-    page = lines(runs=[], loaded=[], checks=[passed("floor"), import_failed], proven=False, peak_memory_bytes=0)
+    page = lines(runs=[], loaded=[], checks=[passed("floor"), import_failed], passed=False, peak_memory_bytes=0)
     assert page[-2] == "import: expected right, found signal 4: no error output"
     assert not any("workload" in line for line in page)
 
 
 def test_failed_kernel_check_shows_its_rule_and_reason() -> None:
     (failed,) = [row for row in failing("kernels convolution-fp32") if row["state"] == "fail"]
-    page = lines(checks=[{**failed, "rule": "convolution-fp32", "reason": "ACL has an fp32 convolution"}], proven=False)
+    page = lines(checks=[{**failed, "rule": "convolution-fp32", "reason": "ACL has an fp32 convolution"}], passed=False)
     expected = "kernels convolution-fp32: expected what is right, found what is wrong"
     assert page[-2] == f"{expected}; rule convolution-fp32: ACL has an fp32 convolution"

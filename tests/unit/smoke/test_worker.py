@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import answers
 import checks
 import numpy as np
 import numpy.typing as npt
@@ -70,11 +72,16 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
 def test_a_run_reports_its_measurements(tiny: Tiny) -> None:
     result = tiny.run('return {"logits": weights["w"] + np.float32(1e-5)}')
     assert result.pop("seconds") >= 0
+    numbers = result.pop("numbers")
+    assert np.frombuffer(base64.b64decode(numbers["logits"]["data"]), "<f4").tolist() == pytest.approx(
+        [1, 2, 3, 1], abs=1e-4
+    )
     assert (result.pop("largest_error"), result.pop("worst")) == pytest.approx((1e-5, 1e-5 / 2e-4), rel=0.1)
     assert result == {
         "samples": 2,
         "metric": {"name": "accuracy", "value": 1.0, "minimum": 0.97},
         "operators": {"convolution": {"one": 1}},
+        "answers": answers.digest(numbers),
     }
 
 
