@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from armwright.assembly import record
+from armwright.audit import file_tree
 from armwright.engine.client import Image
 from armwright.plan.plan import Plan
-from armwright.proof import answers, check_image, check_plan, evidence
+from armwright.proof import answers, check_image, check_plan, evidence, image_tree
 from armwright.proof.answers import Answers, Arrays, Graded
 from armwright.proof.evidence import Evidence
 
 DIGEST = f"sha256:{'1' * 64}"
 SIZE = 130_000_000
+MANIFEST = {"usr/bin/a": "file 0755 0:0 315619200 3 ab"}  # of no image
 _packed: dict[str, bytes] = {}
 
 
@@ -58,7 +60,8 @@ def document(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "schema_version": 4, "combo": plan.combo.id, "image": DIGEST, "inputs": plan.inputs, "platform": "linux/arm64",
-        "engine": "26.1.5", "emulator": f"QEMU 10.0.2, {target.emulator.cpu}: {target.emulator.note}",
+        "engine": "26.1.5", "files": file_tree.hash_tree(MANIFEST),
+        "emulator": f"QEMU 10.0.2, {target.emulator.cpu}: {target.emulator.note}",
         "match": target.emulator.match, "compressed_bytes": SIZE, "unpacked_bytes": 3 * SIZE, "report": report,
         "baseline": None,
     }  # fmt: skip
@@ -70,8 +73,10 @@ def answer(plan: Plan) -> Answers:
     return {" ".join(key): _expect(plan, *key)[0] for key, numbers in required.runs.items() if numbers is not None}
 
 
-def put_answers(path: Path, plan: Plan) -> None:
-    """Write the answers of that proof; packing them takes a quarter of a second, so it is done once for a plan."""
+def put_parts(file: Path, plan: Plan) -> None:
+    """Write what lies beside the evidence of that proof; packing answers takes a quarter of a second, so it is kept."""
+    path = file.with_suffix(".answers.npz")
+    image_tree.write_manifest(file.with_suffix(".files.json.gz"), MANIFEST)
     if plan.inputs not in _packed:
         answers.write_answers(path, {"": answer(plan)})
         _packed[plan.inputs] = path.read_bytes()
@@ -87,7 +92,7 @@ def keep(root: Path, plan: Plan, image: Image) -> Evidence:
     }  # fmt: skip
     proof = Evidence.model_validate({**document(plan), **facts})
     record.write_record(root, plan, image.digest)
-    put_answers(evidence.answers_path(root, plan.combo.id), plan)
+    put_parts(evidence.evidence_path(root, plan.combo.id), plan)
     evidence.write_evidence(root, proof)
     return proof
 
@@ -127,7 +132,7 @@ def _run(
     expected, graded = _expect(plan, *key)
     return {
         "workload": key[0], "dtype": key[1], "samples": len(next(iter(expected.values()))), "seconds": 1.5,
-        "largest_error": graded.largest_error, "worst": graded.worst, "answers": answers.digest(expected),
+        "largest_error": graded.largest_error, "worst": graded.worst, "answers": answers.hash_answers(expected),
         "metric": {"name": numbers["name"], "value": graded.metric, "minimum": numbers["minimum"]}, "kernels": kernels,
     }  # fmt: skip
 

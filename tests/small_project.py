@@ -18,6 +18,7 @@ from armwright.pipeline.build_combo import BuildOptions
 from armwright.plan import locks
 from armwright.plan.locks import BaseLock, Deb
 from armwright.plan.plan import Plan
+from armwright.system import files
 from tests.archive import ARCHITECTURES, Package, at
 from tests.support import Tree
 from tests.wheelhouse import packed
@@ -101,7 +102,7 @@ class SmallProject(Tree):
         if tools_tar is not None:
             roots = root / "build" / "cache" / "roots"
             roots.mkdir(parents=True)
-            shutil.copy(tools_tar, roots)
+            files.seal(Path(shutil.copy(tools_tar, roots)))
 
     def lock(self, packages: Sequence[Package], created: datetime) -> None:
         """Write the project's lock."""

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from armwright.audit.file_tree import Entry
 from armwright.recipes.patterns import Reason
-from armwright.system import interrupt, yaml_file
+from armwright.system import yaml_file
 from armwright.system.strict_model import StrictModel
 
 RULES = "recipes/leftovers.yaml"
@@ -124,25 +125,18 @@ class Traces:
     authorities: Mapping[str, str]
 
 
-def find_leftovers(archive: IO[bytes], rules: LeftoverRules, traces: Traces, time: int) -> Iterator[Leftover]:
+def find_leftovers(entries: Iterable[Entry], rules: LeftoverRules, traces: Traces, time: int) -> Iterator[Leftover]:
     """Yield the leftovers in an image.
 
     Args:
-        archive: the image's file tree, as a tar stream.
+        entries: the image's file tree, without what the engine makes (`rules.engine`).
         rules: what must not be there.
         traces: the text to look for.
         time: the time that every file has.
     """
-    with tarfile.open(fileobj=archive, mode="r|", bufsize=1 << 15) as tar:
-        for entry in tar:
-            interrupt.check_interrupted()
-            path = entry.name.removeprefix("./").strip("/")
-            engines = any(fnmatchcase(path, glob) for glob in rules.engine)
-            if path in {"", "."} or (engines and not entry.size):
-                continue
-            yield from _judge_entry(entry, path, rules, time)
-            file = tar.extractfile(entry) if entry.isreg() else None
-            yield from search_text(path, file.read() if file else entry.linkname.encode(), rules.texts, traces)
+    for entry in entries:
+        yield from _judge_entry(entry.header, entry.path, rules, time)
+        yield from search_text(entry.path, entry.content, rules.texts, traces)
 
 
 def _judge_entry(entry: tarfile.TarInfo, path: str, rules: LeftoverRules, time: int) -> Iterator[Leftover]:

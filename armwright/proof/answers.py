@@ -83,7 +83,7 @@ def _unpack_array(where: str, packed: _Packed) -> Array:
         raise InvalidAnswersError(f"{where}: not {packed.shape} numbers of the type {packed.dtype}") from error
 
 
-def digest(arrays: Arrays) -> str:
+def hash_answers(arrays: Arrays) -> str:
     """Return the sha256 of a run's answers, as the smoke run computes it (scripts/smoke/answers.py)."""
     total = hashlib.sha256()
     for name, array in sorted(arrays.items()):
@@ -143,7 +143,7 @@ def find_wrong_answers(proof: Evidence, plan: Plan, reports: Mapping[str, Answer
             numbers = answers.get(f"{run.workload} {run.dtype}")
             if numbers is None:
                 yield Problem("answers", f"{where}: the numbers are missing")
-            elif digest(numbers) != run.answers:
+            elif hash_answers(numbers) != run.answers:
                 yield Problem("answers", f"{where}: the numbers are not those of the report")
             else:
                 yield from _judge(where, run, plan, numbers)

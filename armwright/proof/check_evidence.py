@@ -97,7 +97,7 @@ def list_reports(proof: Evidence) -> list[tuple[str, Report]]:
 
 def _find_outside(proof: Evidence) -> Iterator[Problem]:
     """Find the problems of the fields around the reports."""
-    for name, digest in (("image", proof.image), ("inputs", proof.inputs)):
+    for name, digest in (("image", proof.image), ("inputs", proof.inputs), ("files", proof.files)):
         if not _DIGEST.fullmatch(digest):
             yield Problem("digests", f"{name}: {digest!r} is not a sha256 digest")
     if min(proof.compressed_bytes, proof.unpacked_bytes) <= 0:

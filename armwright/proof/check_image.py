@@ -22,10 +22,10 @@ from armwright.engine.client import Engine, Image
 from armwright.plan.image_facts import HOME
 from armwright.plan.plan import Plan
 from armwright.proof.evidence import Check
+from armwright.proof.image_tree import CONTEXT
 from armwright.system.errors import FailedError, some
 
 NAMED = 5  # files that a check names; the others are counted
-CONTEXT = "image/"  # the folder of a build context that is copied into the image as it is
 # Settings compared one by one, or without meaning: the engine fills in ArgsEscaped and Image.
 _COMPARED = frozenset({"Labels", "Env", "User", "Entrypoint", "Cmd", "ArgsEscaped", "Image"})
 _DEFAULTS = {"WorkingDir": "/"}

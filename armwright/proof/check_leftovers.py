@@ -14,17 +14,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from armwright.assembly.record import read_record
-from armwright.audit import leftovers
+from armwright.audit import file_tree, leftovers
+from armwright.audit.file_tree import Tree
 from armwright.audit.leftovers import Leftover, LeftoverRules, Traces
 from armwright.engine.client import Engine, Image
 from armwright.host import traces
 from armwright.plan import render
 from armwright.plan.plan import FILE_TIME, Plan
-from armwright.proof.check_image import CONTEXT
+from armwright.proof import image_tree
 from armwright.proof.evidence import Check
+from armwright.proof.image_tree import CONTEXT
 from armwright.system import turns
 from armwright.system.errors import FailedError, some
-from armwright.system.files import write_whole
 
 NAMED = 5  # leftovers that a check names; the others are counted
 KINDS = {"file": "files", "text": "text", "owner": "owners", "mode": "modes", "time": "times"}
@@ -32,19 +33,20 @@ SOURCES = ("dockerfiles", "scripts")  # not the recipes, which have the texts to
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 
-def require_no_leftovers(root: Path, engine: Engine, plan: Plan, image: Image) -> None:
-    """Check that an image has nothing of the machine that built it.
+def require_no_leftovers(root: Path, engine: Engine, plan: Plan, image: Image) -> dict[str, str]:
+    """Check that an image has nothing of the machine that built it, and return its manifest.
 
     Raises:
         FailedError: it has; what and where is named, but never a password.
     """
-    checks = check_leftovers(root, engine, plan, image, read_record(root, plan))
-    failures = [f"\n  {check.failure}" for check in checks if check.state == "fail"]
+    found, shared = _search(root, engine, plan, image, read_record(root, plan))
+    failures = [f"\n  {check.failure}" for check in _make_checks(found) if check.state == "fail"]
     if failures:
         raise FailedError(
             f"{plan.reference} has something of the machine that built it; it was not started:{''.join(failures)}",
             f"docker image rm {plan.reference} && invoke build --combo {plan.combo.id}",
         )
+    return image_tree.make_manifest(engine, plan, image, shared)
 
 
 def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, recorded: str | None) -> list[Check]:
@@ -64,16 +66,25 @@ def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, record
         FailedError: the image cannot be read.
         ArmwrightError: text was found, and the packages and wheels that may explain it cannot be fetched.
     """
+    return _make_checks(_search(root, engine, plan, image, recorded)[0])
+
+
+def _search(root: Path, engine: Engine, plan: Plan, image: Image, recorded: str | None) -> tuple[list[Leftover], Tree]:
+    """Return the leftovers in an image, and its file tree without Armwright's own files."""
     rules = leftovers.load_rules(root)
     looked_for = rules.select_traces(traces.list_traces(root, rules.variables))
-    known = _clean_path(root, rules, looked_for, image)
+    known = _searched_path(root, rules, looked_for, image)
     with turns.turn(f"leftovers {known.name}"):
-        if recorded == image.digest and known.exists():
+        shared = image_tree.read_manifest(known) if recorded == image.digest else None
+        if shared is not None:
             found = list(_search_plan(plan, rules, looked_for))
         else:
+            tree: dict[str, str] = {}
             everything = Traces(looked_for, _list_authorities(engine, image))
             with engine.export(image.digest) as archive:
-                found = list(leftovers.find_leftovers(archive, rules, everything, FILE_TIME))
+                entries = file_tree.collect_tree(file_tree.list_entries(archive, rules.engine), tree)
+                found = list(leftovers.find_leftovers(entries, rules, everything, FILE_TIME))
+            shared = image_tree.drop_own(plan, tree)
         if plan.source == "registry":  # its owners, modes and times are the public image's
             found = [leftover for leftover in found if leftover.kind == "text"]
         if any(leftover.found for leftover in found):
@@ -83,8 +94,8 @@ def check_leftovers(root: Path, engine: Engine, plan: Plan, image: Image, record
         context = render.context_path(root, plan.combo)
         found = [leftover for leftover in found if not (leftover.found and is_source(root, context, leftover.found))]
         if not found and recorded == image.digest:
-            write_whole(known, "searched, nothing found\n")
-    return [_make_check(kind, [leftover for leftover in found if leftover.kind == kind]) for kind in KINDS]
+            image_tree.write_manifest(known, shared)
+    return found, shared
 
 
 def is_source(root: Path, context: Path, text: bytes) -> bool:
@@ -121,11 +132,15 @@ def _list_authorities(engine: Engine, image: Image) -> dict[str, str]:
     return traces.list_authorities(archive.decode(errors="replace"))
 
 
-def _clean_path(root: Path, rules: LeftoverRules, looked_for: Mapping[str, str], image: Image) -> Path:
-    """Return the file that says that the shared layers of an image were searched for the same things."""
+def _searched_path(root: Path, rules: LeftoverRules, looked_for: Mapping[str, str], image: Image) -> Path:
+    """Return the file with the tree of an image's shared layers, once they were searched for the same things."""
     parts = [rules.model_dump(), dict(looked_for), image.layers[:-1]]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return root / "build" / "leftovers" / digest
+
+
+def _make_checks(found: list[Leftover]) -> list[Check]:
+    return [_make_check(kind, [leftover for leftover in found if leftover.kind == kind]) for kind in KINDS]
 
 
 def _make_check(kind: str, found: list[Leftover]) -> Check:

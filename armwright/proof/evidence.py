@@ -146,6 +146,7 @@ class Evidence(StrictModel):
     Attributes:
         emulator: the emulator, its CPU and what it cannot show; empty on a real CPU.
         match: how the features of the CPU compare with the target's.
+        files: the sha256 of the image's manifest (image_tree.py); empty where none was made.
         baseline: if the CPU has more features than the target, the report of a run on the target's baseline CPU.
     """
 
@@ -159,6 +160,7 @@ class Evidence(StrictModel):
     match: Literal["real", "exact", "subset", "superset"]
     compressed_bytes: int
     unpacked_bytes: int
+    files: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
     report: Report
     baseline: Report | None = None
 

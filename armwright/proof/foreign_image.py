@@ -10,7 +10,7 @@ from armwright.assembly.record import read_record
 from armwright.engine.client import Engine, Image
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, make_plan
-from armwright.proof import check_image
+from armwright.proof import check_image, image_tree
 from armwright.system.errors import FailedError
 
 DIGEST = "image digest"
@@ -26,7 +26,8 @@ def explain_own_word(matrix: Matrix, engine: Engine, reference: str, image: Imag
         image: the engine's facts about it.
 
     Returns:
-        why its report is only its own word; empty if it was built in this checkout.
+        why its report is only its own word; empty if it was built in this checkout, or has every file of the manifest
+        that came with valid evidence.
 
     Raises:
         FailedError: it says that it is an image of a plan, and differs from that plan.
@@ -42,7 +43,13 @@ def explain_own_word(matrix: Matrix, engine: Engine, reference: str, image: Imag
         raise FailedError(
             f"{reference} is not what its labels say; it was not started:{what}", f"docker image inspect {reference}"
         )
-    if recorded:
+    manifest = None if recorded else image_tree.read_own_manifest(matrix.root, plan)
+    if manifest is not None:
+        whole = image_tree.compare_whole(matrix.root, engine, image, manifest)
+        if whole.state == "fail":
+            what = f"{reference} is not what its labels say; it was not started:\n  {whole.failure}"
+            raise FailedError(what, f"docker image inspect {reference}")
+    if recorded or manifest is not None:
         return ""
     return "it was not built in this checkout; its base and packages were not compared"
 

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from armwright.assembly.images import find_image
+from armwright.audit import file_tree
 from armwright.engine.client import Engine, Image
 from armwright.plan.plan import Plan
-from armwright.proof import answers, check_image, check_leftovers, evidence, verify, wording
+from armwright.proof import answers, check_image, check_leftovers, evidence, image_tree, verify, wording
 from armwright.proof.evidence import Evidence
 from armwright.proof.smoke import run_smoke
 from armwright.system import console, turns
@@ -47,9 +48,10 @@ def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = 
     image = find_image(engine, plan.reference)
     try:
         check_image.require_planned_image(root, engine, plan, image)
-        check_leftovers.require_no_leftovers(root, engine, plan, image)
+        manifest = check_leftovers.require_no_leftovers(root, engine, plan, image)
         with console.progress(f"prove {plan.combo.id} on {target.title} ({target.emulator.cpu})"):
-            proof, numbers = run_smoke(engine, plan.reference, image, target, options)
+            ran, numbers = run_smoke(engine, plan.reference, image, target, options)
+        proof = ran.model_copy(update={"files": file_tree.hash_tree(manifest)})
         verify.require_own_numbers(proof, plan, numbers)
     except FailedError:
         _withdraw(root, engine, plan, image)
@@ -59,6 +61,7 @@ def prove_plan(root: Path, engine: Engine, plan: Plan, options: Sequence[str] = 
         if rejection:
             next_step = f"docker image rm {plan.reference} && invoke build --combo {plan.combo.id}"
             raise FailedError(f"{plan.reference}: {rejection}", next_step)
+        image_tree.write_manifest(image_tree.manifest_path(root, proof.combo), manifest)
         answers.write_answers(evidence.answers_path(root, proof.combo), numbers)
         evidence.write_evidence(root, proof)
         engine.tag(plan.reference, plan.tag)
@@ -71,6 +74,7 @@ def _withdraw(root: Path, engine: Engine, plan: Plan, image: Image) -> None:
     """Remove the evidence and the tag that an earlier proof gave the image."""
     evidence.evidence_path(root, plan.combo.id).unlink(missing_ok=True)
     evidence.answers_path(root, plan.combo.id).unlink(missing_ok=True)
+    image_tree.manifest_path(root, plan.combo.id).unlink(missing_ok=True)
     if engine.names().get(plan.tag) == image.digest:
         engine.untag(plan.tag)
 

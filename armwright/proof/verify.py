@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from armwright.assembly import record
+from armwright.audit import file_tree
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, Source, make_plan
-from armwright.proof import answers, check_evidence, check_image, check_plan, evidence
+from armwright.proof import answers, check_evidence, check_image, check_plan, evidence, image_tree
 from armwright.proof.answers import Answers, InvalidAnswersError
 from armwright.proof.check_evidence import InvalidEvidenceError, Problem
 from armwright.proof.evidence import Evidence
@@ -76,6 +77,7 @@ def verify_evidence(matrix: Matrix, file: EvidenceFile, engine: Engine | None) -
     else:
         result.problems += check_plan.find_shortfalls(proof, plan)
         compare_answers(proof, plan, file.path.with_suffix(".answers.npz"), result)
+        compare_manifest(proof, file.path.with_suffix(".files.json.gz"), result)
         compare_image(matrix.root, proof, plan, engine, result)
     return result
 
@@ -139,6 +141,22 @@ def compare_answers(proof: Evidence, plan: Plan, file: Path, result: Verificatio
         result.problems.append(Problem("answers", str(error)))
 
 
+def compare_manifest(proof: Evidence, file: Path, result: Verification) -> None:
+    """Compare the manifest of an image's files with its digest in the evidence.
+
+    Args:
+        proof: the evidence.
+        file: the manifest.
+        result: the verification, to which a problem is added, or that there is no such file.
+    """
+    if not file.exists():
+        result.not_compared.append(f"files: {file.name} is not there")
+        return
+    manifest = image_tree.read_manifest(file)
+    if manifest is None or file_tree.hash_tree(manifest) != proof.files:
+        result.problems.append(Problem("files", f"{file.name} is not the manifest that the evidence is about"))
+
+
 def _plan_like(matrix: Matrix, proof: Evidence, base: Base) -> Plan:
     """Plan the combo with the base's source that gives the evidence's inputs; with the archive if none does."""
     sources: list[Source] = ["archive", *(["registry"] if base.registry else [])]  # type: ignore[list-item]
@@ -167,7 +185,12 @@ def compare_image(root: Path, proof: Evidence, plan: Plan, engine: Engine | None
     if (image.compressed, image.platform) != (proof.compressed_bytes, proof.platform):
         text = f"the image has {image.compressed} bytes for {image.platform}, the evidence says"
         result.problems.append(Problem("image", f"{text} {proof.compressed_bytes} bytes for {proof.platform}"))
-    for check in check_image.check_image(engine, plan, image, record.read_record(root, plan)):
+    recorded = record.read_record(root, plan)
+    checks = check_image.check_image(engine, plan, image, recorded)
+    manifest = None if recorded else image_tree.read_manifest(image_tree.manifest_path(root, proof.combo))
+    if manifest is not None and file_tree.hash_tree(manifest) == proof.files:
+        checks[-1] = image_tree.compare_whole(root, engine, image, manifest)  # in place of the record's digest
+    for check in checks:
         if check.state == "fail":
             result.problems.append(Problem("image", check.failure))
         elif check.state == "not run":

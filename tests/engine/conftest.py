@@ -19,7 +19,7 @@ from armwright.fetch import debian_roots, resolve
 from armwright.matrix.matrix import Matrix
 from armwright.plan.locks import Role, read_base_lock
 from armwright.plan.plan import COMPRESSION, Plan
-from armwright.proof import check_image
+from armwright.proof import check_image, image_tree
 from armwright.system import process, turns
 
 EPOCH = 1_700_000_000
@@ -89,14 +89,14 @@ def make_planned(engine: Engine, tmp_path: Path) -> Callable[[Plan], Image]:
 def build_planned(engine: Engine, plan: Plan, folder: Path) -> Image:
     """Build an image with a plan's own files, configuration and number of layers, and no framework, in a second."""
     context = folder / f"planned-{uuid.uuid4().hex[:8]}"
-    own = {name: data for name, data in plan.files.items() if name.startswith(check_image.CONTEXT)}
+    own = {name: data for name, data in plan.files.items() if name.startswith(image_tree.CONTEXT)}
     for name, data in own.items():
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         (context / name).write_bytes(data)
     (context / "filler").write_text(plan.combo.id)
     layers, configuration = check_image.split_last_stage(plan.files["Dockerfile"].decode())
     fillers = [f"COPY filler /filler-{number}" for number in range(len(layers) - 1)]
-    text = "\n".join(["FROM scratch", f"COPY {check_image.CONTEXT} /", *fillers, *configuration, ""])
+    text = "\n".join(["FROM scratch", f"COPY {image_tree.CONTEXT} /", *fillers, *configuration, ""])
     (context / "Dockerfile").write_text(text)
     buildx.run_build(context, folder / "log", name=plan.reference, epoch=EPOCH, compression=COMPRESSION)
     image = engine.find(plan.reference)

@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from armwright.audit import leftovers
+from armwright.audit.file_tree import list_entries
 from armwright.audit.leftovers import Leftover, Traces
 from armwright.plan.plan import FILE_TIME
 from armwright.system.errors import InputError
@@ -38,7 +39,7 @@ def find(*entries: tuple[tarfile.TarInfo, bytes], traces: Traces = NOTHING) -> l
         for info, data in entries:
             tar.addfile(info, io.BytesIO(data))
     stream.seek(0)
-    return list(leftovers.find_leftovers(stream, RULES, traces, FILE_TIME))
+    return list(leftovers.find_leftovers(list_entries(stream, RULES.engine), RULES, traces, FILE_TIME))
 
 
 def kinds(found: list[Leftover]) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ def put(matrix: Matrix, combo: str, change: Change = lambda _: None) -> Path:
     file = evidence.evidence_path(matrix.root, combo)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(edits.to_text(data), encoding="utf-8")
-    proofs.put_answers(evidence.answers_path(matrix.root, combo), planned(combo))
+    proofs.put_parts(file, planned(combo))
     return file
 
 

@@ -56,7 +56,7 @@ def immutable(matrix: Matrix, combo: str) -> dict[str, str]:
 
 def proven(matrix: Matrix, combo: str) -> None:
     plan = make_plan(matrix, matrix.by_id[combo])
-    proofs.put_answers(evidence.answers_path(matrix.root, plan.combo.id), plan)
+    proofs.put_parts(evidence.evidence_path(matrix.root, plan.combo.id), plan)
     evidence.write_evidence(matrix.root, Evidence.model_validate(proofs.document(plan)))
 
 

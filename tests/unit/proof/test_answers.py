@@ -43,7 +43,7 @@ def judge(run: str, change: Change, *, reported: bool = True) -> list[str]:
     kept[run] = numbers
     if reported:
         (entry,) = [entry for entry in document["report"]["runs"] if f"{entry['workload']} {entry['dtype']}" == run]
-        entry["answers"] = answers.digest(numbers)
+        entry["answers"] = answers.hash_answers(numbers)
     return wrong(document, kept)
 
 
@@ -109,7 +109,7 @@ def test_what_the_image_packs_is_unpacked(dtype: str) -> None:
     (run,) = answers.unpack(json.loads(json.dumps({"tiny fp32": packed}))).values()
     assert run["b"].tolist() == array.tolist()
     assert run["a"].tolist() == array[::-1].T.tolist()
-    assert answers.digest(run) == INSIDE["digest"](packed)
+    assert answers.hash_answers(run) == INSIDE["digest"](packed)
 
 
 PACKED = {"dtype": "<f4", "shape": [2], "data": base64.b64encode(bytes(8)).decode()}
@@ -144,8 +144,8 @@ def test_written_answers_are_read_again(tmp_path: Path) -> None:
     answers.write_answers(file, {"": proofs.answer(planned()), "baseline": proofs.answer(planned())})
     read = answers.read_answers(file)
     assert list(read) == ["", "baseline"]
-    assert {run: answers.digest(numbers) for run, numbers in read[""].items()} == {
-        run: answers.digest(numbers) for run, numbers in proofs.answer(planned()).items()
+    assert {run: answers.hash_answers(numbers) for run, numbers in read[""].items()} == {
+        run: answers.hash_answers(numbers) for run, numbers in proofs.answer(planned()).items()
     }
 
 

@@ -43,7 +43,7 @@ def document(planned: Plan) -> dict[str, Any]:
 def verify_text(matrix: Matrix, planned: Plan, folder: Path, text: str, engine: Any = None) -> Verification:  # noqa: ANN401 - a fake
     file = folder / "proof.json"
     file.write_text(text, encoding="utf-8")
-    proofs.put_answers(folder / "proof.answers.npz", planned)
+    proofs.put_parts(file, planned)
     fake: Any = proofs.OneImage(planned)
     return verify.verify_evidence(matrix, EvidenceFile(file.name, file), engine or fake)
 
@@ -273,7 +273,11 @@ def test_without_an_engine_the_image_is_not_compared(matrix: Matrix, document: d
     result = verify.verify_evidence(matrix, EvidenceFile("proof.json", file), None)
     assert (result.problems, result.not_compared) == (
         [],
-        ["answers: proof.answers.npz is not there", "image: the engine does not answer"],
+        [
+            "answers: proof.answers.npz is not there",
+            "files: proof.files.json.gz is not there",
+            "image: the engine does not answer",
+        ],
     )
 
 

@@ -51,7 +51,8 @@ def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a JSON
 def proof(made: dict[str, Any] | None = None, **changes: Any) -> Evidence:  # noqa: ANN401 - as above
     fields = {
         "combo": COMBO, "image": DIGEST, "inputs": INPUTS, "platform": "linux/arm64", "engine": "26.1.5",
-        "emulator": "QEMU 10.0.2", "match": "exact", "compressed_bytes": 1, "unpacked_bytes": 2, **changes,
+        "emulator": "QEMU 10.0.2", "match": "exact", "compressed_bytes": 1, "unpacked_bytes": 2,
+        "files": DIGEST, **changes,
     }  # fmt: skip
     return Evidence.model_validate({**fields, "report": made or report()})
 
