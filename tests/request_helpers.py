@@ -17,9 +17,10 @@ from markdown_it.token import Token
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import Plan, make_plan
+from armwright.publish.lookup import StagedName
 from armwright.request import fields, parse, reply, submission
 from armwright.request.check_reply import check_markdown
-from armwright.request.decide import Decision, decide_request
+from armwright.request.decide import Decision, FindStaged, decide_request
 from armwright.request.parse import Request
 
 REPLY = f"""{reply.MARKER}
@@ -47,9 +48,9 @@ _BLOCKS = ("paragraph", "heading", "bullet_list", "list_item", "table", "thead",
 _PARSER = MarkdownIt("commonmark").enable("table")
 
 
-def nothing_staged(_: Plan) -> str:
+def nothing_staged(_: Plan) -> StagedName:
     """Find no staged image."""
-    return ""
+    return StagedName()
 
 
 def parse_body(matrix: Matrix, body: str) -> Request:
@@ -66,7 +67,7 @@ def parse_options(matrix: Matrix, **values: str) -> Request:
     )
 
 
-def decide(matrix: Matrix, request: Request, find_staged: Callable[[Plan], str] = nothing_staged) -> Decision:
+def decide(matrix: Matrix, request: Request, find_staged: FindStaged = nothing_staged) -> Decision:
     """Decide on a machine whose engine has no images."""
     return decide_request(matrix, request, Inventory(matrix, {}), find_staged)
 

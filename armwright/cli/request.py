@@ -112,7 +112,7 @@ def run(matrix: Matrix, arguments: RequestArguments, *, as_schema: bool = False)
         return error.code
     to = choose_destination(matrix.root, arguments.registry, "--registry")
     decision = decide_request(
-        matrix, request, inventory.take_inventory(matrix), lambda plan: lookup.find_staged(to, plan)
+        matrix, request, inventory.take_inventory(matrix), lambda plan: lookup.find_staged(matrix.root, to, plan)
     )
     changed = _apply_change(session, decision)
     result = _build(matrix.root, decision) if arguments.build and decision.kind != "refused" else None

@@ -56,14 +56,21 @@ def check_image(engine: Engine, plan: Plan, image: Image, recorded: str | None, 
     Raises:
         FailedError: the image's files cannot be read.
     """
+    return [
+        *check_settings(plan, image),
+        _check_files(engine, reference or plan.reference, plan),
+        _check_digest(recorded, image.digest),
+    ]
+
+
+def check_settings(plan: Plan, image: Image) -> list[Check]:
+    """Compare the labels, the configuration and the number of layers of an image with its plan."""
     planned = read_planned_image(plan.files["Dockerfile"].decode())
     layers = len(image.layers)
     return [
         _compare("image labels", planned.labels, image.labels),
         _check_configuration(planned, image),
         _make_check("image layers", f"{planned.layers} layers", f"{layers} layers", holds=layers == planned.layers),
-        _check_files(engine, reference or plan.reference, plan),
-        _check_digest(recorded, image.digest),
     ]
 
 

@@ -94,6 +94,18 @@ class RegistryClient:
             raise FailedError(what, f"docker buildx imagetools inspect {self.host}/{repository}@{digest}")
         return body
 
+    def read_blob(self, repository: str, digest: str) -> bytes:
+        """Return a small blob, such as an image's configuration.
+
+        Raises:
+            FailedError: the registry returns other bytes, or more than `LARGEST`.
+        """
+        body = self._read(repository, f"blobs/{digest}")
+        if digest_of(body) != digest:
+            what = f"{self.attempt(repository).place} returns a blob of {digest_of(body)} for {digest}"
+            raise FailedError(what, f"docker buildx imagetools inspect {self.host}/{repository}@{digest}")
+        return body
+
     def find_blob(self, repository: str, digest: str) -> int | None:
         """Return the size of a blob in bytes, -1 if the registry does not say; None if it does not have the blob."""
         response = self._request("HEAD", repository, f"blobs/{digest}", accept=(_ABSENT,))

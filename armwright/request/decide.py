@@ -13,6 +13,7 @@ from armwright.matrix.rules import AxisPattern
 from armwright.pipeline.documents import ComboState
 from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import Plan, make_plan
+from armwright.publish.lookup import StagedName
 from armwright.recipes.frameworks import Framework
 from armwright.recipes.targets import Target
 from armwright.request import unpublished
@@ -22,7 +23,7 @@ from armwright.system import yaml_file
 from armwright.system.yaml_file import Mistakes
 
 DecisionKind = Literal["exists", "buildable", "change", "refused"]
-FindStaged = Callable[[Plan], str]  # the name under which a plan's image can be pulled; empty if it cannot
+FindStaged = Callable[[Plan], StagedName]
 ReasonAndPlace = tuple[str, str]  # a reason and its file:line; both empty if there is none
 
 
@@ -81,7 +82,7 @@ def decide_request(matrix: Matrix, request: Request, inventory: Inventory, find_
         matrix: the loaded matrix.
         request: the request.
         inventory: the images and evidence on this machine.
-        find_staged: returns the name under which a plan's image can be pulled.
+        find_staged: looks up a plan's image in the registry.
 
     Raises:
         InputError: the data has a mistake, or a program cannot extend it.
@@ -103,14 +104,14 @@ def decide_request(matrix: Matrix, request: Request, inventory: Inventory, find_
     if combo.refusal is not None:
         return resolved.refuse(version, backend, resolved.find_rule(version, backend, "refuse"), combo)
     plan = make_plan(matrix, combo)
-    image, state = find_staged(plan), inventory.find_state(plan)
+    staged, state = find_staged(plan), inventory.find_state(plan)
     newest = matrix.by_id[f"{request.framework}-{versions[0]}-{resolved.target.name}-{backend}"]
     skipped = [f"{newest.id} is refused: {newest.refusal}"] if not request.version and newest.refusal else []
     reason, place = resolved.find_rule(version, backend, "unverified")
     return Decision(
-        "exists" if image or state == "proven" else "buildable", request, resolved.target, version, backend,
-        combo=combo, plan=plan, state=state, image=image, reason=reason, place=place,
-        notes=(*resolved.cpu_notes(), *skipped),
+        "exists" if staged.name or state == "proven" else "buildable", request, resolved.target, version, backend,
+        combo=combo, plan=plan, state=state, image=staged.name, reason=reason, place=place,
+        notes=(*resolved.cpu_notes(), *skipped, *filter(None, [staged.note])),
     )  # fmt: skip
 
 

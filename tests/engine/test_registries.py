@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from armwright.assembly import record
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, make_plan
 from armwright.proof import evidence
 from armwright.publish import arrival, credentials, lookup, stage
+from armwright.publish.lookup import StagedName
 from armwright.publish.reference import parse_destination
 from armwright.publish.registry_client import RegistryClient
 from armwright.publish.stage import StagedImage, StagingOptions
@@ -96,8 +98,8 @@ def test_image_arrives_below_a_path(project: Matrix, plain: str, engine: Engine)
     assert staged.name == f"{plain}/team/ml/pytorch:2.10.0-n1-acl"
     client = RegistryClient(plain)
     assert client.find_digest("team/ml/pytorch", "2.10.0-n1-acl") == staged.digest
-    assert lookup.find_staged(parse_destination(f"{plain}/team/ml", "--to"), _plan(project)) == staged.name
-    assert lookup.find_staged(parse_destination(plain, "--to"), _plan(project)) == ""
+    assert _find(project, f"{plain}/team/ml") == StagedName(staged.name)
+    assert _find(project, plain) == StagedName()
     assert not [name for name in engine.names() if name.startswith(plain)]
 
 
@@ -127,10 +129,28 @@ def test_login_is_needed_used_and_never_shown(
 def test_lookup_uses_the_login(project: Matrix, locked: str, login: Login) -> None:
     login(locked)
     (staged,) = _stage(project, locked)
-    to = parse_destination(locked, "--to")
-    assert lookup.find_staged(to, _plan(project)) == staged.name
+    assert _find(project, locked) == StagedName(staged.name)
     login()
-    assert lookup.find_staged(to, _plan(project)) == ""
+    assert _find(project, locked) == StagedName()
+
+
+def test_a_registry_is_believed_only_as_far_as_compared(project: Matrix, plain: str) -> None:
+    (staged,) = _stage(project, plain)
+    record_file = project.root / "build" / "made" / f"{COMBO}.json"
+    record_file.unlink()
+    unrecorded = _find(project, plain)
+    assert unrecorded.name == staged.name
+    assert "compared by its labels, configuration and layers" in unrecorded.note
+    record.write_record(project.root, _plan(project), f"sha256:{'1' * 64}")
+    other = _find(project, plain)
+    assert (other.name, f"it has the digest {staged.digest}" in other.note) == ("", True)
+
+
+def test_any_manifest_under_the_name_is_not_the_image(project: Matrix, plain: str) -> None:
+    put_image(RegistryClient(plain), _plan(project).reference.partition(":")[2])
+    (project.root / "build" / "made" / f"{COMBO}.json").unlink(missing_ok=True)
+    found = _find(project, plain)
+    assert (found.name, "is not the image of this plan" in found.note) == ("", True)
 
 
 @pytest.mark.parametrize("setting", ["credsStore", "credHelpers"])
@@ -302,7 +322,7 @@ def test_immutable_tags_allow_staging_without_moving(project: Matrix, plain: str
         assert refused.next_step == f"{AGAIN} --no-move"
         (staged,) = _stage(project, address, move=False)
         assert staged.name == f"{address}/staging/{_plan(project).reference}"
-        assert lookup.find_staged(parse_destination(address, "--to"), _plan(project)) == staged.name
+        assert _find(project, address) == StagedName(staged.name)
     assert client.find_digest("staging/pytorch", "2.10.0-n1-acl") == other
 
 
@@ -396,6 +416,10 @@ def _prove(project: Matrix, engine: Engine, folder: Path) -> None:
 
 def _plan(project: Matrix) -> Plan:
     return make_plan(project, project.by_id[COMBO])
+
+
+def _find(project: Matrix, to: str) -> StagedName:
+    return lookup.find_staged(project.root, parse_destination(to, "--to"), _plan(project))
 
 
 def _digest(project: Matrix) -> str:

@@ -46,7 +46,7 @@ def test_reply_may_be_posted(
     chosen: Selector,
 ) -> None:
     monkeypatch.setattr(inventory, "take_inventory", lambda loaded: inventory.Inventory(loaded, None))
-    monkeypatch.setattr(lookup, "find_staged", lambda *_: "")
+    monkeypatch.setattr(lookup, "find_staged", lambda *_: lookup.StagedName())
     run(matrix, RequestArguments(chosen=chosen, as_json=True))
     (tmp_path / "reply.json").write_text(capsys.readouterr().out)
     assert read_reply(tmp_path / "reply.json").markdown.startswith(reply.MARKER)

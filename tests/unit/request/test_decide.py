@@ -8,6 +8,7 @@ from armwright.bump.proposal import Change, Proposal
 from armwright.matrix.matrix import Matrix
 from armwright.pipeline.inventory import Inventory
 from armwright.plan.plan import Plan, make_plan
+from armwright.publish.lookup import StagedName
 from armwright.recipes.frameworks import Framework
 from armwright.request import unpublished
 from armwright.request.decide import Decision, decide_request
@@ -67,8 +68,8 @@ def test_unverified_combo_is_the_last_choice(tree: Tree) -> None:
 
 
 def test_staged_image_exists(matrix: Matrix) -> None:
-    def staged(plan: Plan) -> str:
-        return f"registry.example/staging/{plan.tag}"
+    def staged(plan: Plan) -> StagedName:
+        return StagedName(f"registry.example/staging/{plan.tag}")
 
     decision = decide(matrix, parse_options(matrix, framework="pytorch", target="n1"), staged)
     assert (decision.kind, decision.image) == ("exists", "registry.example/staging/pytorch:2.10.0-n1-acl")

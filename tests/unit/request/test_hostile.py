@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(inventory, "take_inventory", lambda matrix: Inventory(matrix, {}))
-        monkeypatch.setattr(lookup, "find_staged", lambda _, plan: nothing_staged(plan))
+        monkeypatch.setattr(lookup, "find_staged", lambda _root, _to, plan: nothing_staged(plan))
         monkeypatch.setattr(package_index, "find_package_index", fail)
         monkeypatch.setattr(decide, "make_plan", plan_once())
         current = tmp_path_factory.mktemp("requests")

@@ -11,6 +11,7 @@ from armwright.matrix.matrix import Matrix
 from armwright.pipeline.build_combo import ComboResult
 from armwright.plan.plan import Plan
 from armwright.proof import evidence
+from armwright.publish.lookup import StagedName
 from armwright.request import reply, unpublished
 from armwright.request.decide import FindStaged
 from armwright.request.markdown import code, code_block, markdown_table
@@ -64,11 +65,12 @@ def test_buildable_combo_shows_its_plan_and_command(matrix: Matrix) -> None:
 
 
 def test_existing_image_shows_its_pull_command(matrix: Matrix) -> None:
-    def staged(plan: Plan) -> str:
-        return f"127.0.0.1:5000/staging/{plan.tag}"
+    def staged(plan: Plan) -> StagedName:
+        return StagedName(f"127.0.0.1:5000/staging/{plan.tag}", "its files were not compared")
 
     made = make(matrix, framework="pytorch", target="n1", find_staged=staged)
     assert made.label == "request: exists"
+    assert "its files were not compared" in made.markdown
     assert "```sh\ndocker pull 127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl\n```" in made.markdown
 
 
