@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from armwright.assembly import record
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, make_plan
@@ -134,21 +133,24 @@ def test_lookup_uses_the_login(project: Matrix, locked: str, login: Login) -> No
     assert _find(project, locked) == StagedName()
 
 
-def test_a_registry_is_believed_only_as_far_as_compared(project: Matrix, plain: str) -> None:
+def test_a_registry_is_believed_only_as_far_as_compared(
+    project: Matrix, plain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (staged,) = _stage(project, plain)
-    record_file = project.root / "build" / "made" / f"{COMBO}.json"
-    record_file.unlink()
+    monkeypatch.setattr(lookup, "read_record", lambda *_: None)
     unrecorded = _find(project, plain)
     assert unrecorded.name == staged.name
     assert "compared by its labels, configuration and layers" in unrecorded.note
-    record.write_record(project.root, _plan(project), f"sha256:{'1' * 64}")
+    monkeypatch.setattr(lookup, "read_record", lambda *_: f"sha256:{'1' * 64}")
     other = _find(project, plain)
     assert (other.name, f"it has the digest {staged.digest}" in other.note) == ("", True)
 
 
-def test_any_manifest_under_the_name_is_not_the_image(project: Matrix, plain: str) -> None:
+def test_any_manifest_under_the_name_is_not_the_image(
+    project: Matrix, plain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_image(RegistryClient(plain), _plan(project).reference.partition(":")[2])
-    (project.root / "build" / "made" / f"{COMBO}.json").unlink(missing_ok=True)
+    monkeypatch.setattr(lookup, "read_record", lambda *_: None)
     found = _find(project, plain)
     assert (found.name, "is not the image of this plan" in found.note) == ("", True)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from docker.errors import NotFound
 
 from armwright.engine.client import Engine
 from armwright.engine.containers import PLATFORM
@@ -115,3 +116,15 @@ def test_program_that_gets_a_fatal_signal_ends_at_once(engine: Engine, shell: st
 def test_container_of_an_absent_image_is_an_error(engine: Engine, name: str) -> None:
     with pytest.raises(FailedError, match="could not be created"):
         engine.run(name, ["true"], {}, timeout=60)
+
+
+def test_names_are_read_again_if_an_image_goes_meanwhile(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, False, True])
+
+    def list_images() -> object:
+        if not next(answers):
+            raise NotFound("content digest sha256:0: not found")
+        return [{"Id": "sha256:1", "RepoTags": ["a:1", "b:1"]}, {"Id": "sha256:2", "RepoTags": None}]
+
+    monkeypatch.setattr(engine._api, "images", list_images)
+    assert engine.names() == {"a:1": "sha256:1", "b:1": "sha256:1"}
