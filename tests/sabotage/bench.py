@@ -11,13 +11,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from armwright.assembly import buildx, images
+from armwright.assembly import buildx, images, record
+from armwright.audit import file_tree
 from armwright.engine.client import Engine
 from armwright.engine.containers import PLATFORM
 from armwright.matrix import matrix
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import COMPRESSION, Plan, make_plan
-from armwright.proof import check_image, check_leftovers, evidence, prove, smoke, verify
+from armwright.proof import answers, check_image, check_leftovers, evidence, prove, smoke, verify
 from armwright.proof.evidence import Check, Evidence
 from armwright.proof.verify import EvidenceFile
 from armwright.publish import stage
@@ -81,7 +82,9 @@ class Bench:
         site = self.plan.base.archive.site
         self.good = GoodImage(root, self.plan, self.plan.reference, image, site, self.proof)
         self.repository = f"armwright-sabotage-{uuid.uuid4().hex[:8]}"
-        self._proof = proof
+        self._proof, kept = proof, evidence.answers_path(root, combo)
+        self._numbers = answers.read_answers(kept) if proof and kept.exists() else {}
+        record.write_record(self.project, self.plan, image.digest)
         self._proving, self._staging = Lock(), Lock()
 
     @property
@@ -103,9 +106,12 @@ class Bench:
         Raises:
             FailedError: a check failed.
         """
-        proof, _ = smoke.run_smoke(self.engine, self.plan.reference, self.good.image, self.target, options)
+        ran, numbers = smoke.run_smoke(self.engine, self.plan.reference, self.good.image, self.target, options)
+        tree = check_leftovers.require_no_leftovers(self.good.root, self.engine, self.plan, self.good.image)
+        proof = ran.model_copy(update={"files": file_tree.hash_tree(tree)})
         if proof.failed or (not options and not proof.proves):
             prove.require_proven(proof)
+        self._numbers = self._numbers or numbers
         return proof
 
     def attempt(self, name: str, sabotage: Sabotage) -> Row:
@@ -162,7 +168,7 @@ class Bench:
     def verify(self, sabotage: Sabotage) -> Outcome:
         """Verify an edited document."""
         file = self.folder / f"{uuid.uuid4().hex}.json"
-        file.write_text(self._edit_proof(sabotage), encoding="utf-8")
+        self._put_proof(file, sabotage)
         result = verify.verify_evidence(self.matrix, EvidenceFile(file.name, file), self.engine)
         failed: dict[str, str] = {}
         for problem in result.problems:
@@ -171,11 +177,9 @@ class Bench:
 
     def stage(self, sabotage: Sabotage) -> Outcome:
         """Stage the good image with an edited document, to a registry that does not exist."""
-        text = self._edit_proof(sabotage)
         with self._staging:
             file = evidence.evidence_path(self.project, self.plan.combo.id)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            self._put_proof(file, sabotage)
             try:
                 stage.stage_images(self.matrix, [self.plan.combo], NOWHERE)
             except ArmwrightError as error:
@@ -184,9 +188,12 @@ class Bench:
                 file.unlink()
         return _make_outcome([])
 
-    def _edit_proof(self, sabotage: Sabotage) -> str:
+    def _put_proof(self, file: Path, sabotage: Sabotage) -> None:
+        """Write the edited proof, and its answers beside it."""
         assert sabotage.edit is not None
-        return sabotage.edit(self.proof())
+        text = sabotage.edit(self.proof())
+        answers.write_answers(file.with_suffix(".answers.npz"), self._numbers)
+        file.write_text(text, encoding="utf-8")
 
     def _check_image(self, name: str) -> list[Check]:
         image = images.find_image(self.engine, name)
