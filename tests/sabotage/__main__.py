@@ -21,19 +21,20 @@ from armwright.system.console import BAD, DOUBTFUL, GOOD
 from armwright.system.errors import ArmwrightError, InputError, nearest
 from tests.sabotage import ledger
 from tests.sabotage.bench import Bench
-from tests.sabotage.catalog import SABOTAGES
+from tests.sabotage.catalog import EVERY
 from tests.sabotage.model import Sabotage
+from tests.sabotage.tampering import Tampering
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def select_sabotages(combo: str, only: str) -> Mapping[str, Sabotage]:
+def select_sabotages(combo: str, only: str) -> Mapping[str, Sabotage | Tampering]:
     """Return the sabotages that can break a combo and match a glob.
 
     Raises:
         InputError: none matches.
     """
-    possible = {name: sabotage for name, sabotage in SABOTAGES.items() if sabotage.breaks(combo)}
+    possible = {name: sabotage for name, sabotage in EVERY.items() if sabotage.breaks(combo)}
     matching = {name: sabotage for name, sabotage in possible.items() if not only or fnmatchcase(name, only)}
     if not matching:
         what = f"--only {only!r} matches no sabotage of {combo}: {nearest(only, possible)}"
@@ -41,7 +42,7 @@ def select_sabotages(combo: str, only: str) -> Mapping[str, Sabotage]:
     return matching
 
 
-def try_sabotages(bench: Bench, sabotages: Mapping[str, Sabotage], jobs: int, *, as_json: bool) -> int:
+def try_sabotages(bench: Bench, sabotages: Mapping[str, Sabotage | Tampering], jobs: int, *, as_json: bool) -> int:
     """Try all of them, print the table and return the exit code."""
     with ThreadPoolExecutor(jobs) as pool:
         rows = list(pool.map(lambda item: _try(bench, *item), sabotages.items()))
@@ -61,7 +62,7 @@ def try_sabotages(bench: Bench, sabotages: Mapping[str, Sabotage], jobs: int, *,
     return 1 if bugs else 0
 
 
-def _try(bench: Bench, name: str, sabotage: Sabotage) -> ledger.Row:
+def _try(bench: Bench, name: str, sabotage: Sabotage | Tampering) -> ledger.Row:
     with console.prefix(name):
         row = bench.attempt(name, sabotage)
     console.say(f"{name}: {row.problem or f'caught by {row.caught}'}", BAD if row.problem else "")

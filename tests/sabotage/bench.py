@@ -30,6 +30,7 @@ from tests.sabotage import ledger
 from tests.sabotage.changes import GoodImage
 from tests.sabotage.ledger import Outcome, Row
 from tests.sabotage.model import Checkpoint, Sabotage
+from tests.sabotage.tampering import Tampering, Workplace, try_tampering
 
 DATA = ("recipes", "dockerfiles", "scripts")
 LEAST = ("--workload", "lenet", "--dtype", "fp32")  # the smallest proof, enough for what breaks every run
@@ -114,8 +115,10 @@ class Bench:
         self._numbers = self._numbers or numbers
         return proof
 
-    def attempt(self, name: str, sabotage: Sabotage) -> Row:
+    def attempt(self, name: str, sabotage: Sabotage | Tampering) -> Row:
         """Break, try and judge; a sabotage that cannot be tried is a bug too."""
+        if isinstance(sabotage, Tampering):
+            return try_tampering(name, sabotage, self._make_workplace())
         checkpoints: dict[Checkpoint, Callable[[Sabotage], Outcome]] = {
             "outside": self.compare, "leftovers": self.search, "proof": self.run_smoke, "settle": self.settle,
             "evidence": self.verify, "stage": self.stage,
@@ -187,6 +190,11 @@ class Bench:
             finally:
                 file.unlink()
         return _make_outcome([])
+
+    def _make_workplace(self) -> Workplace:
+        folder = self.folder / uuid.uuid4().hex
+        folder.mkdir()
+        return Workplace.make(self.matrix, folder)
 
     def _put_proof(self, file: Path, sabotage: Sabotage) -> None:
         """Write the edited proof, and its answers beside it."""

@@ -1,0 +1,97 @@
+"""Tamperings: each is caught by the check meant for it, or is known not to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from armwright.matrix.matrix import Matrix
+from armwright.system.errors import FailedError, InputError
+from tests.hostile.corpus import HEADINGS
+from tests.sabotage import requests
+from tests.sabotage.catalog import EVERY, SABOTAGES, TAMPERINGS
+from tests.sabotage.ledger import Outcome
+from tests.sabotage.tampering import Tampering, Workplace, expect_error, try_tampering
+
+OPEN = {  # what nothing catches yet, with the reason
+    "another root with a seal of its own": "a seal does not say of which file it is; not stopped, by trust.md",
+    "a record that names another image": "a record has no seal; not stopped, by trust.md",
+    "answers: an empty file": "numpy raises EOFError, which read_answers does not turn into an error of its own",
+    "a report with a time that is NaN": "the report is read with NaN; only its evidence is unreadable afterwards",
+    "an index that answers with a login page": "a page without links is an index without files",
+    "a mirror with a wrong signature": "apt's 'Failed to fetch' counts before the signature",
+    "a mirror with a changed package": "apt's 'Failed to fetch' counts before 'Hash Sum mismatch'",
+    "a mirror that fails": "apt's 'Failed to fetch' counts before its status",
+    "another configuration of the same size": "only the size of a blob is compared",
+    "a layer in a store that does not have it": "a redirect counts as a blob, whatever is behind it",
+    "a registry that states the digest and serves another image": "the stated digest of a name is believed",
+    "offered: an image whose layers are gone where the build is recorded": "blobs are asked for without a record only",
+    "a form in a comment behind a fence of a list": "a fence in a list ends with the list on GitHub, not here",
+    "a form in a comment of a list": "four spaces in a list are no code on GitHub, here they are",
+    "a CPU that somebody does not have": "don't is no negation that is known",
+    "anything but a CPU": "no negation that is known",
+    "other than a CPU": "no negation that is known",
+    "a CPU that was replaced": "no negation that is known",
+    "a CPU that is struck through": "Markdown in a CPU's name is not read",
+    "not a CPU, in German": "no negation that is known",
+    "a CPU in a definition that an issue does not show": "Markdown in a CPU's name is not read",
+    "a CPU in the address of a picture": "Markdown in a CPU's name is not read",
+    "a CPU in a diagram": "GitHub draws some fences, and a comment in them is not shown",
+    "a CPU with a digit of another script": "characters of a CPU's name that are not ASCII are left out",
+    "a CPU with letters that turn round": "characters of a CPU's name that are not ASCII are left out",
+    "a version that ends in -r": "PEP 440 reads it as a post-release",
+    "a version that ends in post": "PEP 440 reads it as a post-release",
+    "code without a return in a section of constants": "beside all code, a section without a return is constants",
+    "a library in a folder that is named as a declared one": "paths of declarations are matched from the right",
+    "the scan of another file": "a result does not say of which file it is",
+    "the scan of another image": "a list of files does not say of which image it is",
+}
+
+
+def parameters() -> list[object]:
+    """Return the names; one that nothing catches yet must fail, so that the list here stays true."""
+    return [
+        pytest.param(name, marks=pytest.mark.xfail(reason=OPEN[name], strict=True)) if name in OPEN else name
+        for name in TAMPERINGS
+    ]
+
+
+@pytest.mark.parametrize("name", parameters())
+def test_what_was_done_is_caught_by_the_check_meant_for_it(name: str, matrix: Matrix, tmp_path: Path) -> None:
+    row = try_tampering(name, TAMPERINGS[name], Workplace.make(matrix, tmp_path))
+    assert not row.problem, row.found
+
+
+@pytest.mark.parametrize("body", [requests.FENCE_IN_A_LIST, requests.COMMENT_IN_A_LIST])
+def test_a_hidden_form_is_hidden_in_markdown(body: str) -> None:
+    tokens = MarkdownIt("commonmark").parse(body)
+    shown = [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"]
+    assert shown == [*HEADINGS.values()]
+    assert not any(token.type == "inline" and "Neoverse V1" in token.content for token in tokens)
+
+
+def test_no_name_is_used_twice() -> None:
+    assert len(EVERY) == len(SABOTAGES) + len(TAMPERINGS)
+
+
+def test_every_open_case_is_a_tampering() -> None:
+    assert set(OPEN) <= set(TAMPERINGS)
+
+
+def test_an_error_of_another_class_is_not_the_one_that_is_meant() -> None:
+    def refuse() -> None:
+        raise InputError("no")
+
+    assert expect_error("arrival", InputError, refuse).failed == {"arrival": "no"}
+    assert expect_error("arrival", FailedError, refuse).failed == {"InputError": "no"}
+    assert expect_error("arrival", FailedError, lambda: None).failed == {}
+
+
+def test_a_tampering_that_cannot_be_tried_is_a_bug(matrix: Matrix, tmp_path: Path) -> None:
+    def fail(_: Workplace) -> Outcome:
+        raise AssertionError("the good one is refused")
+
+    row = try_tampering("any", Tampering("cache", "seal", ".", fail), Workplace.make(matrix, tmp_path))
+    assert "could not be tried: AssertionError: the good one is refused" in row.problem
