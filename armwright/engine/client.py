@@ -7,7 +7,7 @@ import ipaddress
 import re
 import socket
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +23,6 @@ from armwright.system.errors import FailedError, InputError, MachineError
 
 READABLE = 64_000_000  # bytes that `Engine.read` accepts; Armwright's own files in an image have less than 4 MB
 TIMEOUT = 600  # seconds to wait for a response
-LISTINGS = 3  # how often to ask again for the names, if an image is removed meanwhile
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class Image:
     layers: tuple[str, ...] = ()
 
 
-def _read_names(images: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    return {tag: str(image["Id"]) for image in images for tag in image.get("RepoTags") or []}
+def _read_names(api: Any) -> dict[str, str]:  # noqa: ANN401 - its methods are not typed
+    return {tag: str(image["Id"]) for image in api.images() for tag in image.get("RepoTags") or []}
 
 
 class PushError(FailedError):
@@ -151,14 +150,10 @@ class Engine:
 
     @_answering()
     def names(self) -> dict[str, str]:
-        """Return every image name in the store with its digest.
-
-        The engine's answer is "not found" if an image is removed while it lists them: it is asked again.
-        """
-        for _ in range(LISTINGS):
-            with contextlib.suppress(NotFound):
-                return _read_names(self._api.images())
-        return _read_names(self._api.images())
+        """Return every image name in the store with its digest."""
+        with contextlib.suppress(NotFound):
+            return _read_names(self._api)  # an image that is removed meanwhile is "not found": ask again
+        return _read_names(self._api)
 
     @_answering()
     def tag(self, reference: str, name: str) -> None:

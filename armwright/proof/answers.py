@@ -123,7 +123,7 @@ def read_answers(path: Path) -> dict[str, Answers]:
             for key, array in archive.items():
                 report, run, name = key.split("/")
                 reports.setdefault(report, {}).setdefault(run, {})[name] = array
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, AttributeError) as error:
         raise InvalidAnswersError(f"{path.name} cannot be read: {error}") from error
     return {report: dict(answers) for report, answers in reports.items()}
 
@@ -155,6 +155,8 @@ def _judge(where: str, run: Run, plan: Plan, numbers: Arrays) -> Iterator[Proble
     except (KeyError, ValueError, IndexError) as error:
         yield Problem("answers", f"{where}: {error}")
         return
+    if run.samples not in {len(array) for array in numbers.values()}:
+        yield Problem("answers", f"{where}: the report says {run.samples} samples, which are not those of its numbers")
     if graded.worst > 1:
         yield Problem("answers", f"{where}: an error is {graded.worst:.3g} times the tolerance")
     if graded.metric < run.metric.minimum:

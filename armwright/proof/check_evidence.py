@@ -41,16 +41,24 @@ def read_evidence(text: str) -> Evidence:
         InvalidEvidenceError: the text is anything else.
     """
     try:
-        document = json.loads(
-            text, object_pairs_hook=_reject_repeated_keys, parse_constant=_reject_constant, parse_float=_parse_finite
-        )
-        return Evidence.model_validate(document)
+        return Evidence.model_validate(read_json(text))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the document"
         raise InvalidEvidenceError(f"{place}: {first['msg']}") from error
     except (ValueError, RecursionError) as error:
         raise InvalidEvidenceError(f"not a JSON document: {error}") from error
+
+
+def read_json(text: str) -> Any:  # noqa: ANN401 - a JSON document
+    """Parse one JSON document without repeated keys, and with finite numbers only.
+
+    Raises:
+        ValueError: the text is anything else.
+    """
+    return json.loads(
+        text, object_pairs_hook=_reject_repeated_keys, parse_constant=_reject_constant, parse_float=_parse_finite
+    )
 
 
 def read_stored_evidence(root: Path, combo: str) -> Evidence | None:
@@ -103,6 +111,9 @@ def _find_outside(proof: Evidence) -> Iterator[Problem]:
     if min(proof.compressed_bytes, proof.unpacked_bytes) <= 0:
         sizes = f"{proof.compressed_bytes} bytes compressed, {proof.unpacked_bytes} unpacked"
         yield Problem("sizes", f"both sizes must be positive: {sizes}")
+    if proof.unpacked_bytes < proof.compressed_bytes:
+        sizes = f"{proof.unpacked_bytes} bytes unpacked, {proof.compressed_bytes} compressed"
+        yield Problem("sizes", f"an image is not smaller unpacked than compressed: {sizes}")
     for _, report in list_reports(proof):
         if report.combo != proof.combo:
             yield Problem("combo", f"evidence for {proof.combo} contains a report for {report.combo}")
@@ -110,6 +121,9 @@ def _find_outside(proof: Evidence) -> Iterator[Problem]:
     if {real, not proof.emulator, not proof.report.cpu.emulator} != {real}:
         emulators = f"the emulator is {proof.emulator!r}, and {proof.report.cpu.emulator!r} in the report"
         yield Problem("emulator", f"the match is {proof.match!r}, but {emulators}")
+    model = proof.report.cpu.emulator.partition(" ")[2]
+    if model and not proof.emulator.partition(", ")[2].startswith(f"{model}:"):
+        yield Problem("emulator", f"the emulator is {proof.emulator!r}, but the CPU in the report is {model}")
     if (proof.match == "superset") != (proof.baseline is not None):
         run = "a run" if proof.baseline else "no run"
         yield Problem("emulator", f"the match is {proof.match!r}, but there is {run} on the baseline CPU")
@@ -133,6 +147,12 @@ def _find_in_report(report: Report) -> Iterator[Problem]:
     for skipped in report.not_run:
         if not skipped.reason.strip():
             yield Problem("not run", f"{skipped.workload} {skipped.dtype} was not run, without a reason")
+    yield from _find_in_measurements(report)
+
+
+def _find_in_measurements(report: Report) -> Iterator[Problem]:
+    if report.cpu.cpus < 1:
+        yield Problem("cpu", f"the report is of {report.cpu.cpus} CPUs")
     if report.peak_memory_bytes <= 0 or min([report.seconds, *(run.seconds for run in report.runs)]) < 0:
         yield Problem("sizes", "the peak memory is not positive, or a time is negative")
 

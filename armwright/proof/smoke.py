@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from pydantic import ValidationError
 
 from armwright.engine.client import Engine, Image
 from armwright.engine.containers import ContainerResult
 from armwright.engine.probe import EngineReading
 from armwright.host import binfmt
 from armwright.plan.image_facts import HOME, MARKER
-from armwright.proof import answers, evidence
+from armwright.proof import answers, check_evidence, evidence
 from armwright.proof.answers import Answers, InvalidAnswersError
 from armwright.proof.evidence import Evidence, Report
 from armwright.recipes.targets import Target
@@ -163,10 +160,10 @@ def _parse_report(reference: str, ran: ContainerResult) -> tuple[Report, Answers
     if ran.code > 128:  # noqa: PLR2004 - the shell's convention: 128 and the signal's number
         raise FailedError(f"{reference} was killed by signal {ran.code - 128}: {last_line}", "invoke doctor")
     try:
-        document = json.loads(ran.out)
+        document = check_evidence.read_json(ran.out)
         numbers = answers.unpack(document.pop("numbers")) if isinstance(document, dict) else {}
         report = evidence.parse_report(document)
-    except (json.JSONDecodeError, KeyError, InvalidAnswersError, ValidationError) as error:
+    except (ValueError, RecursionError, KeyError, InvalidAnswersError) as error:
         what = f"{reference} gave no report (exit code {ran.code}); the last line of its output: {last_line}"
         raise FailedError(what, rerun) from error
     if any(check.state == "fail" for check in report.checks) != (ran.code != 0):

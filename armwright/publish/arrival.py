@@ -49,13 +49,15 @@ def require_arrival(client: RegistryClient, repository: str, tag: str, digest: s
         FailedError: the name is another image's, which is then taken back, or a blob is not there.
     """
     name = f"{client.host}/{repository}:{tag}"
-    found = client.find_digest(repository, tag)
+    found = client.fetch_digest(repository, tag)
     if found is None:
         raise FailedError(f"the registry took {name} but does not have it", f"docker pull {name}")
     if found != digest:
         outcome = _take_back(client, repository, tag, found, None)
         raise FailedError(f"the registry has {found} under {name}, but {digest} was proven; {outcome}")
     problems = find_missing_blobs(client, repository, digest, seen)
+    if not problems:
+        _require_configuration(client, repository, digest)
     if problems:
         what = f"{name} has not arrived whole: {some(problems, _NAMED)}"
         raise FailedError(what, f"docker pull {name}", hint="repair the registry's storage, then run the command again")
@@ -73,7 +75,7 @@ def move_name(client: RegistryClient, repository: str, tag: str, digest: str) ->
     manifest = client.read_manifest(repository, digest)
     old = client.read_manifest(repository, before) if before else None
     client.write_manifest(repository, tag, manifest, _media_type(manifest))
-    found = client.find_digest(repository, tag)
+    found = client.fetch_digest(repository, tag)
     if found != digest:
         outcome = _take_back(client, repository, tag, found, old)
         name = f"{client.host}/{repository}:{tag}"
@@ -93,6 +95,17 @@ def remove_name(client: RegistryClient, repository: str, tag: str, digest: str) 
     if any(client.find_digest(repository, name) == digest for name in others):
         return False
     return client.delete_manifest(repository, digest)
+
+
+def _require_configuration(client: RegistryClient, repository: str, digest: str) -> None:
+    """Read an image's configuration, which is small: the size of a blob says nothing about its content.
+
+    Raises:
+        FailedError: the registry returns other bytes for it.
+    """
+    configuration = _parse_manifest(client.read_manifest(repository, digest), digest).get("config")
+    if configuration:
+        client.read_blob(repository, str(configuration["digest"]))
 
 
 def _take_back(client: RegistryClient, repository: str, tag: str, wrong: str | None, old: bytes | None) -> str:

@@ -50,7 +50,7 @@ def find_staged(root: Path, destination: Destination, plan: Plan) -> StagedName:
     repository, name = destination.repository(framework), destination.name(plan.reference)
     try:
         client = RegistryClient(destination.host, timeout=_TIMEOUT, retries=0)
-        digest = client.find_digest(repository, tag)
+        digest = client.fetch_digest(repository, tag)
         if digest is None:
             return StagedName()
         moving = client.find_digest(repository, plan.tag.partition(":")[2])
@@ -58,7 +58,8 @@ def find_staged(root: Path, destination: Destination, plan: Plan) -> StagedName:
         if known is None:
             difference = _compare_settings(client, repository, digest, plan)
         else:
-            difference = "" if digest == known else f"it has the digest {digest}, and {known} was built here"
+            difference = f"it has the digest {digest}, and {known} was built here" if digest != known else ""
+            difference = difference or some(arrival.find_missing_blobs(client, repository, digest, set()), _NAMED)
     except (MachineError, FailedError):
         return StagedName()
     if difference:

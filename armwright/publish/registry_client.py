@@ -82,6 +82,12 @@ class RegistryClient:
         stated = response.headers.get("Docker-Content-Digest", "")
         return stated or digest_of(self._read(repository, f"manifests/{reference}"))
 
+    def fetch_digest(self, repository: str, tag: str) -> str | None:
+        """Return the digest of what is served under a tag, whatever the registry states; None if there is nothing."""
+        if self.find_digest(repository, tag) is None:
+            return None
+        return digest_of(self._read(repository, f"manifests/{tag}"))
+
     def read_manifest(self, repository: str, digest: str) -> bytes:
         """Return the manifest with a digest.
 
@@ -111,8 +117,16 @@ class RegistryClient:
         response = self._request("HEAD", repository, f"blobs/{digest}", accept=(_ABSENT,))
         if response.status == _ABSENT:
             return None
+        if response.status in _REDIRECTS:  # to a store, which gets no credentials and may not answer a HEAD
+            target = urljoin(self._url(repository, f"blobs/{digest}"), response.headers.get("Location", ""))
+            try:
+                response = self._exchange("HEAD", target, {}, None)
+            except MachineError:  # nobody can pull the blob from a store that is not there
+                return None
+            if response.status == _ABSENT:
+                return None
         stated = response.headers.get("Content-Length", "")
-        return int(stated) if stated.isdecimal() and response.status not in _REDIRECTS else -1
+        return int(stated) if stated.isdecimal() and response.status < 300 else -1  # noqa: PLR2004 - an answer
 
     def require_push(self, repository: str) -> None:
         """Begin an upload and cancel it.

@@ -119,7 +119,7 @@ def test_container_of_an_absent_image_is_an_error(engine: Engine, name: str) -> 
 
 
 def test_names_are_read_again_if_an_image_goes_meanwhile(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([False, False, True])
+    answers = iter([False, True])
 
     def list_images() -> object:
         if not next(answers):

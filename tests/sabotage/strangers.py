@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from armwright.assembly import images
-from armwright.proof import check_image, evidence, foreign_image, verify
+from armwright.proof import check_evidence, check_image, evidence, foreign_image, verify
 from armwright.proof.evidence import Evidence
 from armwright.system.errors import FailedError, InputError
 from tests import proofs
@@ -110,7 +109,7 @@ def _settle(place: Workplace, document: dict[str, Any]) -> str | None:
     """Read a report as it leaves the container; return why it proves nothing."""
     printed = edits.to_text(document["report"])
     try:
-        report = evidence.parse_report(json.loads(printed))
+        report = evidence.parse_report(check_evidence.read_json(printed))
     except ValueError as error:
         return str(error)
     proof = Evidence.model_validate({**document, "report": report})

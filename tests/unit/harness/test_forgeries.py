@@ -17,13 +17,7 @@ from tests.sabotage import ledger
 from tests.sabotage.forgeries import FORGERIES
 
 COMBO = "pytorch-2.10.0-n1-acl"
-OPEN = {  # what nothing catches yet, with the reason
-    "evidence: one sample of many": "the number of samples is not compared with the answers",
-    "evidence: another emulator than the report's": "the emulator outside is compared with nothing",
-    "evidence: less than no CPUs": "the number of CPUs is not looked at",
-    "evidence: unpacked to less than it is compressed": "the sizes are not compared with each other",
-}
-EDITED = [name for name, sabotage in FORGERIES.items() if sabotage.checkpoint == "evidence" and name not in OPEN]
+EDITED = [name for name, sabotage in FORGERIES.items() if sabotage.checkpoint == "evidence"]
 
 
 @pytest.fixture(autouse=True)
@@ -57,13 +51,6 @@ def test_a_forged_document_is_rejected_for_the_right_part(
 ) -> None:
     row = judge(name, matrix, planned, tmp_path)
     assert not row.problem, row.found
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail(reason=reason, strict=True)) for name, reason in OPEN.items()]
-)
-def test_what_is_not_rejected_yet_is_known(name: str, matrix: Matrix, planned: Plan, tmp_path: Path) -> None:
-    assert not judge(name, matrix, planned, tmp_path).problem
 
 
 @pytest.mark.parametrize("name", [name for name, sabotage in FORGERIES.items() if sabotage.checkpoint == "stage"])
