@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from armwright.matrix.matrix import Matrix
 from armwright.recipes.targets import Target
+from armwright.request.cpu_doubts import find_doubt, has_negation
 from armwright.request.cpu_names import CpuNames
 from armwright.system.errors import some
 
@@ -24,11 +25,12 @@ _HIDDEN = "0x00"  # the implementer that a hypervisor shows in place of the real
 _IMPLEMENTER = re.compile(r"0x[0-9a-f]{2}")
 _PART = re.compile(r"0x[0-9a-f]{3}")
 _FEATURE = re.compile(r"[a-z0-9_]{2,20}")
+_LISTED_NAME = re.compile(r"[a-z0-9]+([ _-]+[a-z0-9]+)*")  # the name of a CPU or its maker, as the value of a label
+_PIECE = re.compile("[a-z\u00df-\u024f]+|[0-9]+|[^\\W\u0000-\u024f]+")  # of a name: Latin letters, digits, others
 _MAX_NAME = 120  # characters of a text that is taken for a CPU's name
 _NAME_WORDS = 4
 _MAX_LISTED = 8  # names in a sentence
 _DISTINCTIVE = 5  # letters; a shorter name (n1, m2, tx2) counts only if the text holds nothing else
-_NEGATIONS = frozenset({"not", "no", "non", "isn", "never", "without", "except", "unlike", "instead", "rather"})
 _PASTE = "paste the output of `lscpu` or `cat /proc/cpuinfo`"
 
 
@@ -55,11 +57,12 @@ class SubmittedCpu:
 
 @dataclass
 class _CpuFacts:
-    """The parts and features found in a text, and the foreign machine that it comes from, if any."""
+    """The parts and features found in a text, the foreign machine that it comes from, and whether its prose negates."""
 
     parts: dict[str, None] = field(default_factory=dict)
     features: list[frozenset[str]] = field(default_factory=list)
     foreign: str = ""
+    negated: bool = False
 
 
 def parse_cpu(text: str, matrix: Matrix, names: CpuNames) -> SubmittedCpu:
@@ -80,6 +83,8 @@ def parse_cpu(text: str, matrix: Matrix, names: CpuNames) -> SubmittedCpu:
         return SubmittedCpu(None, reason)
     if not facts.parts and not facts.features:
         return _choose_by_name(text, matrix, names, targets)
+    if facts.negated and not facts.features:
+        return SubmittedCpu(None, f"the text says what the CPU is not, or no longer is; {_PASTE}")
     return _choose(facts, names, targets)
 
 
@@ -105,8 +110,11 @@ def _read_facts(text: str, names: CpuNames, wanted: frozenset[str]) -> _CpuFacts
             facts.parts[f"{implementer}:{value}"] = None
         elif key == "vendor id":
             vendor = value if _IMPLEMENTER.fullmatch(value) else vendors.get(_plain(value), "")
-        elif colon and _plain(value) in parts and not key.startswith("bios"):
+        elif colon and _LISTED_NAME.fullmatch(value) and _plain(value) in parts and not key.startswith("bios"):
             facts.parts[parts[_plain(value)]] = None
+            facts.negated = facts.negated or has_negation(key)
+        elif not value:
+            facts.negated = facts.negated or has_negation(key)
     if vendor and not facts.parts:
         facts.parts[f"{vendor}:{'0x000' if vendor == _HIDDEN else '*'}"] = None
     return facts
@@ -161,9 +169,9 @@ def _choose_by_features(
 
 def _choose_by_name(text: str, matrix: Matrix, names: CpuNames, targets: list[Target]) -> SubmittedCpu:
     """Choose by a name. A target for every CPU counts only if the text names no other."""
-    pieces = re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(text) <= _MAX_NAME else []
-    if not _NEGATIONS.isdisjoint(pieces):
-        return SubmittedCpu(None, f"the text says what the CPU is not; write only its name, or {_PASTE}")
+    pieces = _PIECE.findall(text.lower()) if len(text) <= _MAX_NAME else []
+    if pieces and (doubt := find_doubt(text)):
+        return SubmittedCpu(None, f"{doubt}; write only its name, or {_PASTE}")
     spans = ["".join(pieces[i : i + n]) for n in range(1, _NAME_WORDS + 1) for i in range(len(pieces) + 1 - n)]
     candidates = {span for span in spans if len(span) >= _DISTINCTIVE} | {"".join(pieces)}
     target_names = _target_names(matrix, targets)

@@ -6,6 +6,7 @@ place and the nearest allowed value, without repeating it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +20,14 @@ from armwright.matrix.rules import NAME_KEY, version_key
 from armwright.recipes import patterns
 from armwright.recipes.patterns import Dtype
 from armwright.request import cpu, cpu_names
+from armwright.request.characters import describe_character
 from armwright.request.cpu import SubmittedCpu
 from armwright.request.fields import UNSURE, Field, FieldKind
 from armwright.request.submission import FieldValue, FieldValues, MalformedError
 from armwright.system.errors import nearest
 
 _EMPTY = ("", "_No response_", "None")  # how GitHub writes an empty field
+_RELEASE = re.compile(r"[0-9.]+")
 _VERSION: TypeAdapter[str] = TypeAdapter(patterns.VersionName)
 
 
@@ -104,8 +107,8 @@ class _RequestReader:
             version = Version(_VERSION.validate_python(text))
         except (ValidationError, InvalidVersion):
             version = None
-        # `2.10.0-c` is a spelling of 2.10.0rc0 for PEP 440: nobody means that, so pre-releases need their own spelling
-        if version is None or (version.is_prerelease and str(version) != text):
+        # For PEP 440, `2.10.0-c` is 2.10.0rc0 and `2.10.0-r` is 2.10.0.post0: only numbers have several spellings here
+        if version is None or (str(version) != text and not _RELEASE.fullmatch(text)):
             self.mistakes.append(f"{place}: not a version: {nearest(text, published)}")
             return ""
         return same.get(version) or str(version)
@@ -142,7 +145,5 @@ class _RequestReader:
         if odd is None:
             return True
         meant = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-        nameless = "a control character" if unicodedata.category(odd) == "Cc" else "a character without a name"
-        name = unicodedata.name(odd, nameless)
-        self.mistakes.append(f"{place}: contains U+{ord(odd):04X} ({name}): {nearest(meant, allowed)}")
+        self.mistakes.append(f"{place}: contains {describe_character(odd)}: {nearest(meant, allowed)}")
         return False

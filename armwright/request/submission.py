@@ -16,7 +16,7 @@ import yaml
 
 from armwright.request import fields
 from armwright.request.fields import Field, FieldKind
-from armwright.request.issue_body import find_html, read_sections
+from armwright.request.issue_body import find_html, find_unclear_headings, read_sections
 from armwright.system.errors import InputError, nearest
 
 _NULLS = ("", "~", "null")
@@ -24,6 +24,8 @@ _MAX_DEPTH = 2  # a mapping, and a list in it
 _MAX_KEY = 40  # characters of an unknown key that are compared with the allowed keys
 _MAX_MISTAKES = 20
 _TYPES = "a value must be text or a list of texts"
+_MARKDOWN = "an issue may not show all of this Markdown; put the text into a code block without a language"
+_UNCLEAR = "an issue may show this heading as something else, because of a list, a quote or code above it"
 _NESTED = f"nested values are not allowed: {_TYPES}"
 
 
@@ -63,10 +65,11 @@ FieldValues = Mapping[str, FieldValue]
 def read_issue_body(form: Sequence[Field], body: str) -> FieldValues:
     """Read an issue body that GitHub wrote from the form. Nothing below the FREE field, the last one, is read.
 
-    HTML above it is a mistake: a person who reads the issue does not see what a comment or a collapsed part contains.
+    What a person who reads the issue may not see above it is a mistake: HTML, headings that GitHub may show as
+    something else, and Markdown in the CPU, the only field that is searched for names.
 
     Raises:
-        MalformedError: the body is too long, has HTML, or was not written from the form.
+        MalformedError: the body is too long, has text that an issue may not show, or was not written from the form.
     """
     if len(body) > fields.MAX_REQUEST or len(body.encode(errors="surrogatepass")) > fields.MAX_REQUEST:
         raise _too_long()
@@ -85,8 +88,12 @@ def read_issue_body(form: Sequence[Field], body: str) -> FieldValues:
             mistakes.append(f"line {section.line}: '{field.heading}' is given twice")
         else:
             values[field.key] = FieldValue(section.text, f"line {section.line}, '{field.heading}'")
+            if field.kind is FieldKind.CPU and not section.is_shown:
+                mistakes.append(f"line {section.line}, '{field.heading}': {_MARKDOWN}")
     hidden = [line for line in find_html(body) if line < end]
     mistakes += [f"line {line}: HTML is not allowed here, because an issue does not show all of it" for line in hidden]
+    unclear = [line for line in find_unclear_headings(body) if line <= end]
+    mistakes += [f"line {line}: {_UNCLEAR}" for line in unclear[:1]]
     if not values:
         mistakes.append(
             f"this is not a filled-in form: it needs a heading such as '### {form[0].heading}' with a value below it"

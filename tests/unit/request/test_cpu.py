@@ -162,7 +162,9 @@ def test_other_architecture_is_reported(matrix: Matrix, text: str, what: str) ->
         ("graviton3", "v1"), ("AWS Graviton 3", "v1"), ("Graviton3E", "v1"), ("altra", "n1"), ("Neoverse-N1", "n1"),
         ("Ampere Altra Max Q80-30", "n1"), ("n1", "n1"), ("M2", "m1"), ("Apple M1 Pro", "m1"), ("NVIDIA Grace", "v2"),
         ("A64FX", "a64fx"), ("Marvell ThunderX2", "thunderx2"), ("arm64", "generic"), ("arm64, Graviton4", "v2"),
-        ("Kunpeng 920", "generic"), ("Raspberry Pi 5 (Cortex-A76)", "generic"),
+        ("Kunpeng 920", "generic"), ("Raspberry Pi 5 (Cortex-A76)", "generic"), ("Ampere\u00ae Altra\u00ae", "n1"),
+        ("AWS Graviton3 \u2013 64 c\u0153urs", "v1"), ("\u6211\u4eec\u7528Graviton3\u670d\u52a1\u5668", "v1"),
+        ("Graviton3!", "v1"),
     ],
 )  # fmt: skip
 def test_name_decides(matrix: Matrix, text: str, target: str) -> None:
@@ -177,10 +179,28 @@ def test_unclear_name_gets_no_target_and_a_hint(matrix: Matrix, text: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["Cavium ThunderX (CN8890), not ThunderX2", "not Neoverse N1 but Cortex-A72", "isn't V1"]
-)
+    "text",
+    [
+        "Cavium ThunderX (CN8890), not ThunderX2", "not Neoverse N1 but Cortex-A72", "isn't V1", "kein Neoverse N1",
+        "not this: Neoverse-N1", "we replaced it:\nModel name: Neoverse-N1", "not\nVendor ID: Apple",
+    ],
+)  # fmt: skip
 def test_negation_is_not_a_name(matrix: Matrix, text: str) -> None:
+    submitted = read(matrix, text)
+    assert submitted.target is None
+    assert "the text says what the CPU is not" in submitted.reason
+
+
+@pytest.mark.parametrize(
+    "text", ["Neoverse N1\u0660", "Model name: Neoverse-N1\u0660", "CPU: ~~Neoverse-N1~~", "n1\u0251"]
+)
+def test_name_with_other_characters_is_not_that_name(matrix: Matrix, text: str) -> None:
     assert read(matrix, text).target is None
+
+
+def test_negation_beside_features_does_not_matter(matrix: Matrix) -> None:
+    text = lscpu(N1, "ARM", "Neoverse-N1") + "Vulnerability Meltdown: Not affected\nthis is no secret\n"
+    assert name(read(matrix, text)) == "n1"
 
 
 def test_cpu_below_every_floor_has_no_target(matrix: Matrix) -> None:
