@@ -9,11 +9,12 @@ instruction that needs a feature above the target's floor must be one of:
 
 Everything else is a finding: file, feature, count, and the first offsets.
 
-Limits. Declarations are trusted: only the run on the baseline CPU shows that a library really checks, and only for
-the code that it runs. Branches are not followed; indirect ones could not be. A declaration without `within` covers a
-whole file: code that leaked out of its place, with a feature declared for that file, goes unnoticed. Constants between
-functions can look like instructions, and a few patterns match a whole encoding space (SVE, SME). Code that libraries
-compile at run time is in no file. Static archives cannot run and are not read.
+Limits. Declarations are trusted: only the run on the baseline CPU shows that a library really checks, and only for the
+code that it runs. Branches are followed only into what is called constants (entries.py), and never to an address that
+is computed: code there that only such a branch enters, and only a direct one leaves, is not seen. A declaration without
+`within` covers a whole file: code that leaked out of its place, with a feature declared for that file, goes unnoticed.
+Constants between functions can look like instructions, and a few patterns match a whole encoding space (SVE, SME). Code
+that libraries compile at run time is in no file. Static archives cannot run and are not read.
 """
 
 from __future__ import annotations

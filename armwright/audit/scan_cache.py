@@ -1,7 +1,7 @@
 """Results of earlier scans, under build/audit/: the images of all targets share libraries, and each is read once.
 
-Every entry carries the sha256 of its content. An entry that was damaged or edited is not believed: its file is read
-again.
+Every entry carries the sha256 of its name and content. An entry that was damaged, edited, or copied to another name is
+not believed: its file is read again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from armwright.system.errors import FailedError
 from armwright.system.files import write_whole
 from armwright.system.strict_model import StrictModel
 
-SCHEMA = 3  # of the files under build/audit/; raise it when decoder.py finds something else in the same file
+SCHEMA = 4  # of the files under build/audit/; raise it when decoder.py or elf.py finds something else in the same file
 
 
 class CodeFile(StrictModel):
@@ -66,16 +66,21 @@ class ScanCache:
 
 
 def _read_entry(path: Path, kind: TypeAdapter[Content]) -> Content | None:
-    """Read an entry; None if there is none, or if its content is not the one that was written."""
+    """Read an entry; None if there is none, or if its content is not the one that was written under this name."""
     try:
         digest, _, content = path.read_bytes().partition(b"\n")
-        return kind.validate_json(content) if hashlib.sha256(content).hexdigest().encode() == digest else None
+        return kind.validate_json(content) if _hash_entry(path, content).encode() == digest else None
     except (OSError, ValidationError):
         return None
 
 
 def _write_entry(path: Path, content: bytes) -> None:
-    write_whole(path, f"{hashlib.sha256(content).hexdigest()}\n{content.decode()}")
+    write_whole(path, f"{_hash_entry(path, content)}\n{content.decode()}")
+
+
+def _hash_entry(path: Path, content: bytes) -> str:
+    """Return the sha256 of an entry's name, which is the digest of what was scanned, and of its content."""
+    return hashlib.sha256(path.name.encode() + b"\n" + content).hexdigest()
 
 
 def scan_archive(archive: IO[bytes], reference: str, patterns: decoder.Decoder, cache: ScanCache) -> list[CodeFile]:

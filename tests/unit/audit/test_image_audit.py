@@ -218,6 +218,22 @@ def test_an_edited_cache_entry_is_not_believed(tree: Tree) -> None:
     assert engine.reads == 2
 
 
+def test_a_copied_cache_entry_is_not_believed(tree: Tree) -> None:
+    declare(tree, "")
+    engine = Archive({LIBRARY: elf([SVE])})
+    audit(tree, engine)
+    (scan,) = (tree.root / "build" / "audit").glob("*/*.json")
+    content = scan.read_bytes()
+    assert not audit(tree, Archive({LIBRARY: elf([NOP])}), number=2).findings
+    (other,) = {*scan.parent.glob("*.json")} - {scan}
+    scan.write_bytes(other.read_bytes())
+    assert audit(tree, engine).findings
+    assert scan.read_bytes() == content
+    first, second = sorted((scan.parent / "images").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    first.write_bytes(second.read_bytes())
+    assert audit(tree, engine).findings
+
+
 def test_an_image_without_code_is_not_audited(tree: Tree) -> None:
     declare(tree, "")
     engine = Archive({"etc/passwd": b"root"})
