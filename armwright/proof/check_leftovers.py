@@ -26,6 +26,7 @@ from armwright.proof.evidence import Check
 from armwright.proof.image_tree import CONTEXT
 from armwright.system import turns
 from armwright.system.errors import FailedError, some
+from armwright.system.files import has_seal, seal
 
 NAMED = 5  # leftovers that a check names; the others are counted
 KINDS = {"file": "files", "text": "text", "owner": "owners", "mode": "modes", "time": "times"}
@@ -75,7 +76,7 @@ def _search(root: Path, engine: Engine, plan: Plan, image: Image, recorded: str 
     looked_for = rules.select_traces(traces.list_traces(root, rules.variables))
     known = _searched_path(root, rules, looked_for, image)
     with turns.turn(f"leftovers {known.name}"):
-        shared = image_tree.read_manifest(known) if recorded == image.digest else None
+        shared = image_tree.read_manifest(known) if recorded == image.digest and has_seal(known) else None
         if shared is not None:
             found = list(_search_plan(plan, rules, looked_for))
         else:
@@ -95,6 +96,7 @@ def _search(root: Path, engine: Engine, plan: Plan, image: Image, recorded: str 
         found = [leftover for leftover in found if not (leftover.found and is_source(root, context, leftover.found))]
         if not found and recorded == image.digest:
             image_tree.write_manifest(known, shared)
+            seal(known)
     return found, shared
 
 

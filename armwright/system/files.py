@@ -45,16 +45,20 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def seal(path: Path) -> None:
-    """Write the sha256 of a file in a cache beside it."""
-    write_whole(_seal_path(path), f"{sha256(path)}\n")
+    """Write the sha256 and the name of a file in a cache beside it, as `sha256sum` prints them."""
+    write_whole(_seal_path(path), _format_seal(path))
 
 
 def has_seal(path: Path) -> bool:
-    """Return whether a file in a cache exists and still has the content that it was sealed with."""
+    """Return whether a file in a cache exists and still has the name and content that it was sealed with."""
     try:
-        return _seal_path(path).read_text(encoding="ascii").strip() == sha256(path)
-    except (OSError, ValueError):
+        return _seal_path(path).read_bytes() == _format_seal(path).encode()
+    except OSError:
         return False
+
+
+def _format_seal(path: Path) -> str:
+    return f"{sha256(path)}  {path.name}\n"
 
 
 def _seal_path(path: Path) -> Path:

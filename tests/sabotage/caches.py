@@ -121,9 +121,12 @@ def both(first: Change, second: Change) -> Change:
 
 
 def take_pair(path: Path) -> None:
-    """Put another root there with the seal that belongs to that root, as a renamed pair."""
-    replace(path)
-    seal(path)
+    """Put another root there with the seal that was written for that root."""
+    other = path.with_name("other.tar")
+    write_tar(other, OTHER)
+    seal(other)
+    other.rename(path)
+    seal_path(other).rename(seal_path(path))
 
 
 def changed_index(change: Change) -> Callable[[Workplace], Outcome]:

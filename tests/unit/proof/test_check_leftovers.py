@@ -15,7 +15,7 @@ import pytest
 from armwright.assembly import assemble
 from armwright.host import traces
 from armwright.plan.plan import FILE_TIME, Plan
-from armwright.proof import check_leftovers
+from armwright.proof import check_leftovers, image_tree
 from armwright.system.errors import FailedError
 from tests import proofs
 from tests.support import Tree
@@ -74,6 +74,17 @@ def test_layers_that_were_searched_are_not_searched_again(tree: Tree, plan: Plan
     engine = make_engine(plan)
     assert search(tree, plan, engine) == search(tree, plan, engine) == []
     assert engine.searches == 1
+
+
+def test_an_edited_tree_of_searched_layers_is_not_believed(tree: Tree, plan: Plan) -> None:
+    engine = make_engine(plan)
+    search(tree, plan, engine)
+    (known,) = (path for path in (tree.root / "build" / "leftovers").iterdir() if path.suffix != ".sha256")
+    good = known.read_bytes()
+    image_tree.write_manifest(known, {"planted": "file"})
+    assert search(tree, plan, engine) == []
+    assert engine.searches == 2
+    assert known.read_bytes() == good
 
 
 def test_an_image_with_a_leftover_is_searched_every_time(tree: Tree, plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,14 @@ def test_changed_file_of_a_cache_has_no_seal(tmp_path: Path) -> None:
     assert not has_seal(path)
     path.unlink()
     assert not has_seal(path)
+
+
+def test_renamed_file_with_its_seal_has_no_seal(tmp_path: Path) -> None:
+    path, other = tmp_path / "root.tar", tmp_path / "other.tar"
+    path.write_bytes(b"a tar")
+    seal(path)
+    digest = hashlib.sha256(b"a tar").hexdigest()
+    assert (tmp_path / "root.tar.sha256").read_text() == f"{digest}  root.tar\n"  # as sha256sum prints it
+    path.rename(other)
+    (tmp_path / "root.tar.sha256").rename(tmp_path / "other.tar.sha256")
+    assert not has_seal(other)
