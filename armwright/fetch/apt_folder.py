@@ -26,7 +26,9 @@ _DATE = re.compile(r"^Date: (.+)$", re.MULTILINE)
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _UNREACHABLE = re.compile(r"Could not |Unable to connect|Connection |Failed to fetch|Temporary failure")
 _FULL = re.compile(r"No space left|don't have enough free space")
-_UNTRUSTED = re.compile(r"^E: .* is not signed", re.MULTILINE)
+_UNTRUSTED = re.compile(
+    r"^E: (?:.* is not signed|Failed to fetch .*(?:NO_PUBKEY|signatures were invalid))", re.MULTILINE
+)
 # Output of apt for a package, or a whole suite, that an archive had once.
 _GONE_SUITE = re.compile(r"The repository '\S+ (?P<name>\S+) Release' does not have a Release file")
 _GONE = (
@@ -59,7 +61,7 @@ class GoneError(InputError):
 
 
 class SilentArchiveError(MachineError):
-    """The archive does not answer."""
+    """The archive does not answer, or not with what its index promises."""
 
 
 class UntrustedError(MachineError):

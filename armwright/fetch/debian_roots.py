@@ -172,7 +172,10 @@ def _fetch_locked(base: Base, architecture: str, debs: Mapping[str, Deb], date: 
             try:
                 archive = open_archive(sources, run, architecture, all_suites=False, signed=signed)
                 return fetch_packages(archive, names)
-            except UntrustedError:
+            except UntrustedError as error:
+                if not signed:
+                    reasons.append(f"{host}: {error.what.partition(';')[0]}")
+                    break
                 console.say(f"no key confirms the signature of {host}; the hashes in the lock do", console.DOUBTFUL)
             except (GoneError, SilentArchiveError, FailedError) as error:
                 reasons.append(f"{host}: {error.what.partition(';')[0].partition(':')[0]}")

@@ -22,6 +22,14 @@ _NETWORK = re.compile(
     r"Acquire::(https?|ftp|tor|Retries|ForceIPv[46]|Check-(Valid-Until|Date)|Max-FutureTime)\b", re.IGNORECASE
 )
 
+_UNTRUSTED = (
+    "the package mirror's signature is not trusted",
+    "apt-get install --reinstall debian-archive-keyring",
+    "[trusted=yes], and a key that is written inside a source, do not count here; name a keyring file in Signed-By",
+)
+_UNREACHABLE = ("the package mirror cannot be reached", "apt-get update", "check the network and apt's proxy")
+_OTHER_MIRROR = "name another one with ARMWRIGHT_MIRROR=ADDRESS"
+
 # Output of apt and dpkg -> what it means, the command that helps, and a hint. The first match is used.
 _CAUSES = (
     (
@@ -56,18 +64,28 @@ _CAUSES = (
     ),
     (r"Could not get lock|Unable to acquire the dpkg", "another package manager is running", "", "wait until it ends"),
     (r"No space left|don't have enough free space", "the disk is full", "docker system prune", ""),
+    (r"Could not (?:resolve|connect)|Unable to connect|Connection (?:failed|timed out|refused)", *_UNREACHABLE),
     (
-        r"Could not (?:resolve|connect)|Unable to connect|Connection (?:failed|timed out|refused)|Failed to fetch",
-        "the package mirror cannot be reached",
+        r"Failed to fetch \S+\s+5\d\d\b",
+        "the package mirror fails (HTTP 5xx)",
         "apt-get update",
-        "check the network and apt's proxy",
+        f"the fault is on its side, or its proxy's: wait, or {_OTHER_MIRROR}",
     ),
     (
-        r"NO_PUBKEY|is not signed|EXPKEYSIG",
-        "the package mirror's signature is not trusted",
-        "apt-get install --reinstall debian-archive-keyring",
-        "[trusted=yes], and a key that is written inside a source, do not count here; name a keyring file in Signed-By",
+        r"Failed to fetch .*(?:Hash Sum mismatch|File has unexpected size)",
+        "the package mirror delivers another file than its index promises",
+        "apt-get update",
+        f"the mirror is being updated, or a proxy keeps an old file: wait, or {_OTHER_MIRROR}",
     ),
+    (
+        r"Failed to fetch .*BADSIG",
+        "the package mirror's signature is not trusted: it is not that of the index",
+        "apt-get update",
+        f"the mirror or a proxy changed the index; {_OTHER_MIRROR}",
+    ),
+    (r"Failed to fetch .*(?:NO_PUBKEY|signatures were invalid)", *_UNTRUSTED),
+    (r"Failed to fetch", *_UNREACHABLE),
+    (r"NO_PUBKEY|is not signed|EXPKEYSIG", *_UNTRUSTED),
     (
         r"Unable to locate package|no installation candidate|Version '.*' .*was not found",
         "the package mirror does not have a package",

@@ -83,6 +83,11 @@ E: Failed to fetch http://mirror.example/debian/dists/trixie/InRelease  Could no
 NO_NAME = "Err:1 http://mirror.example/debian trixie InRelease\n  Could not resolve 'mirror.example'\n"
 NO_KEY = "W: GPG error: http://x trixie InRelease: The following signatures couldn't be verified: NO_PUBKEY 6ED0E7B8\n"
 NO_PACKAGE = "E: Unable to locate package libnonsense\n"
+SITE = "E: Failed to fetch http://mirror.example/debian/dists/trixie/InRelease  "
+INVALID = f"{SITE}The following signatures were invalid: "
+FAILING = f"{SITE}500  Internal Server Error [IP: ::1 80]\n"
+CHANGED = f"{SITE}Hash Sum mismatch\n   Hashes of expected file:\n"
+SHORT = f"{SITE}File has unexpected size (12 != 13). Mirror sync in progress?\n"
 FULL = "E: Write error - write (28: No space left on device)\n"
 
 
@@ -114,6 +119,13 @@ def test_what_an_archive_had_once_is_gone(output: str, gone: str) -> None:
         (NO_NAME, "the package mirror cannot be reached", "apt-get update", "check the network"),
         (NO_KEY, "signature is not trusted", "apt-get install --reinstall debian-archive-keyring", ""),
         (FULL, "the disk is full", "docker system prune", ""),
+        (FAILING, "the package mirror fails (HTTP 5xx)", "apt-get update", "ARMWRIGHT_MIRROR="),
+        (CHANGED, "the package mirror delivers another file than its index", "apt-get update", "ARMWRIGHT_MIRROR="),
+        (SHORT, "the package mirror delivers another file than its index", "apt-get update", "ARMWRIGHT_MIRROR="),
+        (f"{INVALID}BADSIG 0123\n", "it is not that of the index", "apt-get update", "ARMWRIGHT_MIRROR="),
+        (f"{INVALID}EXPKEYSIG 1\n", "not trusted; ", "apt-get install --reinstall debian-archive-keyring", ""),
+        (f"W: GPG error: NO_PUBKEY 6ED0E7B8\n{NO_MIRROR}", "cannot be reached", "apt-get update", "the network"),
+        (f"W: GPG error: NO_PUBKEY 6ED0E7B8\n{CHANGED}", "delivers another file", "apt-get update", ""),
     ],
 )
 def test_apts_output_gives_the_cause(output: str, why: str, next_step: str, hint: str) -> None:
@@ -124,6 +136,19 @@ def test_apts_output_gives_the_cause(output: str, why: str, next_step: str, hint
     assert error.next_step == next_step
     assert hint in error.hint
     assert error.hint.endswith("then run the same command again")  # setup would not help
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [
+        (f"{INVALID}BADSIG 0123\n", apt_folder.UntrustedError),
+        (f"{INVALID}EXPKEYSIG 0123\n", apt_folder.UntrustedError),
+        (FAILING, apt_folder.SilentArchiveError),
+        (CHANGED, apt_folder.SilentArchiveError),  # a snapshot may have the right file
+    ],
+)
+def test_apts_output_gives_the_kind_of_failure(output: str, kind: type[MachineError]) -> None:
+    assert type(apt_folder.explain_output(output, FAILURE)) is kind
 
 
 @pytest.mark.parametrize(
