@@ -21,11 +21,13 @@ from packaging.version import Version
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from armwright.system.errors import FailedError
+from armwright.system.http import INDEX_COMMAND
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _JSON = ("application/vnd.pypi.simple.v1+json", "application/json")
 _HTML = ("application/vnd.pypi.simple.v1+html", "text/html")
 _NAME = re.compile(r"[A-Za-z0-9_.+!-]{1,255}\.(whl|tar\.gz|zip)")
+_ARCHIVE = re.compile(r"\.(whl|zip|egg|exe|msi|rpm|tgz|tar(\.\w+)?)$", re.IGNORECASE)  # that an index ever had
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -88,7 +90,7 @@ def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[I
         distribution: the distribution's name.
 
     Raises:
-        FailedError: it is not a page of version 1 of the simple API.
+        FailedError: it is not a page of version 1 of the simple API, but for example a login page.
     """
     media = kind.partition(";")[0].strip().lower()
     if media in _JSON:
@@ -100,6 +102,13 @@ def parse_page(content: bytes, kind: str, url: str, distribution: str) -> list[I
     elif media in _HTML:
         links = _Links(url)
         links.feed(content.decode(errors="replace"))
+        if not links.is_index_page:
+            raise FailedError(
+                f"{urlsplit(url).hostname} answered for the package index, and not with an index page: its page of "
+                f"{distribution} has no link to a file",
+                INDEX_COMMAND,
+                hint="it may be a login page: check the index that pip is configured for, and its user and password",
+            )
         version, url, entries = links.api, links.base, links.entries
     else:
         raise FailedError(f"the package index's page of {distribution} is neither JSON nor HTML")
@@ -115,6 +124,7 @@ class _Links(HTMLParser):
         super().__init__()
         self.base = url
         self.api = "1.0"
+        self.is_index_page = False
         self.entries: list[_Entry] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -123,8 +133,10 @@ class _Links(HTMLParser):
             self.base = urljoin(self.base, attributes["href"])
         elif tag == "meta" and attributes.get("name") == "pypi:repository-version":
             self.api = attributes.get("content", "")
+            self.is_index_page = True
         elif tag == "a" and "href" in attributes:
             self.entries.append(_parse_link(attributes))
+            self.is_index_page |= _ARCHIVE.search(self.entries[-1].filename) is not None
 
 
 def _parse_link(attributes: dict[str, str]) -> _Entry:

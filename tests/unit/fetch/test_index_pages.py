@@ -119,6 +119,9 @@ def test_links_are_relative_to_the_pages_base() -> None:
         (JSON, b'{"files": [{"filename": 1, "url": "x"}]}', "does not conform to PEP 691"),
         (JSON, b'{"meta": {"api-version": "2.0"}, "files": []}', "a version of the simple API other than 1"),
         (HTML, b'<meta name="pypi:repository-version" content="2.0">', "a version of the simple API other than 1"),
+        (HTML, b"<form action=/login>Please log in</form>", r"\Aindex\.example answered .* no link to a file"),
+        (HTML, b"<a href=/password/forgotten>Forgotten?</a>", r"\Aindex\.example answered .* no link to a file"),
+        (HTML, b"", r"\Aindex\.example answered .* no link to a file"),
         ("application/octet-stream", b"", "neither JSON nor HTML"),
         ("", b"", "neither JSON nor HTML"),
     ],
@@ -126,6 +129,28 @@ def test_links_are_relative_to_the_pages_base() -> None:
 def test_invalid_page_is_refused(kind: str, content: bytes, message: str) -> None:
     with pytest.raises(FailedError, match=message):
         index_pages.parse_page(content, kind, HERE, "lamp")
+
+
+def test_login_page_has_a_next_command_and_no_password() -> None:
+    with pytest.raises(FailedError) as refused:
+        index_pages.parse_page(b"<form>", HTML, "https://user:secret@sso.example:444/x?token=1", "lamp")
+    assert refused.value.what.startswith("sso.example answered")
+    assert refused.value.next_step == "pip config list"
+    assert "secret" not in str(refused.value)
+    assert "token" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b'<meta name="pypi:repository-version" content="1.0"><h1>Links for lamp</h1>',  # it has no release
+        b"<a href=lamp-1.0-py2.7.egg>lamp</a>",
+        b"<a href=lamp-1.0.win32.exe>lamp</a>",
+        b"<a href=lamp-1.0.tar.bz2#md5=0>lamp</a>",
+    ],
+)
+def test_index_page_without_usable_files_is_empty(page: bytes) -> None:
+    assert index_pages.parse_page(page, HTML, HERE, "lamp") == []
 
 
 def test_repr_of_an_index_or_a_file_has_no_address() -> None:
