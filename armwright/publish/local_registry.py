@@ -136,7 +136,7 @@ def _serve(home: Path, port: int) -> None:
     write_whole(_configuration(home), _render_configuration(port, home / DATA))
     arguments = [process.require_program("docker-registry"), "serve", str(_configuration(home))]
     pid = daemon.start_daemon(arguments, _log(home), lambda: http.is_answering(f"{_api(port)}/"), patience=20)
-    (home / "pid").write_text(f"{pid}\n", encoding="utf-8")
+    write_whole(home / "pid", f"{pid}\n")
 
 
 def _configuration(home: Path) -> Path:
