@@ -16,7 +16,8 @@ from armwright.host import binfmt, disks, inspect, needs
 from armwright.host.inspect import Host
 from armwright.host.needs import Needs
 from armwright.matrix.matrix import Matrix
-from armwright.publish import lookup
+from armwright.publish import given_name, lookup
+from armwright.publish.given_name import LeftName
 from armwright.publish.lookup import RegistryReading
 from armwright.system import console, http_session, pip_tool
 from armwright.system.errors import MachineError
@@ -63,6 +64,7 @@ class Readings:
         registry: whether the registry that images go to answers.
         index: why the package index cannot be reached; empty if it can.
         left: the ids of containers that killed runs left in the engine.
+        left_name: the name of a registry that a killed run left in the engine; None if there is none.
     """
 
     machine: Host
@@ -76,6 +78,7 @@ class Readings:
     registry: RegistryReading
     index: str
     left: tuple[str, ...] = ()
+    left_name: LeftName | None = None
 
 
 def run(matrix: Matrix, *, as_json: bool = False) -> int:
@@ -119,6 +122,7 @@ def read_machine(root: Path) -> Readings:
         registry=lookup.read_destination(root),
         index=pip_tool.explain_silence(INDEXED),
         left=probe.list_abandoned() if machine.engine else (),
+        left_name=given_name.find_left_name(root, machine.engine.address) if machine.engine else None,
     )
 
 
@@ -154,10 +158,7 @@ def _judge(cpus: Collection[str], facts: Needs, readings: Readings) -> Iterator[
         yield _check(facts.needs[name].title, version is not None, shown, SETUP)
     registry = readings.registry
     yield _check("registry answers", registry.answers, registry.found, registry.fix, CheckState.WARN)
-    left, remove = readings.left, f"docker rm --force {' '.join(readings.left)}  # or the next build does it"
-    yield _check(
-        "no container left", not left, f"{len(left)} of killed runs" if left else "none", remove, CheckState.WARN
-    )
+    yield _check_left(readings.left, readings.left_name)
     yield from _check_room(facts, readings)
     yield _check_bundle(readings)
     index = readings.index
@@ -226,6 +227,13 @@ def _check_emulator(
     absent = sorted(set(want) - have)
     shown = f"it lacks {', '.join(absent)}" if absent else f"{len(have)} CPUs, including every target's"
     yield _check("emulator's CPUs", not absent, shown, SETUP)
+
+
+def _check_left(containers: Collection[str], name: LeftName | None) -> MachineCheck:
+    left = {f"{len(containers)} container(s)": f"docker rm --force {' '.join(containers)}"} if containers else {}
+    left |= {f"the name {name.name}": name.undo} if name else {}
+    fix = f"{'; '.join(left.values())}  # or the next build does it"
+    return _check("left by killed runs", not left, ", ".join(left) or "nothing", fix, CheckState.WARN)
 
 
 def _check_room(facts: Needs, readings: Readings) -> Iterator[MachineCheck]:

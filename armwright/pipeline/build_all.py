@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from armwright.plan import locks
 from armwright.plan.plan import make_plan
 from armwright.proof import evidence, wording
 from armwright.proof.state import find_plan_state
+from armwright.publish import given_name
 from armwright.system import console, files, interrupt, turns
 from armwright.system.errors import ArmwrightError, MachineError
 
@@ -51,10 +52,7 @@ def build_combos(matrix: Matrix, combos: Sequence[Combo], options: BuildOptions)
         engine = Engine()
         jobs = options.jobs or preflight.compute_default_jobs(engine)
         names = engine.names()
-        record.remove_unrecorded(matrix.root, engine, names)
-        files.remove_unfinished(matrix.root / "build")
-        if left := engine.remove_abandoned():
-            console.say(f"removed {left} container(s) that a killed run left")
+        _remove_left(matrix.root, engine, names)
         states: list[str] = [find_plan_state(matrix.root, plan, names) for plan in plans]
         settled = "not built" not in states  # nothing is fetched, so no base's lock is refreshed
         results = [ComboResult(plan.combo, plan=plan if settled else None) for plan in plans]
@@ -77,6 +75,15 @@ def build_combos(matrix: Matrix, combos: Sequence[Combo], options: BuildOptions)
             console.say(f"interrupted: {summary.count_outcomes(results)}", console.DOUBTFUL)
             raise
         return results
+
+
+def _remove_left(root: Path, engine: Engine, names: Iterable[str]) -> None:
+    """Remove what killed runs of this checkout left: names, files, containers. No other build of it may run."""
+    record.remove_unrecorded(root, engine, names)
+    given_name.restore_name(root, engine)
+    files.remove_unfinished(root / "build")
+    if left := engine.remove_abandoned():
+        console.say(f"removed {left} container(s) that a killed run left")
 
 
 def run_in_threads(work: Callable[[ComboResult], None], results: Sequence[ComboResult], jobs: int) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from armwright.engine.client import Engine, PushError
 from armwright.matrix.matrix import Combo, Matrix
 from armwright.plan.plan import Plan, Source, make_plan
 from armwright.proof import check_evidence, evidence, verify
 from armwright.proof.verify import Verification
-from armwright.publish import arrival, destination, refusals
+from armwright.publish import arrival, destination, given_name, refusals
 from armwright.publish.reference import Destination
 from armwright.publish.refusals import RefusedError, UnusableError
 from armwright.publish.registry_client import RegistryClient
@@ -66,7 +67,7 @@ def stage_images(
 
     Each image is first pushed under its immutable name (tag and inputs). Then the registry's manifest is compared with
     the proven digest, and each blob's presence and size with the manifest. The names that users pull move only after
-    all images have arrived: a set is never half published.
+    all images have arrived: a set is never half published. What a killed run of this checkout left is removed first.
 
     Args:
         matrix: the loaded matrix.
@@ -82,15 +83,19 @@ def stage_images(
     options = options or StagingOptions()
     engine = Engine()
     plans = [make_plan(matrix, combo, options.source) for combo in combos]
-    digests = _require_proven(matrix, plans, engine)
-    shipments = [_Shipment(plan, digests[plan.combo.id], to.repository(plan.combo.framework.name)) for plan in plans]
-    images = "1 image" if len(plans) == 1 else f"{len(plans)} images"
-    with console.progress(f"stage {images} to {to}") as progress:
-        try:
-            client = RegistryClient(to.host, plain=engine.allows_plain_http(to.host))
-            _Staging(engine, client, to, progress).run(shipments, move=options.move)
-        except (UnusableError, RefusedError) as error:
-            raise _with_own_advice(matrix, to, options, error) from error
+    with given_name.staging_turn(matrix.root, engine):
+        engine.remove_abandoned()
+        digests = _require_proven(matrix, plans, engine)
+        shipments = [
+            _Shipment(plan, digests[plan.combo.id], to.repository(plan.combo.framework.name)) for plan in plans
+        ]
+        images = "1 image" if len(plans) == 1 else f"{len(plans)} images"
+        with console.progress(f"stage {images} to {to}") as progress:
+            try:
+                client = RegistryClient(to.host, plain=engine.allows_plain_http(to.host))
+                _Staging(matrix.root, engine, client, to, progress).run(shipments, move=options.move)
+            except (UnusableError, RefusedError) as error:
+                raise _with_own_advice(matrix, to, options, error) from error
     names = {plan.combo.id: plan.tag if options.move else plan.reference for plan in plans}
     return [StagedImage(item.plan.combo, item.digest, to.name(names[item.plan.combo.id])) for item in shipments]
 
@@ -99,6 +104,7 @@ def stage_images(
 class _Staging:
     """One run at one registry."""
 
+    root: Path
     engine: Engine
     client: RegistryClient
     to: Destination
@@ -147,23 +153,17 @@ class _Staging:
     def _push(self, item: _Shipment) -> None:
         """Let the engine push an image under its immutable name, by its digest whatever its names are by now."""
         name = self.to.name(item.plan.reference)
-        before = self.engine.find(name)
         login = self.client.login
-        self.engine.tag(item.digest, name)
-        try:
-            self.engine.push(
-                name,
-                login.for_engine() if login else {},
-                lambda status: self.progress.update(f"{item.plan.tag}: {status}"),
-            )
-        except PushError as error:
-            attempt = self.client.attempt(item.repository, refusals.ENGINE)
-            raise refusals.explain_push_text(attempt, error.text) from error
-        finally:  # restore what the name was in this engine: nothing, or an image that a user pulled
-            if before is None:
-                self.engine.untag(name)
-            else:
-                self.engine.tag(before.digest, name)
+        with given_name.give_name(self.root, self.engine, item.digest, name):
+            try:
+                self.engine.push(
+                    name,
+                    login.for_engine() if login else {},
+                    lambda status: self.progress.update(f"{item.plan.tag}: {status}"),
+                )
+            except PushError as error:
+                attempt = self.client.attempt(item.repository, refusals.ENGINE)
+                raise refusals.explain_push_text(attempt, error.text) from error
 
     def _move(self, shipments: Sequence[_Shipment]) -> None:
         moved: list[str] = []

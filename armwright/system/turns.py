@@ -48,3 +48,21 @@ def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[No
             waiting()
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def alone_if_free(path: Path) -> Iterator[bool]:
+    """Do the work inside as the only process, unless another process does it now; yield whether none does.
+
+    Args:
+        path: the file that `alone` locks; nothing is written. If it does not exist, no process ever had the turn.
+    """
+    with contextlib.ExitStack() as stack:
+        free = True
+        try:
+            fcntl.flock(stack.enter_context(path.open("rb")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            free = False
+        yield free

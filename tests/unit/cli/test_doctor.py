@@ -16,6 +16,7 @@ from armwright.engine.probe import EngineReading, NoEngineError
 from armwright.host import binfmt, needs
 from armwright.host.inspect import Host
 from armwright.matrix.matrix import Matrix
+from armwright.publish.given_name import LeftName
 from armwright.publish.lookup import RegistryReading
 
 FACTS = needs.load_needs()
@@ -45,6 +46,7 @@ GOOD = Readings(
     registry=RegistryReading("127.0.0.1:5000", answers=True),
     index="",
 )
+STAGED = "127.0.0.1:5000/staging/pytorch:2.10.0-n1-acl-0123456789ab"
 
 
 def find_check(name: str, readings: Readings, cpus: tuple[str, ...] = ("neoverse-n1",)) -> MachineCheck:
@@ -104,7 +106,8 @@ BAD = [
     ("memory", replace(GOOD, memory=10**9), CheckState.WARN, "1.0 GB"),
     ("CA bundle", replace(GOOD, bundle=None), CheckState.FAIL, "none"),
     ("CA bundle", replace(GOOD, bundle_readable=False), CheckState.FAIL, "no readable certificates"),
-    ("no container left", replace(GOOD, left=("0123456789",)), CheckState.WARN, "1 of killed runs"),
+    ("left by killed", replace(GOOD, left=("0123456789",)), CheckState.WARN, "1 container(s)"),
+    ("left by killed", replace(GOOD, left_name=LeftName(STAGED, "undo it")), CheckState.WARN, STAGED),
     ("package index", replace(GOOD, index="it does not answer"), CheckState.WARN, "does not answer"),
 ]
 
@@ -117,6 +120,12 @@ def test_failure_is_named_with_its_fix(name: str, readings: Readings, state: Che
     assert check.state is state
     assert found in check.found
     assert check.fix
+
+
+def test_all_that_killed_runs_left_is_removed_by_one_fix() -> None:
+    check = find_check("left by killed", replace(GOOD, left=("01", "23"), left_name=LeftName(STAGED, "undo it")))
+    assert check.found == f"2 container(s), the name {STAGED}"
+    assert check.fix.startswith("docker rm --force 01 23; undo it  # ")
 
 
 def test_arm_host_needs_no_emulator() -> None:

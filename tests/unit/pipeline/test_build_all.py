@@ -20,6 +20,7 @@ from armwright.matrix.matrix import Combo, Matrix
 from armwright.pipeline import build_all, build_combo, preflight, summary
 from armwright.pipeline.build_combo import BuildOptions, ComboResult
 from armwright.proof import prove, smoke
+from armwright.publish import given_name
 from armwright.recipes.targets import Target
 from armwright.system import interrupt
 from armwright.system.errors import FailedError, InputError, MachineError
@@ -103,6 +104,15 @@ def test_results_are_in_matrix_order_whichever_ends_first(run: Callable[..., lis
     assert [result.combo.id for result in results] == COMBOS
     assert outcomes(results) == ["proven"] * 6
     assert results[1].ended <= results[0].ended
+
+
+def test_a_name_of_a_killed_staging_is_restored_first(
+    run: Callable[..., list[ComboResult]], matrix: Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(given_name, "restore_name", lambda root, _: calls.append(root))
+    run(lambda combo: calls.append(combo.id), jobs=1)
+    assert calls == [matrix.root, *COMBOS]
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
