@@ -30,8 +30,8 @@ from armwright.system.errors import ArmwrightError, FailedError, InputError, Mac
 from tests import proofs
 from tests.github_stub import BOT, REPOSITORY, TOKEN, GitHubStub, run_github
 from tests.hostile.corpus import ID, body
-from tests.registries import Asked, Reply, run_proxy
 from tests.request_helpers import read_tree
+from tests.sabotage.shelf import Shelf, plan_image
 from tests.support import Tree
 
 N1 = Selector("pytorch", target="n1", backend="acl")
@@ -193,20 +193,24 @@ def test_default_output_is_the_markdown(tree: Tree, run: Run, capsys: pytest.Cap
 
 
 def test_image_in_the_registry_can_be_pulled(run: Run, tree: Tree) -> None:
-    asked: list[Asked] = []
-
-    def answer(request: Asked) -> Reply:
-        return Reply(200 if "n1-acl" in request.path else 404, headers={"Docker-Content-Digest": "sha256:0"})
-
-    with run_proxy("127.0.0.1:9", answer, asked) as address:
+    plan, shelf = make_plan(tree.load(), tree.load().by_id[ID]), Shelf()
+    shelf.put_image(plan_image(plan), plan.reference.partition(":")[2], plan.tag.partition(":")[2])
+    with shelf.serve() as address:
         document = run(chosen=N1, registry=address).document
         other = run(chosen=Selector("pytorch", target="v1"), registry=address).document
-    reference = make_plan(tree.load(), tree.load().by_id[ID]).reference
-    paths = [request.path for request in asked if request.method == "HEAD"]
-    assert paths[0] == f"/v2/staging/pytorch/manifests/{reference.partition(':')[2]}"
     assert (document["kind"], document["combo"]["image"]) == ("exists", f"{address}/staging/pytorch:2.10.0-n1-acl")
     assert f"docker pull {address}/staging/pytorch:2.10.0-n1-acl" in document["markdown"]
+    assert "no build of it is recorded here" in document["markdown"]
     assert (other["kind"], other["combo"]["image"]) == ("buildable", "")
+
+
+def test_another_image_under_the_name_is_not_offered(run: Run, tree: Tree) -> None:
+    plan, shelf = make_plan(tree.load(), tree.load().by_id[ID]), Shelf()
+    shelf.put_image({"os": "linux", "architecture": "arm64"}, plan.reference.partition(":")[2])
+    with shelf.serve() as address:
+        document = run(chosen=N1, registry=address).document
+    assert (document["kind"], document["combo"]["image"]) == ("buildable", "")
+    assert "is not the image of this plan" in document["markdown"]
 
 
 def test_change_is_written_only_with_write(run: Run, newer: Tree) -> None:
