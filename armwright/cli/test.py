@@ -22,7 +22,7 @@ TIERS = ("checks", "unit", "engine", "image")
 # The files of the other tiers share fixtures; tests of the engine mostly wait, and an emulated Python is one thread.
 _PARALLEL = {
     "unit": ("--numprocesses=auto", "--dist=worksteal"),
-    "engine": ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"),
+    "engine": ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"),
     "image": ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"),
 }
 _MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 512 * 1024**2  # noqa: S108 - a file system in memory, on every Linux

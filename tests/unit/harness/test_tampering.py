@@ -8,6 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from armwright.matrix.matrix import Matrix
+from armwright.plan.plan import Plan
 from armwright.system.errors import FailedError, InputError
 from tests.hostile.corpus import HEADINGS
 from tests.sabotage import requests
@@ -29,9 +30,16 @@ def parameters() -> list[object]:
     ]
 
 
+@pytest.fixture(scope="module")
+def plan(matrix: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    return Workplace.make(matrix, tmp_path_factory.mktemp("workplace")).plan
+
+
 @pytest.mark.parametrize("name", parameters())
-def test_what_was_done_is_caught_by_the_check_meant_for_it(name: str, matrix: Matrix, tmp_path: Path) -> None:
-    row = try_tampering(name, TAMPERINGS[name], Workplace.make(matrix, tmp_path))
+def test_what_was_done_is_caught_by_the_check_meant_for_it(
+    name: str, matrix: Matrix, plan: Plan, tmp_path: Path
+) -> None:
+    row = try_tampering(name, TAMPERINGS[name], Workplace(matrix, plan, tmp_path))
     assert not row.problem, row.found
 
 
