@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from armwright.assembly import record
 from armwright.audit import file_tree
 from armwright.engine.client import Engine
 from armwright.matrix.matrix import Matrix
 from armwright.plan.plan import Plan, Source, make_plan
-from armwright.proof import answers, check_evidence, check_image, check_plan, evidence, image_tree
-from armwright.proof.answers import Answers, InvalidAnswersError
+from armwright.proof import check_evidence, check_image, check_plan, evidence, image_tree
 from armwright.proof.check_evidence import InvalidEvidenceError, Problem
 from armwright.proof.evidence import Evidence
 from armwright.recipes.bases import Base
 from armwright.system.errors import FailedError, some
+
+if TYPE_CHECKING:
+    from armwright.proof.answers import Answers
 
 NAMED = 3  # problems that an error names; the others are counted
 
@@ -117,6 +120,8 @@ def require_own_numbers(proof: Evidence, plan: Plan, reports: Mapping[str, Answe
     Raises:
         FailedError: they do not, although the report says that all is right.
     """
+    from armwright.proof import answers  # noqa: PLC0415 - NumPy, which `invoke list` does without
+
     problems = [] if proof.failed else [problem.text for problem in answers.find_wrong_answers(proof, plan, reports)]
     if problems:
         what = f"{plan.reference}: the report is not that of its numbers: {some(problems, NAMED)}"
@@ -132,12 +137,14 @@ def compare_answers(proof: Evidence, plan: Plan, file: Path, result: Verificatio
         file: the file with the answers.
         result: the verification, to which problems are added, or that there is no such file.
     """
+    from armwright.proof import answers  # noqa: PLC0415 - as above
+
     if not file.exists():
         result.not_compared.append(f"answers: {file.name} is not there")
         return
     try:
         result.problems += answers.find_wrong_answers(proof, plan, answers.read_answers(file))
-    except InvalidAnswersError as error:
+    except answers.InvalidAnswersError as error:
         result.problems.append(Problem("answers", str(error)))
 
 
