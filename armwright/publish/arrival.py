@@ -56,11 +56,10 @@ def require_arrival(client: RegistryClient, repository: str, tag: str, digest: s
         outcome = _take_back(client, repository, tag, found, None)
         raise FailedError(f"the registry has {found} under {name}, but {digest} was proven; {outcome}")
     problems = find_missing_blobs(client, repository, digest, seen)
-    if not problems:
-        _require_configuration(client, repository, digest)
     if problems:
         what = f"{name} has not arrived whole: {some(problems, _NAMED)}"
         raise FailedError(what, f"docker pull {name}", hint="repair the registry's storage, then run the command again")
+    _require_configuration(client, repository, digest)
 
 
 def move_name(client: RegistryClient, repository: str, tag: str, digest: str) -> bool:

@@ -56,20 +56,20 @@ def find_staged(root: Path, destination: Destination, plan: Plan) -> StagedName:
         moving = client.find_digest(repository, plan.tag.partition(":")[2])
         known = read_record(root, plan)
         if known is None:
-            difference = _compare_settings(client, repository, digest, plan)
+            differences = _compare_settings(client, repository, digest, plan)
         else:
-            difference = f"it has the digest {digest}, and {known} was built here" if digest != known else ""
-            difference = difference or some(arrival.find_missing_blobs(client, repository, digest, set()), _NAMED)
+            differences = [f"it has the digest {digest}, and {known} was built here"] if digest != known else []
+            differences = differences or arrival.find_missing_blobs(client, repository, digest, set())
     except (MachineError, FailedError):
         return StagedName()
-    if difference:
-        return StagedName("", f"{name} is not the image of this plan: {difference}")
+    if differences:
+        return StagedName("", f"{name} is not the image of this plan: {some(differences, _NAMED)}")
     unrecorded = f"{name} was compared by its labels, configuration and layers; no build of it is recorded here"
     return StagedName(destination.name(plan.tag if moving == digest else plan.reference), "" if known else unrecorded)
 
 
-def _compare_settings(client: RegistryClient, repository: str, digest: str, plan: Plan) -> str:
-    """Return how an image in a registry differs from its plan; empty if it does not, as far as can be seen there."""
+def _compare_settings(client: RegistryClient, repository: str, digest: str, plan: Plan) -> list[str]:
+    """List how an image in a registry differs from its plan, as far as can be seen there."""
     try:
         manifest = json.loads(client.read_manifest(repository, digest))
         config = json.loads(client.read_blob(repository, manifest["config"]["digest"]))
@@ -81,9 +81,9 @@ def _compare_settings(client: RegistryClient, repository: str, digest: str, plan
         missing = arrival.find_missing_blobs(client, repository, digest, set())
         found = [check.failure for check in check_image.check_settings(plan, image) if check.state == "fail"]
     except (ValueError, LookupError, TypeError, AttributeError):
-        return "what the registry gives is not an image"
+        return ["what the registry gives is not an image"]
     found += [] if image.platform == PLATFORM else [f"it is for {image.platform}"]
-    return some([*found, *missing], _NAMED)
+    return [*found, *missing]
 
 
 @dataclass(frozen=True)

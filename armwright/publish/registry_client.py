@@ -94,11 +94,7 @@ class RegistryClient:
         Raises:
             FailedError: the registry returns other bytes.
         """
-        body = self._read(repository, f"manifests/{digest}")
-        if digest_of(body) != digest:
-            what = f"{self.attempt(repository).place} returns a manifest of {digest_of(body)} for {digest}"
-            raise FailedError(what, f"docker buildx imagetools inspect {self.host}/{repository}@{digest}")
-        return body
+        return self._read_exact(repository, "manifest", digest)
 
     def read_blob(self, repository: str, digest: str) -> bytes:
         """Return a small blob, such as an image's configuration.
@@ -106,9 +102,12 @@ class RegistryClient:
         Raises:
             FailedError: the registry returns other bytes, or more than `LARGEST`.
         """
-        body = self._read(repository, f"blobs/{digest}")
+        return self._read_exact(repository, "blob", digest)
+
+    def _read_exact(self, repository: str, kind: str, digest: str) -> bytes:
+        body = self._read(repository, f"{kind}s/{digest}")
         if digest_of(body) != digest:
-            what = f"{self.attempt(repository).place} returns a blob of {digest_of(body)} for {digest}"
+            what = f"{self.attempt(repository).place} returns a {kind} of {digest_of(body)} for {digest}"
             raise FailedError(what, f"docker buildx imagetools inspect {self.host}/{repository}@{digest}")
         return body
 
